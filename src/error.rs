@@ -1,0 +1,286 @@
+//! The one error of this crate: a kind (which is an exit code), what failed, what we were doing, and a hint.
+//!
+//! Codecs keep their own small `Copy + Eq` enums and are lifted into [`Error`] once, by their caller.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Result with our [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Class of a failure. Each class is one exit code of the public contract (docs/exit-codes.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A defect of edgelay itself.
+    Bug,
+    /// The command line cannot be understood.
+    Usage,
+    /// A configuration file, environment variable or flag has a bad value.
+    Config,
+    /// The host is not fit: at least one preflight check failed.
+    Preflight,
+    /// The bundle or image archive is damaged, incomplete, foreign or too new.
+    Bundle,
+    /// A file, directory, device or program of this host failed.
+    Host,
+    /// containerd refused, died or answered nonsense.
+    Runtime,
+    /// keadm, EdgeCore or CloudCore refused.
+    Cluster,
+    /// Another run of edgelay holds the lock.
+    Locked,
+    /// Stopped by a signal; running the same command again goes on from there.
+    Interrupted,
+    /// `status` found something that is not as it was installed.
+    Drift,
+    /// Done, but a reboot is needed before it takes effect.
+    Reboot,
+    /// Nothing is wrong here, but it cannot be done now: try again later.
+    Later,
+}
+
+impl Kind {
+    /// Every kind, in the order of its exit code.
+    pub const ALL: [Kind; 13] = [
+        Kind::Bug,
+        Kind::Usage,
+        Kind::Config,
+        Kind::Preflight,
+        Kind::Bundle,
+        Kind::Host,
+        Kind::Runtime,
+        Kind::Cluster,
+        Kind::Locked,
+        Kind::Interrupted,
+        Kind::Drift,
+        Kind::Reboot,
+        Kind::Later,
+    ];
+
+    /// Exit status of the program. Part of the public contract: never renumber.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Kind::Bug => 1,
+            Kind::Usage => 2,
+            Kind::Config => 3,
+            Kind::Preflight => 4,
+            Kind::Bundle => 5,
+            Kind::Host => 6,
+            Kind::Runtime => 7,
+            Kind::Cluster => 8,
+            Kind::Locked => 9,
+            Kind::Interrupted => 10,
+            Kind::Drift => 11,
+            Kind::Reboot => 20,
+            Kind::Later => 21,
+        }
+    }
+
+    /// Stable word for JSON output and documentation.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Bug => "bug",
+            Kind::Usage => "usage",
+            Kind::Config => "config",
+            Kind::Preflight => "preflight",
+            Kind::Bundle => "bundle",
+            Kind::Host => "host",
+            Kind::Runtime => "runtime",
+            Kind::Cluster => "cluster",
+            Kind::Locked => "locked",
+            Kind::Interrupted => "interrupted",
+            Kind::Drift => "drift",
+            Kind::Reboot => "reboot",
+            Kind::Later => "later",
+        }
+    }
+}
+
+/// A failure: displayed as one line, outermost action first, then the cause.
+///
+/// ```
+/// use edgelay::error::{Error, Kind, Trail};
+/// let e: Result<(), Error> = Err(Error::new(Kind::Host, "write '/etc/x': disk full").hint("free 120 MiB on /"));
+/// let e = e.doing(|| "step containerd-config".to_owned()).unwrap_err();
+/// assert_eq!(e.to_string(), "step containerd-config: write '/etc/x': disk full");
+/// assert_eq!(e.hint_text(), Some("free 120 MiB on /"));
+/// ```
+// Boxed: a `Result<(), Error>` stays one word, and errors are made rarely.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    what: Cow<'static, str>,
+    doing: Vec<String>,
+    hint: Option<Cow<'static, str>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure of class `kind`; `what` says what failed on which object, expected and found.
+    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
+        Error(Box::new(Inner { kind, what: what.into(), doing: Vec::new(), hint: None, source: None }))
+    }
+
+    /// Adds one imperative sentence the user can act on. The first hint wins: it is the closest to the cause.
+    #[must_use]
+    pub fn hint(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint.get_or_insert(text.into());
+        self
+    }
+
+    /// Keeps the foreign error that caused this one; its text is shown after ours.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    fn inside(mut self, doing: String) -> Self {
+        self.0.doing.push(doing);
+        self
+    }
+
+    /// The class.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The same failure in another class (for a caller that knows better what it means).
+    #[must_use]
+    pub fn reclassify(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The hint, if one was given.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The operating system's error number behind this failure, if there is one.
+    pub fn errno(&self) -> Option<i32> {
+        let source = self.0.source.as_deref()?;
+        if let Some(e) = source.downcast_ref::<std::io::Error>() {
+            return e.raw_os_error();
+        }
+        source.downcast_ref::<nix::errno::Errno>().map(|e| *e as i32)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for doing in self.0.doing.iter().rev() {
+            write!(f, "{doing}: ")?;
+        }
+        f.write_str(&self.0.what)?;
+        match &self.0.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        match &self.0.hint {
+            Some(hint) => write!(f, " (hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds what we were doing to an [`Error`] on its way up.
+pub trait Trail<T> {
+    /// Puts `text()` in front of the message.
+    fn doing(self, text: impl FnOnce() -> String) -> Result<T>;
+    /// Adds a hint, unless one closer to the cause is there.
+    fn hint(self, text: impl Into<Cow<'static, str>>) -> Result<T>;
+}
+
+impl<T> Trail<T> for Result<T> {
+    fn doing(self, text: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|mut e| {
+            e.0.doing.push(text());
+            e
+        })
+    }
+
+    fn hint(self, text: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.map_err(|e| e.hint(text))
+    }
+}
+
+/// Lifts a foreign error into ours.
+pub trait Lift<T> {
+    /// `what()` says what failed on which object; the foreign error's text follows it.
+    fn lift(self, kind: Kind, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: std::error::Error + Send + Sync + 'static> Lift<T> for std::result::Result<T, E> {
+    fn lift(self, kind: Kind, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|e| adopt(Box::new(e), kind, what()))
+    }
+}
+
+/// An [`Error`] that travelled inside an [`std::io::Error`] (through a `Read` adaptor, say) comes out as itself,
+/// with its own kind and hint; anything else becomes the cause of a new one.
+fn adopt(source: Box<dyn std::error::Error + Send + Sync>, kind: Kind, what: String) -> Error {
+    let source = match source.downcast::<Error>() {
+        Ok(ours) => return ours.inside(what),
+        Err(source) => source,
+    };
+    match source.downcast::<std::io::Error>() {
+        Ok(io) if io.get_ref().is_some_and(|e| e.is::<Error>()) => {
+            let inner = io.into_inner().and_then(|e| e.downcast::<Error>().ok());
+            inner.map_or_else(|| Error::new(Kind::Bug, what.clone()), |ours| ours.inside(what.clone()))
+        }
+        Ok(io) => Error::new(kind, what).because(*io),
+        Err(source) => Error::new(kind, what).because(source),
+    }
+}
+
+impl From<Error> for std::io::Error {
+    /// For `Read`/`Write` adaptors; [`Lift::lift`] takes it out again.
+    fn from(e: Error) -> Self {
+        std::io::Error::other(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_reads_from_the_outside_in_and_the_first_hint_wins() {
+        let cause = std::io::Error::from_raw_os_error(28);
+        let e: Result<()> = Err::<(), _>(cause).lift(Kind::Host, || "write 'x'".into());
+        let e = e.hint("free space").doing(|| "step a".into()).hint("other").doing(|| "install".into()).unwrap_err();
+        assert_eq!(e.to_string(), "install: step a: write 'x': No space left on device (os error 28)");
+        assert_eq!(e.hint_text(), Some("free space"));
+        assert_eq!(e.errno(), Some(28));
+        assert_eq!(e.kind().exit_code(), 6);
+    }
+
+    #[test]
+    fn our_error_survives_a_trip_through_io() {
+        let ours = Error::new(Kind::Bundle, "blob is damaged").hint("copy it again");
+        let io: std::result::Result<(), std::io::Error> = Err(ours.into());
+        let back = io.lift(Kind::Host, || "read 'b'".into()).unwrap_err();
+        assert_eq!(back.to_string(), "read 'b': blob is damaged");
+        assert_eq!((back.kind(), back.hint_text()), (Kind::Bundle, Some("copy it again")));
+    }
+
+    #[test]
+    fn exit_codes_and_words_are_unique() {
+        let mut codes: Vec<u8> = Kind::ALL.iter().map(|k| k.exit_code()).collect();
+        codes.dedup();
+        assert_eq!(codes.len(), Kind::ALL.len());
+        let words: std::collections::BTreeSet<_> = Kind::ALL.iter().map(|k| k.word()).collect();
+        assert_eq!(words.len(), Kind::ALL.len());
+    }
+}
