@@ -7,3 +7,4 @@ pub mod crash;
 pub mod digest;
 pub mod error;
 pub mod ids;
+pub mod oci;

@@ -87,8 +87,14 @@ fn check_registry(registry: &str) -> Result<(), BadName> {
         None => registry.split_once(':').map_or((registry, ""), |(host, port)| (host, port)),
     };
     let port = port.strip_prefix(':').unwrap_or(port);
-    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':');
-    if host.is_empty() || !host.bytes().all(good) || !port.bytes().all(|b| b.is_ascii_digit()) {
+    let good = |label: &str| {
+        let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+        edge(label.bytes().next())
+            && edge(label.bytes().next_back())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let v6 = registry.starts_with('[') && host.parse::<std::net::Ipv6Addr>().is_ok();
+    if !(v6 || host.split('.').all(good)) || !port.bytes().all(|b| b.is_ascii_digit()) {
         return Err(BadName::Shape("has a registry that is no host name"));
     }
     Ok(())

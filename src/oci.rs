@@ -1,0 +1,151 @@
+//! Images as data: descriptors, platforms, and what one image consists of (OCI image-spec v1.1).
+//!
+//! No I/O here. Archives and layouts that hold images are read elsewhere, through [`Blobs`].
+
+use std::fmt;
+use std::io::Read;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::ids::ImageRef;
+
+/// What identifies a blob: its digest, its size in bytes, and what its bytes mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Media type, as written in the manifest or index.
+    pub media_type: String,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+/// Operating system and processor that an image is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// Go's name of the operating system: `linux`.
+    pub os: String,
+    /// Go's name of the processor: `amd64`, `arm64`.
+    pub architecture: String,
+    /// `v8`, or empty.
+    pub variant: String,
+}
+
+impl Platform {
+    /// `linux` on the processor with Go's name `architecture`.
+    pub fn linux(architecture: &str) -> Self {
+        Platform { os: "linux".into(), architecture: architecture.into(), variant: String::new() }
+    }
+
+    /// Whether an image for `self` runs on `host`. An arm64 image is the same with and without variant `v8`.
+    pub fn runs_on(&self, host: &Platform) -> bool {
+        let variant = |p: &Platform| match (p.architecture.as_str(), p.variant.as_str()) {
+            ("arm64", "v8") => String::new(),
+            (_, variant) => variant.to_owned(),
+        };
+        self.os == host.os && self.architecture == host.architecture && variant(self) == variant(host)
+    }
+}
+
+impl fmt::Display for Platform {
+    /// `linux/arm64/v8`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
+    }
+}
+
+/// One layer: the blob that carries it and the digest of its uncompressed tar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The blob as it is stored: plain, gzip or zstd.
+    pub blob: Descriptor,
+    /// SHA-256 of the uncompressed tar, from the image config's `rootfs.diff_ids`.
+    pub diff_id: Digest,
+}
+
+/// One image for one platform, with everything that is small in memory and its layers by descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Normalised names; an image in an archive may have several, or none.
+    pub names: Vec<ImageRef>,
+    /// Descriptor of `manifest_bytes`; the target of the image record.
+    pub manifest: Descriptor,
+    /// The manifest itself, byte for byte.
+    pub manifest_bytes: Vec<u8>,
+    /// Descriptor of `config_bytes`; its digest is the image ID that CRI shows.
+    pub config: Descriptor,
+    /// The image config, byte for byte.
+    pub config_bytes: Vec<u8>,
+    /// Base layer first.
+    pub layers: Vec<Layer>,
+    /// From the config.
+    pub platform: Platform,
+}
+
+impl Image {
+    /// Name for messages: the first name, or the manifest's digest.
+    pub fn label(&self) -> String {
+        self.names.first().map_or_else(|| self.manifest.digest.to_string(), ToString::to_string)
+    }
+
+    /// The snapshot name of each layer, base first (OCI image-spec, config.md, "Layer ChainID").
+    pub fn chain_ids(&self) -> Vec<Digest> {
+        let mut chain: Vec<Digest> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let next = match chain.last() {
+                None => layer.diff_id,
+                Some(below) => Digest::of(format!("{below} {}", layer.diff_id).as_bytes()),
+            };
+            chain.push(next);
+        }
+        chain
+    }
+}
+
+/// A place that holds blobs: an image archive, an OCI layout, a bundle.
+pub trait Blobs {
+    /// A reader of exactly the bytes of `blob`. It checks size and digest as it goes and ends only if both matched
+    /// ([`crate::digest::Verified`]); its errors are of [`crate::error::Kind::Bundle`] and name the file and entry.
+    ///
+    /// A place that can only be read forward (a pipe) refuses a blob that has already gone by.
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>>;
+
+    /// Where the blob lies, so that callers can ask for several in the order in which they come cheapest.
+    /// `None`: not there.
+    fn position(&self, blob: &Digest) -> Option<u64>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_ids_follow_the_specification() {
+        let layer = |n: u8| Layer {
+            blob: Descriptor { media_type: String::new(), digest: Digest::of(&[n]), size: 1 },
+            diff_id: Digest::of(&[n]),
+        };
+        let empty = Descriptor { media_type: String::new(), digest: Digest::of(b""), size: 0 };
+        let image = Image {
+            names: vec![],
+            manifest: empty.clone(),
+            manifest_bytes: vec![],
+            config: empty,
+            config_bytes: vec![],
+            layers: vec![layer(1), layer(2), layer(3)],
+            platform: Platform::linux("amd64"),
+        };
+        let one = Digest::of(&[1]);
+        let two = Digest::of(format!("{one} {}", Digest::of(&[2])).as_bytes());
+        let three = Digest::of(format!("{two} {}", Digest::of(&[3])).as_bytes());
+        assert_eq!(image.chain_ids(), [one, two, three]);
+    }
+
+    #[test]
+    fn arm64_v8_is_arm64() {
+        let with = |variant: &str| Platform { variant: variant.into(), ..Platform::linux("arm64") };
+        assert!(with("v8").runs_on(&with("")) && with("").runs_on(&with("v8")));
+        assert!(!with("").runs_on(&Platform::linux("amd64")) && !with("v9").runs_on(&with("")));
+    }
+}
