@@ -1,3 +1,6 @@
 //! The one integration binary; one module per subject.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "tests may use the machine directly")]
+
+#[allow(dead_code, reason = "not every helper has its user yet")]
+mod support;

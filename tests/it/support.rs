@@ -1,0 +1,4 @@
+//! What several test modules need; everything cleans up after itself on drop.
+
+pub(crate) mod daemon;
+pub(crate) mod peers;
