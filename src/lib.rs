@@ -7,4 +7,5 @@ pub mod crash;
 pub mod digest;
 pub mod error;
 pub mod ids;
+pub mod json;
 pub mod oci;

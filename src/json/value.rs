@@ -1,0 +1,128 @@
+//! JSON as a tree in which every value knows its place.
+
+use super::error::{JsonError, Place, Reason};
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Value {
+    /// Where its first character is.
+    pub place: Place,
+    /// What it is.
+    pub data: Data,
+}
+
+/// What a [`Value`] is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A string, escapes decoded.
+    Text(String),
+    /// A list.
+    List(Vec<Value>),
+    /// An object: members in the order of the text, no key twice.
+    Object(Vec<Member>),
+}
+
+/// A number, in the narrowest form that holds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// A whole number from 0 to 2^64-1.
+    Whole(u64),
+    /// A whole number below 0.
+    Negative(i64),
+    /// Anything else: with fraction or exponent, or beyond 64 bits.
+    Float(f64),
+}
+
+/// A key with its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Where the key is.
+    pub place: Place,
+    /// The key, escapes decoded.
+    pub key: String,
+    /// The value.
+    pub value: Value,
+}
+
+impl Data {
+    /// For messages: `text`, `a number`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Data::Null => "null",
+            Data::Bool(_) => "true or false",
+            Data::Number(_) => "a number",
+            Data::Text(_) => "text",
+            Data::List(_) => "a list",
+            Data::Object(_) => "an object",
+        }
+    }
+}
+
+impl Value {
+    /// The member `key` of an object. `null` counts as not there.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let Data::Object(members) = &self.data else { return None };
+        members.iter().find(|m| m.key == key).map(|m| &m.value).filter(|v| v.data != Data::Null)
+    }
+
+    /// The member `key`, which must be there.
+    pub fn need(&self, key: &'static str) -> Result<&Value, JsonError> {
+        self.members()?;
+        self.get(key).ok_or_else(|| JsonError::new(self.place, Reason::Missing(key)))
+    }
+
+    /// The members, if this is an object.
+    pub fn members(&self) -> Result<&[Member], JsonError> {
+        match &self.data {
+            Data::Object(members) => Ok(members),
+            _ => Err(self.not("an object")),
+        }
+    }
+
+    /// The items, if this is a list.
+    pub fn items(&self) -> Result<&[Value], JsonError> {
+        match &self.data {
+            Data::List(items) => Ok(items),
+            _ => Err(self.not("a list")),
+        }
+    }
+
+    /// The text, if this is text.
+    pub fn text(&self) -> Result<&str, JsonError> {
+        match &self.data {
+            Data::Text(text) => Ok(text),
+            _ => Err(self.not("text")),
+        }
+    }
+
+    /// The number, if this is a whole number from 0 on.
+    pub fn whole(&self) -> Result<u64, JsonError> {
+        match self.data {
+            Data::Number(Number::Whole(number)) => Ok(number),
+            _ => Err(self.not("a whole number")),
+        }
+    }
+
+    /// The truth value, if this is one.
+    pub fn flag(&self) -> Result<bool, JsonError> {
+        match self.data {
+            Data::Bool(flag) => Ok(flag),
+            _ => Err(self.not("true or false")),
+        }
+    }
+
+    pub(super) fn not(&self, want: &str) -> JsonError {
+        let found = match self.data {
+            Data::Number(Number::Negative(n)) => format!("the number {n}"),
+            Data::Number(Number::Float(n)) => format!("the number {n}"),
+            _ => self.data.name().to_owned(),
+        };
+        JsonError::new(self.place, Reason::Type(want.to_owned(), found))
+    }
+}
