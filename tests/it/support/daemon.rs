@@ -104,12 +104,10 @@ impl Daemon {
         // ESRCH: it died already.
         let _ = kill(running.pid, signal);
         let proc = PathBuf::from(format!("/proc/{}", running.pid));
-        if signal != Signal::SIGKILL {
-            wait_until(|| !proc.exists());
-        }
+        // Before the keeper hears of it: its `unshare` collects the dead daemon at once, the machine's init may not.
+        wait_until(|| !proc.exists());
         drop(running.keeper.stdin.take());
         let _ = running.keeper.wait();
-        wait_until(|| !proc.exists());
     }
 
     /// Path of the API socket.
