@@ -3,9 +3,14 @@
 //! The way of the data is the way of the modules:
 //! bundle → verify → plan → lay down → start → import → join → verify.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests prepare their scratch directories themselves"))]
+
+pub mod clock;
 pub mod crash;
 pub mod digest;
 pub mod error;
 pub mod ids;
 pub mod json;
 pub mod oci;
+pub mod root;
+pub mod sys;

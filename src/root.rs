@@ -1,0 +1,276 @@
+//! The one way to the files of the target system: everything is below one directory, the root.
+//!
+//! `/` on a live host, `/mnt/target` on an imaging line, a scratch directory in tests. Paths are [`RelPath`]s;
+//! symbolic links on the way are resolved against the root (merged-usr hosts have `/bin -> usr/bin`), never past it.
+//! Whatever is written appears whole or not at all, and is on the disk when the call returns.
+
+mod lock;
+mod remove;
+mod walk;
+mod write;
+
+pub use lock::Lock;
+pub use write::Change;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::statvfs::fstatvfs;
+
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::RelPath;
+
+/// What lies at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// Regular file.
+    File,
+    /// Directory.
+    Directory,
+    /// Symbolic link (only [`Root::lstat`] tells it).
+    Symlink,
+    /// Unix socket.
+    Socket,
+    /// Device, FIFO or anything else.
+    Other,
+}
+
+/// Metadata of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// What it is.
+    pub kind: Type,
+    /// Bytes.
+    pub size: u64,
+    /// Permission bits, incl. set-uid, set-gid and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Meta {
+    fn from_stat(stat: &FileStat) -> Self {
+        let kind = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFREG => Type::File,
+            SFlag::S_IFDIR => Type::Directory,
+            SFlag::S_IFLNK => Type::Symlink,
+            SFlag::S_IFSOCK => Type::Socket,
+            _ => Type::Other,
+        };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        Meta { kind, size, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
+    }
+}
+
+/// Room on the file system that holds a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that root may still write... as `df` counts them for ordinary users (reserved blocks not counted).
+    pub free: u64,
+    /// Size of the file system in bytes.
+    pub total: u64,
+    /// Inodes left; `u64::MAX` where the file system has no fixed number.
+    pub inodes: u64,
+    /// Identifies the file system, so that needs on the same one can be added up.
+    pub device: u64,
+}
+
+/// A directory and everything below it.
+#[derive(Debug)]
+pub struct Root {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl Root {
+    /// Opens the directory `path` (a live `/`, a mounted target, a scratch directory).
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = nix::fcntl::open(path, flags, Mode::empty())
+            .lift(Kind::Host, || format!("open the root directory '{}'", path.display()))
+            .map_err(|e| e.hint("give an existing directory with --root"))?;
+        Ok(Root { dir, path: path.to_owned() })
+    }
+
+    /// Whether this is the running system and not a tree that will boot later.
+    pub fn is_live(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
+    /// The path as programs and sockets outside of this type need it, root included. For messages, too.
+    pub fn absolute(&self, path: RelPath<'_>) -> PathBuf {
+        self.path.join(path.as_str())
+    }
+
+    fn failed(&self, verb: &str, path: RelPath<'_>) -> String {
+        format!("{verb} '{}'", self.absolute(path).display())
+    }
+
+    /// Opens a file for reading, following links. `None`: nothing there.
+    pub fn open_file(&self, path: RelPath<'_>) -> Result<Option<File>> {
+        let Some((parent, name)) = self.find(path)? else { return Ok(None) };
+        // Not blocking: a FIFO in the place of a file must not stop us.
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        match openat(&parent, name.as_os_str(), flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(File::from(fd))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("open", path)),
+        }
+    }
+
+    /// Reads a whole file of at most `limit` bytes. `None`: nothing there.
+    pub fn read(&self, path: RelPath<'_>, limit: usize) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(limit as u64 + 1).read_to_end(&mut bytes).lift(Kind::Host, || self.failed("read", path))?;
+        if bytes.len() > limit {
+            let what =
+                format!("'{}' is larger than the {limit} bytes that are read of it", self.absolute(path).display());
+            return Err(Error::new(Kind::Host, what));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Reads a text file of at most `limit` bytes; bytes that are not UTF-8 are replaced. `None`: nothing there.
+    pub fn read_text(&self, path: RelPath<'_>, limit: usize) -> Result<Option<String>> {
+        Ok(self.read(path, limit)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// What lies at `path`, following links. `None`: nothing, or a link that leads nowhere.
+    pub fn stat(&self, path: RelPath<'_>) -> Result<Option<Meta>> {
+        let Some((parent, name)) = self.find(path)? else { return Ok(None) };
+        self.stat_at(parent.as_fd(), name.as_os_str(), path)
+    }
+
+    /// What lies at `path`, without following a link in its last part.
+    pub fn lstat(&self, path: RelPath<'_>) -> Result<Option<Meta>> {
+        let Some((parent, name)) = self.find_parent(path)? else { return Ok(None) };
+        self.stat_at(parent.as_fd(), name.as_ref(), path)
+    }
+
+    fn stat_at(
+        &self,
+        parent: std::os::fd::BorrowedFd<'_>,
+        name: &std::ffi::OsStr,
+        path: RelPath<'_>,
+    ) -> Result<Option<Meta>> {
+        match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Meta::from_stat(&stat))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("look at", path)),
+        }
+    }
+
+    /// Names in a directory, sorted; names that are not UTF-8 are left out. `None`: no such directory.
+    pub fn list(&self, path: RelPath<'_>) -> Result<Option<Vec<String>>> {
+        let Some(fd) = self.open_dir(path)? else { return Ok(None) };
+        let mut dir = Dir::from_fd(fd).lift(Kind::Host, || self.failed("list", path))?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry.lift(Kind::Host, || self.failed("list", path))?;
+            if let Ok(name) = entry.file_name().to_str()
+                && !matches!(name, "." | "..")
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(Some(names))
+    }
+
+    /// Room on the file system that holds `path`, or its nearest parent that exists.
+    pub fn space(&self, path: RelPath<'_>) -> Result<Space> {
+        let mut at = Some(path);
+        let dir = loop {
+            match at {
+                None => break self.dir.try_clone().lift(Kind::Host, || self.failed("open", path))?,
+                Some(p) => match self.open_dir(p) {
+                    Ok(Some(fd)) => break fd,
+                    // Missing, or a file: the directory above tells.
+                    Ok(None) => at = p.split().0,
+                    Err(e) if e.errno() == Some(Errno::ENOTDIR as i32) => at = p.split().0,
+                    Err(e) => return Err(e),
+                },
+            }
+        };
+        let vfs = fstatvfs(&dir).lift(Kind::Host, || self.failed("measure free space of", path))?;
+        let stat = nix::sys::stat::fstat(&dir).lift(Kind::Host, || self.failed("look at", path))?;
+        // The C types differ in width between targets; none of them is negative.
+        #[allow(
+            clippy::useless_conversion,
+            clippy::unnecessary_cast,
+            reason = "c_ulong is 32 bits wide on some targets"
+        )]
+        let (block, free, total, inodes) = (
+            vfs.fragment_size() as u64,
+            vfs.blocks_available() as u64,
+            vfs.blocks() as u64,
+            vfs.files_available() as u64,
+        );
+        let inodes = if vfs.files() == 0 { u64::MAX } else { inodes };
+        Ok(Space { free: free.saturating_mul(block), total: total.saturating_mul(block), inodes, device: stat.st_dev })
+    }
+
+    /// Waits until everything written to the file system that holds `path` is on the disk.
+    pub fn sync_fs(&self, path: RelPath<'_>) -> Result<()> {
+        let Some(fd) = self.open_dir(path)? else {
+            return Err(Error::new(Kind::Host, format!("{}: it is not there", self.failed("sync", path))));
+        };
+        nix::unistd::syncfs(&fd).lift(Kind::Host, || self.failed("sync the file system of", path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: RelPath<'static> = RelPath::literal("etc/a");
+
+    fn scratch() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    #[test]
+    fn missing_is_none_not_an_error() {
+        let (_dir, root) = scratch();
+        assert_eq!(root.read(A, 10).unwrap(), None);
+        assert_eq!(root.stat(A).unwrap(), None);
+        assert_eq!(root.lstat(A).unwrap(), None);
+        assert_eq!(root.list(A).unwrap(), None);
+        assert!(root.space(A).unwrap().total > 0);
+    }
+
+    #[test]
+    fn limits_hold() {
+        let (_dir, root) = scratch();
+        root.write(A, 0o644, b"0123456789").unwrap();
+        assert_eq!(root.read(A, 10).unwrap().unwrap(), b"0123456789");
+        assert!(root.read(A, 9).unwrap_err().to_string().contains("larger than the 9 bytes"));
+    }
+
+    #[test]
+    fn links_are_resolved_against_the_root() {
+        let (dir, root) = scratch();
+        std::fs::create_dir_all(dir.path().join("usr/bin")).unwrap();
+        std::os::unix::fs::symlink("/usr/bin", dir.path().join("bin")).unwrap();
+        std::os::unix::fs::symlink("../../../../../../etc/passwd", dir.path().join("up")).unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        root.write(RelPath::literal("bin/x"), 0o755, b"x").unwrap();
+        assert!(dir.path().join("usr/bin/x").exists());
+        assert_eq!(root.read(RelPath::literal("up"), 9).unwrap(), None, "not the host's /etc/passwd");
+        assert!(root.read(RelPath::literal("loop"), 9).is_err());
+        assert_eq!(root.list(RelPath::literal("bin")).unwrap().unwrap(), ["x"]);
+        assert_eq!(root.lstat(RelPath::literal("bin")).unwrap().unwrap().kind, Type::Symlink);
+        assert_eq!(root.stat(RelPath::literal("bin")).unwrap().unwrap().kind, Type::Directory);
+    }
+}

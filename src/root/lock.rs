@@ -1,0 +1,56 @@
+//! One run at a time per root.
+
+use std::fs::File;
+use std::io::Write;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::Root;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::RelPath;
+
+/// Held until dropped; the kernel drops it with the process, so a cut leaves no stale lock.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "the lock lives as long as its file")] Flock<File>);
+
+impl Root {
+    /// Takes the lock file `path`, or tells who has it.
+    pub fn lock(&self, path: RelPath<'_>) -> Result<Lock> {
+        let file = self.open_append(path, 0o600)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut locked) => {
+                let note = format!("{}\n", std::process::id());
+                locked
+                    .set_len(0)
+                    .and_then(|()| locked.write_all(note.as_bytes()))
+                    .lift(Kind::Host, || self.failed("write", path))?;
+                Ok(Lock(locked))
+            }
+            Err((_, Errno::EWOULDBLOCK)) => {
+                let holder = self.read_text(path, 32)?.unwrap_or_default();
+                let what = format!("another edgelay is running here (process {})", holder.trim());
+                Err(Error::new(Kind::Locked, what).hint("wait until it has ended, then run again"))
+            }
+            Err((_, e)) => Err(e).lift(Kind::Host, || self.failed("lock", path)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_taker_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let path = RelPath::literal("run/edgelay.lock");
+        let held = root.lock(path).unwrap();
+        let e = root.lock(path).unwrap_err();
+        assert_eq!(e.kind(), Kind::Locked);
+        assert!(e.to_string().contains(&std::process::id().to_string()), "{e}");
+        drop(held);
+        root.lock(path).unwrap();
+    }
+}

@@ -1,0 +1,271 @@
+//! Writing: temp file, sync, rename, sync of the directory. A cut leaves the old file or the new one.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{Mode, fchmod, fstatat};
+use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
+
+use super::{Meta, Root, Type};
+use crate::crash;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::RelPath;
+
+/// Whether a call had to touch anything. Drives "changed" counts and service restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It was as it should be already.
+    Kept,
+    /// It was made, replaced or removed.
+    Wrote,
+}
+
+impl Change {
+    /// `Wrote` if either is.
+    #[must_use]
+    pub fn or(self, other: Change) -> Change {
+        if self == Change::Wrote { self } else { other }
+    }
+}
+
+/// One buffer of this size is all that a file of any length takes in memory.
+const BUFFER: usize = 64 * 1024;
+
+impl Root {
+    /// Makes the file `path` hold exactly `bytes` with permission bits `mode`; its directories are made if missing.
+    pub fn write(&self, path: RelPath<'_>, mode: u32, bytes: &[u8]) -> Result<Change> {
+        if self.holds(path, mode, bytes)? {
+            return Ok(Change::Kept);
+        }
+        self.write_stream(path, mode, &mut &*bytes)?;
+        Ok(Change::Wrote)
+    }
+
+    /// Whether `path` is a regular file with exactly these bytes and permission bits.
+    pub fn holds(&self, path: RelPath<'_>, mode: u32, bytes: &[u8]) -> Result<bool> {
+        match self.lstat(path)? {
+            Some(meta) if meta.kind == Type::File && meta.mode == mode && meta.size == bytes.len() as u64 => {
+                Ok(self.read(path, bytes.len())?.is_some_and(|old| old == bytes))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Puts what `from` delivers into the file `path`; returns the number of bytes. The file appears only after `from`
+    /// ended well, so a reader that verifies its bytes ([`crate::digest::Verified`]) keeps bad ones off the disk's names.
+    pub fn write_stream(&self, path: RelPath<'_>, mode: u32, from: &mut dyn Read) -> Result<u64> {
+        let (dir, name) = self.make_parent(path)?;
+        let temp = temp_name(name);
+        let filled = self.fill(&dir, &temp, from, mode, path).and_then(|size| {
+            crash::point();
+            renameat(&dir, temp.as_str(), &dir, name).lift(Kind::Host, || self.failed("rename into place", path))?;
+            Ok(size)
+        });
+        match filled {
+            Ok(size) => {
+                crash::point();
+                fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", path))?;
+                Ok(size)
+            }
+            Err(e) => {
+                // The first error is the one to tell; a leftover is overwritten by the next run, ignoring: ENOENT.
+                let _ = unlinkat(&dir, temp.as_str(), UnlinkatFlags::NoRemoveDir);
+                Err(no_space_hint(e))
+            }
+        }
+    }
+
+    fn fill(&self, dir: &OwnedFd, temp: &str, from: &mut dyn Read, mode: u32, path: RelPath<'_>) -> Result<u64> {
+        match unlinkat(dir, temp, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(e) => return Err(e).lift(Kind::Host, || self.failed("remove the leftover temporary file of", path)),
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(dir, temp, flags, Mode::from_bits_truncate(0o600))
+            .lift(Kind::Host, || self.failed("create", path))
+            .map_err(read_only_hint)?;
+        crash::point();
+        let mut file = File::from(fd);
+        let mut buffer = vec![0; BUFFER];
+        let mut size = 0u64;
+        loop {
+            let n = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e).lift(Kind::Host, || self.failed("write", path)),
+            };
+            let chunk = buffer.get(..n).unwrap_or_default();
+            file.write_all(chunk).lift(Kind::Host, || self.failed("write", path))?;
+            size += n as u64;
+        }
+        fchmod(&file, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
+        file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;
+        Ok(size)
+    }
+
+    /// Makes `path` a directory with permission bits `mode` (its parents, where missing, get 0755).
+    pub fn mkdir(&self, path: RelPath<'_>, mode: u32) -> Result<Change> {
+        let before = self.stat(path)?;
+        if before.is_some_and(|m| m.kind == Type::Directory && m.mode == mode) {
+            return Ok(Change::Kept);
+        }
+        let dir = self.make_dir(path)?;
+        fchmod(&dir, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
+        fsync(&dir).lift(Kind::Host, || self.failed("sync", path))?;
+        Ok(Change::Wrote)
+    }
+
+    /// Makes `path` a symbolic link with the text `target`. Replaces a link or a file, never a directory.
+    pub fn symlink(&self, path: RelPath<'_>, target: &str) -> Result<Change> {
+        let (dir, name) = self.make_parent(path)?;
+        if readlinkat(&dir, name).is_ok_and(|old| old == target) {
+            return Ok(Change::Kept);
+        }
+        let temp = temp_name(name);
+        let made = (|| {
+            match unlinkat(&dir, temp.as_str(), UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(e) => return Err(e),
+            }
+            symlinkat(target, &dir, temp.as_str())?;
+            crash::point();
+            renameat(&dir, temp.as_str(), &dir, name)?;
+            crash::point();
+            fsync(&dir)
+        })();
+        made.lift(Kind::Host, || self.failed("make the link", path))?;
+        Ok(Change::Wrote)
+    }
+
+    /// Moves the file `from` to the name `to` in the same directory, replacing nothing: `to` must be free.
+    pub fn set_aside(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
+        let (dir, name) = self.make_parent(from)?;
+        let (to_dir, to_name) = to.split();
+        if from.split().0 != to_dir {
+            return Err(Error::new(Kind::Bug, format!("set aside '{from}' as '{to}': not in the same directory")));
+        }
+        if fstatat(dir.as_fd(), to_name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() {
+            let what = format!("set aside '{from}': '{}' is there already", self.absolute(to).display());
+            return Err(Error::new(Kind::Host, what).hint("move one of the two files away"));
+        }
+        crash::point();
+        renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("set aside", from))?;
+        fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))
+    }
+
+    /// The permission bits of the file at `path` are set to `mode`.
+    pub fn chmod(&self, path: RelPath<'_>, mode: u32) -> Result<Change> {
+        let file = self.open_file(path)?;
+        let file =
+            file.ok_or_else(|| Error::new(Kind::Host, format!("{}: it is not there", self.failed("open", path))))?;
+        let stat = nix::sys::stat::fstat(&file).lift(Kind::Host, || self.failed("look at", path))?;
+        if Meta::from_stat(&stat).mode == mode {
+            return Ok(Change::Kept);
+        }
+        fchmod(&file, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
+        file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;
+        Ok(Change::Wrote)
+    }
+
+    /// Opens `path` for appending, made with `mode` if missing. For logs: neither atomic nor synced.
+    pub fn open_append(&self, path: RelPath<'_>, mode: u32) -> Result<File> {
+        let (dir, name) = self.make_parent(path)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(&dir, name, flags, Mode::from_bits_truncate(mode))
+            .lift(Kind::Host, || self.failed("open for appending", path))?;
+        Ok(File::from(fd))
+    }
+}
+
+/// Fixed, so that the next run overwrites what a cut run left; the dot keeps it out of `conf.d`-like directories.
+fn temp_name(name: &str) -> String {
+    format!(".{name}.edgelay-new")
+}
+
+fn no_space_hint(e: Error) -> Error {
+    match e.errno() {
+        Some(libc::ENOSPC | libc::EDQUOT) => e.hint("free space on this file system and run again"),
+        _ => e,
+    }
+}
+
+fn read_only_hint(e: Error) -> Error {
+    match e.errno() {
+        Some(libc::EROFS) => e.hint("the file system is mounted read-only; remount it with 'mount -o remount,rw'"),
+        Some(libc::EACCES | libc::EPERM) => e.hint("run as root"),
+        _ => e,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    const A: RelPath<'static> = RelPath::literal("etc/deep/a");
+
+    fn scratch() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    #[test]
+    fn a_second_write_of_the_same_touches_nothing() {
+        let (dir, root) = scratch();
+        assert_eq!(root.write(A, 0o640, b"one").unwrap(), Change::Wrote);
+        let before = std::fs::metadata(dir.path().join("etc/deep/a")).unwrap();
+        assert_eq!(before.permissions().mode() & 0o7777, 0o640);
+        assert_eq!(root.write(A, 0o640, b"one").unwrap(), Change::Kept);
+        let after = std::fs::metadata(dir.path().join("etc/deep/a")).unwrap();
+        assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
+        for (mode, bytes) in [(0o600, b"one".as_slice()), (0o600, b"two"), (0o600, b"three")] {
+            assert_eq!(root.write(A, mode, bytes).unwrap(), Change::Wrote);
+            assert_eq!(root.read(A, 99).unwrap().unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_failing_source_leaves_the_old_file_and_no_leftover() {
+        let (dir, root) = scratch();
+        root.write(A, 0o644, b"old").unwrap();
+        let bad = crate::digest::Digest::of(b"something else");
+        let mut from = crate::digest::Verified::new(b"new".as_slice(), bad, 3);
+        let e = root.write_stream(A, 0o644, &mut from).unwrap_err();
+        assert_eq!(e.kind(), Kind::Bundle, "the reader's own error comes out: {e}");
+        assert_eq!(root.read(A, 9).unwrap().unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path().join("etc/deep")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_the_last_place_is_replaced_not_followed() {
+        let (dir, root) = scratch();
+        std::fs::create_dir_all(dir.path().join("etc/deep")).unwrap();
+        std::fs::write(dir.path().join("victim"), "v").unwrap();
+        std::os::unix::fs::symlink("/victim", dir.path().join("etc/deep/a")).unwrap();
+        std::os::unix::fs::symlink("/victim", dir.path().join("etc/deep/.a.edgelay-new")).unwrap();
+        assert_eq!(root.write(A, 0o644, b"x").unwrap(), Change::Wrote);
+        assert_eq!(std::fs::read(dir.path().join("victim")).unwrap(), b"v");
+        assert_eq!(root.lstat(A).unwrap().unwrap().kind, Type::File);
+    }
+
+    #[test]
+    fn links_and_directories() {
+        let (_dir, root) = scratch();
+        assert_eq!(root.symlink(A, "b").unwrap(), Change::Wrote);
+        assert_eq!(root.symlink(A, "b").unwrap(), Change::Kept);
+        assert_eq!(root.symlink(A, "c").unwrap(), Change::Wrote);
+        let d = RelPath::literal("var/d");
+        assert_eq!(root.mkdir(d, 0o700).unwrap(), Change::Wrote);
+        assert_eq!(root.mkdir(d, 0o700).unwrap(), Change::Kept);
+        assert_eq!(root.mkdir(d, 0o755).unwrap(), Change::Wrote);
+        root.set_aside(A, RelPath::literal("etc/deep/a.bak")).unwrap();
+        root.write(A, 0o644, b"").unwrap();
+        assert!(root.set_aside(A, RelPath::literal("etc/deep/a.bak")).is_err());
+    }
+}
