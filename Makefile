@@ -1,20 +1,20 @@
-# `make help` tells what there is. Needs: Debian 12, Rust (rustup), and root for `demo` and for all of `test`.
+# `make help` tells what there is. Needs Debian 12, Rust (by rustup), and root for `demo` and for all of `test`.
 
 NAMES := dist/edgelay-linux-amd64 dist/edgelay-linux-arm64
 
-.PHONY: help setup demo test dist size lint clean
+.PHONY: help setup demo test dist check-dist size lint clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that demo and test use (root)
 	tests/setup
 
-demo: setup ## build edgelay, make an offline bundle, install an edge node from it in a throw-away Debian with no network
+demo: ## build edgelay, make an offline bundle, install an edge node from it in a throw-away Debian with no network
 	tests/demo
 
-test: setup ## run all tests: unit, wire, real containerd, whole installs
+test: ## run all tests: unit, wire, real containerd, whole installs
 	tests/run
 
 dist: ## static musl binaries for amd64 and arm64 in dist/
@@ -23,6 +23,9 @@ dist: ## static musl binaries for amd64 and arm64 in dist/
 	cp target/x86_64-unknown-linux-musl/release/edgelay dist/edgelay-linux-amd64
 	cp target/aarch64-unknown-linux-musl/release/edgelay dist/edgelay-linux-arm64
 	tools/check-static $(NAMES)
+
+check-dist: ## judge the binaries in dist/: static, stripped, within the size budget, and they run
+	tools/check-dist $(NAMES)
 
 size: ## what costs what in the amd64 binary
 	CARGO_PROFILE_RELEASE_STRIP=none MUSL_TARGETS=x86_64-unknown-linux-musl \
@@ -33,7 +36,7 @@ lint: ## formatting, clippy and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 clean: ## remove what was built (downloads in the cache stay)
 	cargo clean
