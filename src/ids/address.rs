@@ -98,6 +98,20 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// For constants: a bad literal does not compile.
+    ///
+    /// ```
+    /// use edgelay::ids::Cidr;
+    /// const PODS: Cidr = Cidr::literal([10, 87, 0, 0], 16);
+    /// assert_eq!(PODS.to_string(), "10.87.0.0/16");
+    /// ```
+    pub const fn literal(base: [u8; 4], prefix: u8) -> Self {
+        let bits = u32::from_be_bytes(base);
+        assert!(prefix <= 32 && (prefix == 32 || bits << prefix == 0), "not an IPv4 range");
+        let [a, b, c, d] = base;
+        Cidr { base: Ipv4Addr::new(a, b, c, d), prefix }
+    }
+
     /// Whether the two ranges share an address.
     pub fn overlaps(self, other: Cidr) -> bool {
         let mask = mask(self.prefix.min(other.prefix));

@@ -1,0 +1,275 @@
+//! Text → typed value, for the values that have rules of their own.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::ids::{BadName, Cidr, HostPort, NodeName};
+
+use super::value::{Refusal, parse_port};
+use super::{ContainerdMode, LabelKey, LabelValue, Taint};
+
+/// CloudHub's HTTPS port for certificates.
+pub(super) const CERT_PORT: u16 = 10002;
+
+/// `sun_path` of a Unix socket holds 108 bytes with the final NUL (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+const HOST_ONLY: &str =
+    "give the bare host; the ports have settings of their own: cloud.websocket_port and cloud.cert_port";
+
+impl From<BadName> for Refusal {
+    fn from(bad: BadName) -> Self {
+        Refusal::new(bad.to_string())
+    }
+}
+
+/// IPv4, IPv6 (brackets are dropped) or DNS name, without port.
+pub(super) fn cloud_host(text: &str) -> Result<String, Refusal> {
+    if text.contains("://") {
+        return Err(Refusal::with_hint("is a URL, not a host", HOST_ONLY));
+    }
+    let v6 = text.parse::<std::net::Ipv6Addr>().is_ok() || text.ends_with(']');
+    if !v6 && let Some((_, port)) = text.rsplit_once(':') {
+        return Err(match port {
+            "10002" => Refusal::with_hint(
+                "carries port 10002, which only hands out certificates: a node joined through it never registers",
+                HOST_ONLY,
+            ),
+            _ => Refusal::with_hint("carries a port", HOST_ONLY),
+        });
+    }
+    // Any port: only the host is looked at here.
+    let host = HostPort::new(text, CERT_PORT)?.host().to_owned();
+    if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified() || ip.is_multicast()) {
+        return Err(Refusal::new("is not the address of one machine"));
+    }
+    Ok(host)
+}
+
+/// Any port but the one that a well-meaning user takes from the certificate side.
+pub(super) fn websocket_port(text: &str) -> Result<u16, Refusal> {
+    match parse_port(text)? {
+        CERT_PORT => Err(Refusal::with_hint(
+            "only hands out certificates: keadm would report success, and the node would never register",
+            "give CloudCore's WebSocket port, which is 10000 unless it is mapped",
+        )),
+        port => Ok(port),
+    }
+}
+
+/// A name that can be told from other machines' names.
+pub(super) fn node_name(text: &str) -> Result<NodeName, Refusal> {
+    let name: NodeName = text.parse()?;
+    match name.as_str() {
+        "localhost" | "localhost.localdomain" => Err(Refusal::with_hint(
+            "is every machine's name, and no two nodes can share one",
+            "choose a name that no other node has, such as one with the serial number",
+        )),
+        "default-edge-node" => Err(Refusal::with_hint(
+            "is what keadm calls machines whose host name is unfit, and no two nodes can share one",
+            "choose a name that no other node has, such as one with the serial number",
+        )),
+        _ => Ok(name),
+    }
+}
+
+/// The address of this machine on some network.
+pub(super) fn node_ip(text: &str) -> Result<IpAddr, Refusal> {
+    let ip: IpAddr = text.parse().map_err(|e: std::net::AddrParseError| Refusal::new(format!("is {e}")))?;
+    if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
+        return Err(Refusal::new("is not an address that others reach this machine by"));
+    }
+    Ok(ip)
+}
+
+/// A range that a bridge can hand out.
+pub(super) fn pod_cidr(text: &str) -> Result<Cidr, Refusal> {
+    const NEVER: [Cidr; 4] = [
+        Cidr::literal([0, 0, 0, 0], 8),
+        Cidr::literal([127, 0, 0, 0], 8),
+        // Also EdgeMesh's bridge and its DNS, and the metaServer.
+        Cidr::literal([169, 254, 0, 0], 16),
+        Cidr::literal([224, 0, 0, 0], 3),
+    ];
+    let range: Cidr = text.parse()?;
+    // A bridge needs its own address, the network's and the broadcast one; fewer than 13 pods is surely a mistake.
+    if !(8..=28).contains(&range.prefix()) {
+        return Err(Refusal::new("has a prefix length that is not between 8 and 28"));
+    }
+    match NEVER.into_iter().find(|never| never.overlaps(range)) {
+        Some(never) => Err(Refusal::new(format!("overlaps {never}, which pods cannot have"))),
+        None => Ok(range),
+    }
+}
+
+/// A path of this machine; relative ones count from the working directory.
+pub(super) fn token_file(text: &str) -> Result<PathBuf, Refusal> {
+    if text == "-" {
+        return Err(Refusal::with_hint(
+            "is the standard input, which a second run would not find again",
+            "write the token to a file that only root can read",
+        ));
+    }
+    path(text)
+}
+
+fn path(text: &str) -> Result<PathBuf, Refusal> {
+    match text.bytes().position(|b| b.is_ascii_control()) {
+        Some(at) => Err(BadName::Byte(at).into()),
+        None => Ok(PathBuf::from(text)),
+    }
+}
+
+/// An absolute path, or the same as a `unix://` address, as keadm and crictl write it.
+pub(super) fn socket(text: &str) -> Result<PathBuf, Refusal> {
+    let text = text.strip_prefix("unix://").unwrap_or(text);
+    if !text.starts_with('/') {
+        return Err(Refusal::new("is not an absolute path"));
+    }
+    if text.len() > MAX_SOCKET_PATH {
+        return Err(BadName::TooLong(MAX_SOCKET_PATH).into());
+    }
+    path(text)
+}
+
+pub(super) fn containerd(text: &str) -> Result<ContainerdMode, Refusal> {
+    match text {
+        "managed" => Ok(ContainerdMode::Managed),
+        "existing" => Ok(ContainerdMode::Existing),
+        _ => Err(Refusal::new("is neither 'managed' nor 'existing'")),
+    }
+}
+
+/// More would not fit into one command line argument with certainty (128 KiB), and nobody needs them.
+const MAX_LABELS: usize = 64;
+
+pub(super) fn labels(pairs: &[(String, String)]) -> Result<BTreeMap<LabelKey, LabelValue>, Refusal> {
+    if pairs.len() > MAX_LABELS {
+        return Err(Refusal::new(format!("has more than {MAX_LABELS} labels")));
+    }
+    let mut labels = BTreeMap::new();
+    for (key, value) in pairs {
+        let bad = |e: BadName| Refusal::new(format!("has a label '{}' that {e}", shown(&format!("{key}={value}"))));
+        let name: LabelKey = key.parse().map_err(bad)?;
+        if labels.insert(name, value.parse().map_err(bad)?).is_some() {
+            return Err(Refusal::new(format!("has the label '{key}' twice")));
+        }
+    }
+    Ok(labels)
+}
+
+pub(super) fn taints(list: &[String]) -> Result<Vec<Taint>, Refusal> {
+    if list.len() > MAX_LABELS {
+        return Err(Refusal::new(format!("has more than {MAX_LABELS} taints")));
+    }
+    let mut taints: Vec<Taint> = Vec::new();
+    for text in list {
+        let taint: Taint =
+            text.parse().map_err(|e: BadName| Refusal::new(format!("has a taint '{}' that {e}", shown(text))))?;
+        // Kubernetes: unique by key and effect.
+        if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
+            return Err(Refusal::new(format!("has two taints for '{}:{}'", taint.key.as_str(), taint.effect.as_str())));
+        }
+        taints.push(taint);
+    }
+    Ok(taints)
+}
+
+/// A value as it may be shown in a message: short, and without anything that moves a terminal's cursor.
+pub(super) fn shown(text: &str) -> String {
+    const MAX: usize = 80;
+    let mut out: String = text.chars().take(MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (text, host) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("cloud.example", "cloud.example"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+        ] {
+            assert_eq!(cloud_host(text), Ok(host.to_owned()));
+        }
+        for (text, what) in [
+            (
+                "10.0.0.1:10002",
+                "carries port 10002, which only hands out certificates: a node joined through it never registers",
+            ),
+            ("10.0.0.1:10000", "carries a port"),
+            ("[2001:db8::1]:10000", "carries a port"),
+            ("https://cloud", "is a URL, not a host"),
+            ("0.0.0.0", "is not the address of one machine"),
+            ("300.1.1.1", "looks like an IPv4 address but is none"),
+            ("a b", "has a character that is not allowed, at position 1"),
+        ] {
+            assert_eq!(cloud_host(text).unwrap_err().what, what, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_addresses() {
+        assert_eq!(node_name("Edge-1").unwrap().as_str(), "edge-1");
+        for bad in ["localhost", "LOCALHOST", "localhost.localdomain", "default-edge-node", "a_b", ""] {
+            assert!(node_name(bad).is_err(), "{bad}");
+        }
+        for good in ["10.1.1.1", "2001:db8::1"] {
+            assert_eq!(node_ip(good).unwrap().to_string(), good);
+        }
+        for bad in ["127.0.0.1", "::", "0.0.0.0", "224.0.0.1", "10.1.1", "10.1.1.1/24"] {
+            assert!(node_ip(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        for good in ["10.87.0.0/16", "192.168.100.0/24", "100.64.0.0/10"] {
+            assert_eq!(pod_cidr(good).unwrap().to_string(), good);
+        }
+        for bad in ["10.0.0.1/8", "10.0.0.0/29", "0.0.0.0/0", "127.0.0.0/8", "169.254.96.0/24", "240.0.0.0/8", "::/64"]
+        {
+            assert!(pod_cidr(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        assert_eq!(socket("unix:///run/c.sock"), Ok("/run/c.sock".into()));
+        assert_eq!(socket("/run/c.sock"), Ok("/run/c.sock".into()));
+        for bad in ["run/c.sock", "unix://run/c.sock", "tcp://1.2.3.4:1", "/a\nb", &format!("/{}", "a".repeat(107))] {
+            assert!(socket(bad).is_err(), "{bad}");
+        }
+        assert!(token_file("-").is_err());
+        assert_eq!(token_file("token"), Ok("token".into()));
+    }
+
+    #[test]
+    fn labels_and_taints() {
+        let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+        assert_eq!(labels(&[pair("a", "1"), pair("b", "")]).unwrap().len(), 2);
+        assert_eq!(labels(&[pair("a", "1"), pair("a", "2")]).unwrap_err().what, "has the label 'a' twice");
+        assert_eq!(
+            labels(&[pair("a", "x,y")]).unwrap_err().what,
+            "has a label 'a=x,y' that has a character that is not allowed, at position 1"
+        );
+        let list = |items: &[&str]| -> Vec<String> { items.iter().map(|i| (*i).to_owned()).collect() };
+        assert_eq!(taints(&list(&["a:NoSchedule", "a:NoExecute"])).unwrap().len(), 2);
+        assert_eq!(
+            taints(&list(&["a:NoSchedule", "a=b:NoSchedule"])).unwrap_err().what,
+            "has two taints for 'a:NoSchedule'"
+        );
+        assert_eq!(
+            taints(&list(&["a"])).unwrap_err().what,
+            "has a taint 'a' that is not key=value:Effect or key:Effect"
+        );
+    }
+}

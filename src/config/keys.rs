@@ -1,0 +1,349 @@
+//! The table of settings.
+
+use std::path::Path;
+
+use super::EdgeConfig;
+use super::check;
+use super::value::{Form, Raw, Refusal, parse_duration, parse_port, parse_switch, render_duration};
+
+/// One setting: everything there is to know about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Where it is in the JSON file: `cloud.host` is `{"cloud": {"host": …}}`.
+    pub path: &'static str,
+    /// Its flag, without the dashes.
+    pub flag: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// How its value is written.
+    pub form: Form,
+    /// What stands for the value in help.
+    pub placeholder: &'static str,
+    /// The default in text form; empty when there is none.
+    pub default: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
+    /// More for docs/config.md; may be empty.
+    pub more: &'static str,
+    /// What keadm and others call the same thing: only suggested, never accepted.
+    pub known_as: &'static [&'static str],
+    pub(super) set: fn(&mut EdgeConfig, &Raw) -> Result<(), Refusal>,
+    pub(super) show: fn(&EdgeConfig) -> Option<Raw>,
+}
+
+impl Key {
+    /// Checks `raw` and puts it into `config`.
+    pub fn set(&self, config: &mut EdgeConfig, raw: &Raw) -> Result<(), Refusal> {
+        (self.set)(config, raw)
+    }
+
+    /// The value in `config`; `None` when there is none.
+    pub fn show(&self, config: &EdgeConfig) -> Option<Raw> {
+        (self.show)(config)
+    }
+}
+
+/// The key at `path`.
+pub fn key_of_path(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+fn one(value: impl ToString) -> Option<Raw> {
+    Some(Raw::One(value.to_string()))
+}
+
+/// Both the file and the operating system's own paths are UTF-8 here: they came from text.
+fn path(value: &Path) -> Option<Raw> {
+    one(value.display())
+}
+
+/// Every setting, in the order of help and documentation.
+pub static KEYS: &[Key] = &[
+    Key {
+        path: "cloud.host",
+        flag: "cloud-host",
+        env: "EDGELAY_CLOUD_HOST",
+        form: Form::Text,
+        placeholder: "HOST",
+        default: "",
+        help: "address or DNS name of the cloud side, without a port",
+        more: "IPv4, IPv6 or a DNS name; CloudCore's certificate must have been made for it. `edge join` needs it, \
+               `edge stage` does not.",
+        known_as: &["cloudcore-ipport", "cloudcore", "server", "cloud"],
+        set: |config, raw| {
+            config.cloud.host = Some(check::cloud_host(raw.one()?)?);
+            Ok(())
+        },
+        show: |config| config.cloud.host.as_ref().and_then(one),
+    },
+    Key {
+        path: "cloud.websocket_port",
+        flag: "cloud-websocket-port",
+        env: "EDGELAY_CLOUD_WEBSOCKET_PORT",
+        form: Form::Number,
+        placeholder: "PORT",
+        default: "10000",
+        help: "port of CloudCore's WebSocket, over which the node lives",
+        more: "Cannot be 10002 or the same as `cloud.cert_port`: keadm would report success, and the node would \
+               never register. Behind a NodePort or NAT give the outer number.",
+        known_as: &["websocket-port"],
+        set: |config, raw| {
+            config.cloud.websocket_port = check::websocket_port(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.cloud.websocket_port),
+    },
+    Key {
+        path: "cloud.cert_port",
+        flag: "cloud-cert-port",
+        env: "EDGELAY_CLOUD_CERT_PORT",
+        form: Form::Number,
+        placeholder: "PORT",
+        default: "10002",
+        help: "port of CloudCore's HTTPS, which hands out certificates",
+        more: "",
+        known_as: &["certport", "cert-port"],
+        set: |config, raw| {
+            config.cloud.cert_port = parse_port(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.cloud.cert_port),
+    },
+    Key {
+        path: "token_file",
+        flag: "token-file",
+        env: "EDGELAY_TOKEN_FILE",
+        form: Form::Text,
+        placeholder: "FILE",
+        default: "",
+        help: "file with the join token; must not be readable by everyone",
+        more: "The token itself is never a setting: command lines and environments are visible to others. \
+               A file that others than its owner and group can read or write is refused; `chmod 600` it.",
+        known_as: &[],
+        set: |config, raw| {
+            config.token_file = Some(check::token_file(raw.one()?)?);
+            Ok(())
+        },
+        show: |config| config.token_file.as_deref().and_then(path),
+    },
+    Key {
+        path: "node.name",
+        flag: "node-name",
+        env: "EDGELAY_NODE_NAME",
+        form: Form::Text,
+        placeholder: "NAME",
+        default: "",
+        help: "name of the node in the cluster [default: the host name]",
+        more: "Lower-cased. `localhost` and keadm's `default-edge-node` are refused: no two nodes can share a name.",
+        known_as: &["edgenode-name", "hostname-override"],
+        set: |config, raw| {
+            config.node.name = Some(check::node_name(raw.one()?)?);
+            Ok(())
+        },
+        show: |config| config.node.name.as_ref().and_then(one),
+    },
+    Key {
+        path: "node.ip",
+        flag: "node-ip",
+        env: "EDGELAY_NODE_IP",
+        form: Form::Text,
+        placeholder: "ADDRESS",
+        default: "",
+        help: "address of the node [default: that of the default route]",
+        more: "Needed on machines without a default route, and useful on those with several networks.",
+        known_as: &["edgenode-ip"],
+        set: |config, raw| {
+            config.node.ip = Some(check::node_ip(raw.one()?)?);
+            Ok(())
+        },
+        show: |config| config.node.ip.and_then(one),
+    },
+    Key {
+        path: "node.labels",
+        flag: "node-labels",
+        env: "EDGELAY_NODE_LABELS",
+        form: Form::Map,
+        placeholder: "K=V[,K=V]",
+        default: "",
+        help: "labels that the node registers with",
+        more: "Kubernetes' rules: keys of up to 63 letters, digits, `-`, `_` and `.`, with an optional DNS prefix \
+               (`example.org/site`); values likewise, or empty. keadm can carry all of them.",
+        known_as: &["labels"],
+        set: |config, raw| {
+            config.node.labels = check::labels(raw.map())?;
+            Ok(())
+        },
+        show: |config| {
+            let pairs = config.node.labels.iter();
+            Some(Raw::Map(pairs.map(|(k, v)| (k.as_str().to_owned(), v.as_str().to_owned())).collect()))
+        },
+    },
+    Key {
+        path: "node.taints",
+        flag: "node-taints",
+        env: "EDGELAY_NODE_TAINTS",
+        form: Form::List,
+        placeholder: "TAINT[,TAINT]",
+        default: "",
+        help: "taints that the node registers with: KEY[=VALUE]:EFFECT",
+        more: "EFFECT is `NoSchedule`, `PreferNoSchedule` or `NoExecute`. A value that looks like a number or a truth \
+               value (`a=true:NoSchedule`) is refused, since keadm's `--set` would turn it into one and then not \
+               take it for text; leave the value out (`a:NoSchedule`) or use a word.",
+        known_as: &["taints", "with-edge-taint"],
+        set: |config, raw| {
+            config.node.taints = check::taints(raw.list())?;
+            Ok(())
+        },
+        show: |config| Some(Raw::List(config.node.taints.iter().map(ToString::to_string).collect())),
+    },
+    Key {
+        path: "pod_cidr",
+        flag: "pod-cidr",
+        env: "EDGELAY_POD_CIDR",
+        form: Form::Text,
+        placeholder: "RANGE",
+        default: "10.87.0.0/16",
+        help: "IPv4 range for the pods of this node",
+        more: "Every node may have the same range: it ends at the node's own bridge, and EdgeMesh addresses pods by \
+               node. It must not overlap the node's networks, nor the cloud's ranges for pods and services. The \
+               default stays away from k3s (10.42.0.0/16, 10.43.0.0/16), kubeadm and flannel (10.244.0.0/16, \
+               10.96.0.0/12), Weave (10.32.0.0/12), Podman (10.88.0.0/16), Docker (172.17.0.0/16 and up, \
+               192.168.0.0/16) and EdgeMesh (169.254.96.0/24).",
+        known_as: &["cluster-cidr", "pod-network-cidr"],
+        set: |config, raw| {
+            config.pod_cidr = check::pod_cidr(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.pod_cidr),
+    },
+    Key {
+        path: "edgemesh",
+        flag: "edgemesh",
+        env: "EDGELAY_EDGEMESH",
+        form: Form::Switch,
+        placeholder: "BOOL",
+        default: "true",
+        help: "prepare for EdgeMesh: cluster DNS and the metaServer",
+        more: "Sets clusterDNS 169.254.96.16 and clusterDomain cluster.local, and turns EdgeCore's metaServer on.",
+        known_as: &[],
+        set: |config, raw| {
+            config.edgemesh = parse_switch(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.edgemesh),
+    },
+    Key {
+        path: "edge_stream",
+        flag: "edge-stream",
+        env: "EDGELAY_EDGE_STREAM",
+        form: Form::Switch,
+        placeholder: "BOOL",
+        default: "true",
+        help: "tunnel for `kubectl logs` and `exec` (port 10004)",
+        more: "On, unlike keadm's default: without it `kubectl logs` and `exec` fail for pods on this node. Where \
+               the cloud does not listen on port 10004 EdgeCore tries again every few seconds, and nothing else \
+               suffers.",
+        known_as: &["edgestream"],
+        set: |config, raw| {
+            config.edge_stream = parse_switch(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.edge_stream),
+    },
+    Key {
+        path: "mqtt",
+        flag: "mqtt",
+        env: "EDGELAY_MQTT",
+        form: Form::Switch,
+        placeholder: "BOOL",
+        default: "false",
+        help: "EdgeCore's event bus to an MQTT broker on this node",
+        more: "Off, unlike keadm's default: without a broker at 127.0.0.1:1883 EdgeCore complains every 5 seconds.",
+        known_as: &["with-mqtt"],
+        set: |config, raw| {
+            config.mqtt = parse_switch(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.mqtt),
+    },
+    Key {
+        path: "containerd",
+        flag: "containerd",
+        env: "EDGELAY_CONTAINERD",
+        form: Form::Text,
+        placeholder: "MODE",
+        default: "managed",
+        help: "managed: from the bundle; existing: use this machine's",
+        more: "With `existing` nothing of containerd, runc or CNI is laid down, configured or restarted; preflight \
+               says what its configuration lacks.",
+        known_as: &["runtimetype"],
+        set: |config, raw| {
+            config.containerd = check::containerd(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(config.containerd.as_str()),
+    },
+    Key {
+        path: "containerd_address",
+        flag: "containerd-address",
+        env: "EDGELAY_CONTAINERD_ADDRESS",
+        form: Form::Text,
+        placeholder: "SOCKET",
+        default: "/run/containerd/containerd.sock",
+        help: "containerd's socket",
+        more: "An absolute path; `unix://` in front of it is dropped.",
+        known_as: &["remote-runtime-endpoint", "container-runtime-endpoint"],
+        set: |config, raw| {
+            config.containerd_address = check::socket(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| path(&config.containerd_address),
+    },
+    Key {
+        path: "join_timeout",
+        flag: "join-timeout",
+        env: "EDGELAY_JOIN_TIMEOUT",
+        form: Form::Duration,
+        placeholder: "TIME",
+        default: "10m",
+        help: "how long joining may take: 600, 600s, 10m",
+        more: "keadm gives up by itself after waiting five minutes for EdgeCore; a shorter time cuts it off before \
+               it has said why.",
+        known_as: &["timeout"],
+        set: |config, raw| {
+            config.join_timeout = parse_duration(raw.one()?)?;
+            Ok(())
+        },
+        show: |config| one(render_duration(config.join_timeout)),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_the_path() {
+        for key in KEYS {
+            assert_eq!(key.flag, key.path.replace(['.', '_'], "-"));
+            assert_eq!(key.env, format!("EDGELAY_{}", key.path.replace('.', "_").to_uppercase()));
+            assert!(!key.help.is_empty() && !key.help.ends_with('.'), "{}", key.path);
+            assert!(key.known_as.iter().all(|name| KEYS.iter().all(|other| other.flag != *name)), "{}", key.path);
+        }
+        let flags: std::collections::BTreeSet<_> = KEYS.iter().map(|key| key.flag).collect();
+        assert_eq!(flags.len(), KEYS.len());
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_type() {
+        for key in KEYS {
+            let mut config = EdgeConfig::default();
+            let shown = key.show(&config).map(|raw| raw.to_string()).unwrap_or_default();
+            assert_eq!(shown, key.default, "{}", key.path);
+            if !key.default.is_empty() {
+                key.set(&mut config, &Raw::parse(key.form, key.default).unwrap()).unwrap();
+                assert_eq!(config, EdgeConfig::default(), "{}", key.path);
+            }
+        }
+    }
+}

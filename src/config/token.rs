@@ -1,0 +1,92 @@
+//! Reading the token file.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::Token;
+
+/// A token has about 250 bytes; this leaves room for its largest form and a stray newline.
+const MAX_FILE: u64 = 8 << 10;
+
+/// Permission of others to read (4) or write (2).
+const OTHERS: u32 = 0o006;
+
+/// Reads the token from `path`, a regular file that others can neither read nor write. No error shows its content.
+pub fn load_token(path: &Path) -> Result<Token> {
+    let name = path.display();
+    // Does not wait for a writer where the path is a FIFO; that is refused below.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .lift(Kind::Config, || format!("open token file '{name}'"))
+        .map_err(|e| e.hint("write the token that 'keadm gettoken' prints in the cloud to that file"))?;
+    let meta = file.metadata().lift(Kind::Config, || format!("look at token file '{name}'"))?;
+    if !meta.is_file() {
+        return Err(Error::new(Kind::Config, format!("token file '{name}' is not a regular file")));
+    }
+    if meta.mode() & OTHERS != 0 {
+        let what = format!("token file '{name}' has mode {:04o}: everyone can read or change it", meta.mode() & 0o7777);
+        return Err(Error::new(Kind::Config, what)
+            .hint(format!("run 'chmod 600 {name}'; if others have used this machine, make a new token")));
+    }
+    let mut text = String::new();
+    let outcome = file
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .lift(Kind::Config, || format!("read token file '{name}'"))
+        .and_then(|_| text.parse::<Token>().lift(Kind::Config, || format!("token file '{name}'")))
+        .map_err(|e| e.hint("write the token exactly as 'keadm gettoken' prints it in the cloud"));
+    // The same care that Token takes when it is dropped.
+    let length = text.len();
+    text.clear();
+    text.extend(std::iter::repeat_n('0', length));
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
+    fn rules() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = format!("{}.aGVhZA.Y2xhaW1z.c2ln", "a".repeat(64));
+        let file = |name: &str, text: &str, mode: u32| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        for (name, mode) in [("a", 0o600), ("b", 0o640), ("c", 0o400)] {
+            let token = load_token(&file(name, &format!("{secret}\n"), mode)).unwrap();
+            assert_eq!(token.reveal(), secret);
+        }
+        let open = file("open", &secret, 0o644);
+        let big = file("big", &"a".repeat(9000), 0o600);
+        let binary = file("binary", "", 0o600);
+        std::fs::write(&binary, [0xff; 3]).unwrap();
+        for (path, what) in [
+            (open.clone(), "has mode 0644: everyone can read or change it"),
+            (file("wx", &secret, 0o602), "has mode 0602: everyone can read or change it"),
+            (file("empty", "\n", 0o600), ": is empty"),
+            (file("short", &secret[..70], 0o600), "is not four parts joined by '.' (a CA hash and a JWT)"),
+            (big, "is longer than 4096 bytes"),
+            (binary, "stream did not contain valid UTF-8"),
+            (dir.path().to_owned(), "is not a regular file"),
+            (dir.path().join("none"), "No such file or directory (os error 2)"),
+        ] {
+            let e = load_token(&path).unwrap_err();
+            assert!(e.to_string().ends_with(what), "{e}");
+            assert!(!format!("{e:?}").contains("aGVhZA"), "{e:?}");
+            assert_eq!(e.kind(), Kind::Config);
+        }
+        let hint = load_token(&open).unwrap_err();
+        assert!(hint.hint_text().unwrap().starts_with(&format!("run 'chmod 600 {}'", open.display())));
+    }
+}
