@@ -2,5 +2,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "tests may use the machine directly")]
 
+mod archives;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;

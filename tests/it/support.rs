@@ -1,4 +1,5 @@
 //! What several test modules need; everything cleans up after itself on drop.
 
 pub(crate) mod daemon;
+pub(crate) mod images;
 pub(crate) mod peers;

@@ -1,0 +1,237 @@
+//! Every shape of image archive once: what must import, and what must be refused and why.
+
+use serde_json::{Value, json};
+
+use super::layer::{file, small, tree};
+use super::{
+    Body, OCI_INDEX, OCI_MANIFEST, Pack, Packed, Same, Spec, attestation, bytes, docker, docker_packed, docker25,
+    host_arch, oci, oci_manifest, oci_with, other_arch,
+};
+
+/// A good archive, its outer compression, and the normalised names that it holds.
+pub(crate) struct Good {
+    pub(crate) name: &'static str,
+    pub(crate) pack: Pack,
+    pub(crate) outer: Packed,
+    pub(crate) images: Vec<Vec<&'static str>>,
+    /// All layers, base first, uncompressed, of all images.
+    pub(crate) layers: usize,
+}
+
+const NAME: &str = "docker.io/kubeedge/app:v1";
+
+/// The image that most shapes hold: three layers with the odd kinds of files, about `kib` KiB each.
+fn app(kib: usize) -> Spec {
+    let [base, top] = tree();
+    Spec::new(&[NAME], vec![small(1, kib), base, top])
+}
+
+/// Every good shape, with layers of about `kib` KiB.
+pub(crate) fn good(kib: usize) -> Vec<Good> {
+    let one = |name, pack, outer| Good { name, pack, outer, images: vec![vec![NAME]], layers: 3 };
+    let app = app(kib);
+    let apps = std::slice::from_ref(&app);
+    let short = Spec { names: vec!["kubeedge/app:v1".into()], ..app.clone() };
+    let classic = docker(std::slice::from_ref(&short), Same::Copy);
+    use Packed::{Gzip, Plain, Zstd};
+    let mut all = vec![
+        one("docker.tar", classic.clone(), Plain),
+        one("docker-first.tar", classic.clone().first("manifest.json"), Plain),
+        one("docker-layers-gzip.tar", docker_packed(apps, Same::Copy, Gzip), Plain),
+        one("docker-layers-zstd.tar", docker_packed(apps, Same::Copy, Zstd), Plain),
+        one("docker25.tar", docker25(apps), Plain),
+        one("docker25-classic-name.tar", nameless_index(docker25(apps)), Plain),
+        one("oci-none.tar", oci(&[apps], Plain), Plain),
+        one("oci-gzip.tar", oci(&[apps], Gzip), Plain),
+        one("oci-zstd.tar", oci(&[apps], Zstd), Plain),
+        one("oci-dot.tar", dotted(oci(&[apps], Gzip)), Plain),
+        one("docker.tar.gz", classic.clone(), Gzip),
+        one("docker.tar.zst", classic, Zstd),
+        one("oci-gzip.tar.gz", oci(&[apps], Gzip), Gzip),
+        one("oci-gzip.tar.zst", oci(&[apps], Gzip), Zstd),
+    ];
+    all.extend(indexes(kib));
+    let e = |n: u8| file(&format!("e{n}"), &[n; 9], 0o644);
+    let two = [
+        Spec::new(&["kubeedge/one:v1", "kubeedge/one:latest"], vec![small(1, kib), e(1)]),
+        Spec::new(&["quay.io/k3s/two:v2"], vec![small(1, kib), e(2)]),
+    ];
+    all.push(Good {
+        name: "two.tar",
+        pack: docker(&two, Same::Copy),
+        outer: Plain,
+        images: vec![vec!["docker.io/kubeedge/one:v1", "docker.io/kubeedge/one:latest"], vec!["quay.io/k3s/two:v2"]],
+        layers: 4,
+    });
+    all.push(Good {
+        name: "two-oci.tar",
+        pack: oci(&[&two[..1], &two[1..]], Gzip),
+        outer: Plain,
+        images: vec![vec!["docker.io/kubeedge/one:v1", "docker.io/kubeedge/one:latest"], vec!["quay.io/k3s/two:v2"]],
+        layers: 4,
+    });
+    let same = Spec::new(&[NAME], vec![small(1, kib), e(1), e(2), e(1)]);
+    all.push(Good { layers: 4, ..one("symlinks.tar", docker(&[same], Same::Link), Plain) });
+    all
+}
+
+/// Indexes with several platforms, of which this machine's must be taken.
+fn indexes(kib: usize) -> Vec<Good> {
+    let one = |name, pack| Good { name, pack, outer: Packed::Plain, images: vec![vec![NAME]], layers: 2 };
+    let on = |arch: &str, variant| {
+        let layers = vec![small(1, kib), file(&format!("arch-{arch}"), arch.as_bytes(), 0o644)];
+        Spec::new(&[NAME], layers).arch(arch, variant)
+    };
+    let other = if other_arch() == "arm64" { Some("v8") } else { None };
+    let three = [on(other_arch(), other), on(host_arch(), None), on("arm", Some("v7"))];
+    let multi = oci(&[&three], Packed::Gzip);
+    let mut partial = multi.clone();
+    for spec in [&three[0], &three[2]] {
+        partial = partial.without_digest(&edgelay::digest::Digest::of(&spec.config()).to_string());
+        let own = Packed::Gzip.apply(&spec.layers[1]);
+        partial = partial.without_digest(&edgelay::digest::Digest::of(&own).to_string());
+    }
+    let mut scratch = Pack::default();
+    let ours = oci_manifest(&mut scratch, &three[1], Packed::Gzip);
+    let extra = attestation(&mut scratch, &ours);
+    let mut attested = oci_with(&[&three[1..2]], Packed::Gzip, &[extra]);
+    for (name, body) in scratch.0 {
+        if attested.find(&name).is_none() {
+            attested.put(name, body);
+        }
+    }
+    vec![
+        one("multi.tar", multi.clone()),
+        one("multi-partial.tar", partial),
+        one("attested.tar", attested),
+        one("nested.tar", nested(multi, 2)),
+    ]
+}
+
+/// Puts `levels` more indexes between `index.json` and what it points to.
+fn nested(mut pack: Pack, levels: usize) -> Pack {
+    for _ in 0..levels {
+        let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+        let mut inner = top["manifests"][0].clone();
+        inner.as_object_mut().unwrap().remove("annotations");
+        let index = bytes(&json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [inner]}));
+        top["manifests"][0]["size"] = json!(index.len());
+        top["manifests"][0]["mediaType"] = json!(OCI_INDEX);
+        top["manifests"][0]["digest"] = json!(pack.blob(index));
+        pack = pack.with("index.json", bytes(&top));
+    }
+    pack
+}
+
+/// Takes the names out of `index.json`; they are still in `manifest.json`.
+fn nameless_index(pack: Pack) -> Pack {
+    let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    for descriptor in top["manifests"].as_array_mut().unwrap() {
+        descriptor.as_object_mut().unwrap().remove("annotations");
+    }
+    pack.with("index.json", bytes(&top))
+}
+
+/// As `tar -C DIR .` writes it.
+fn dotted(pack: Pack) -> Pack {
+    let mut out = Pack::default();
+    out.put("./", Body::Dir);
+    out.0.extend(pack.0.into_iter().map(|(name, body)| (format!("./{name}"), body)));
+    out
+}
+
+/// A bad archive as bytes, and a piece of the error that it must give, when it is loaded or when its blobs are read.
+pub(crate) struct Bad {
+    pub(crate) name: &'static str,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) complaint: &'static str,
+}
+
+/// Every bad shape, with layers of about `kib` KiB.
+pub(crate) fn bad(kib: usize) -> Vec<Bad> {
+    let app = app(kib);
+    let apps = std::slice::from_ref(&app);
+    let classic = docker(apps, Same::Copy);
+    let layout = oci(&[apps], Packed::Gzip);
+    let bad = |name, pack: Pack, complaint| Bad { name, bytes: pack.tar(), complaint };
+    let named = |name: &str| vec![Spec { names: vec![name.to_owned()], ..app.clone() }];
+    let foreign = Spec::new(&[NAME], vec![small(1, kib)]).arch(other_arch(), None);
+    let cut = |bytes: Vec<u8>, tenths: usize| bytes[..bytes.len() * tenths / 10].to_vec();
+    let last_layer = |pack: &Pack| {
+        let (name, _) = pack.0.iter().rfind(|(n, _)| n.ends_with("layer.tar")).unwrap();
+        name.clone()
+    };
+    let mut all = vec![
+        Bad { name: "truncated.tar", bytes: cut(classic.tar(), 6), complaint: "truncated" },
+        Bad { name: "truncated.tar.gz", bytes: cut(Packed::Gzip.apply(&classic.tar()), 6), complaint: "truncated" },
+        Bad { name: "truncated.tar.zst", bytes: cut(Packed::Zstd.apply(&classic.tar()), 6), complaint: "truncated" },
+        Bad { name: "empty.tar", bytes: Vec::new(), complaint: "is empty" },
+        Bad { name: "no-archive.tar", bytes: vec![b'x'; 4096], complaint: "not a tar archive" },
+        Bad { name: "xz.tar", bytes: b"\xfd7zXZ\0\0\0\0\0\0\0".to_vec(), complaint: "compressed with xz" },
+        bad("flipped-layer.tar", classic.clone().flipped(), "is damaged"),
+        bad("flipped-blob.tar", layout.clone().flipped(), "is damaged"),
+        bad("no-layer.tar", classic.clone().without(&last_layer(&classic)), "is missing"),
+        bad("foreign.tar", oci(&[std::slice::from_ref(&foreign)], Packed::Gzip), "is for linux/"),
+        bad("foreign-docker.tar", docker(&[foreign], Same::Copy), "is for linux/"),
+        bad("no-tag.tar", docker(&[Spec { names: vec![], ..app.clone() }], Same::Copy), "holds no tagged image"),
+        bad("no-tag-oci.tar", oci(&[&[Spec { names: vec![], ..app.clone() }]], Packed::Gzip), "holds no tagged image"),
+        bad("bad-name.tar", docker(&named("kubeedge/App:v1"), Same::Copy), "'kubeedge/App:v1'"),
+        bad("bad-name-oci.tar", oci(&[&named("../x:v1")], Packed::Gzip), "'../x:v1'"),
+        bad("digest-name.tar", oci(&[&named("a/b@sha256:00")], Packed::Gzip), "names a digest"),
+    ];
+    all.extend(hostile(classic, layout, &last_layer));
+    all
+}
+
+/// Archives that were made to do harm.
+fn hostile(classic: Pack, layout: Pack, last_layer: &dyn Fn(&Pack) -> String) -> Vec<Bad> {
+    let bad = |name, pack: Pack, complaint| Bad { name, bytes: pack.tar(), complaint };
+    let plus = |pack: &Pack, name: &str, body: Body| {
+        let mut pack = pack.clone();
+        pack.put(name, body);
+        pack
+    };
+    let data = |bytes: &[u8]| Body::File(bytes.into());
+    let layer = last_layer(&classic);
+    let linked = |target: &str| plus(&classic.clone().without(&layer), &layer, Body::Link(target.to_owned()));
+    let manifest = |value: Value| classic.clone().with("manifest.json", bytes(&value));
+    let top = |value: Value| layout.clone().with("index.json", bytes(&value));
+    let descriptor = |digest: &str, size: u64| {
+        json!({"manifests": [{"mediaType": OCI_MANIFEST, "digest": digest, "size": size,
+            "annotations": {"io.containerd.image.name": NAME}}]})
+    };
+    let missing = format!("sha256:{}", "0".repeat(64));
+    let entry = |config: &str, layers: Value| json!([{"Config": config, "RepoTags": ["a/b:1"], "Layers": layers}]);
+    vec![
+        bad("absolute.tar", plus(&classic, "/etc/passwd", data(b"x")), "'/etc/passwd'"),
+        bad("parent.tar", plus(&classic, "a/../../etc/passwd", data(b"x")), "'a/../../etc/passwd'"),
+        bad("twice.tar", plus(&classic, "manifest.json", data(b"[]")), "is there twice"),
+        bad("twice-dot.tar", plus(&layout, "./index.json", data(b"{}")), "is there twice"),
+        bad("huge.tar", plus(&classic, "huge", Body::Claim(1 << 60)), "limit"),
+        bad("large.tar", plus(&classic, "large", Body::Claim(1 << 30)), "truncated"),
+        bad("link-loop.tar", linked("layer.tar"), "loop"),
+        bad("link-out.tar", linked("../../../etc/passwd"), "leads out of the archive"),
+        bad("link-absolute.tar", linked("/etc/passwd"), "leads out of the archive"),
+        bad("link-nowhere.tar", linked("../nowhere"), "is missing"),
+        bad("deep.tar", classic.clone().with("manifest.json", vec![b'['; 100_000]), "nested deeper"),
+        bad("not-json.tar", classic.clone().with("manifest.json", *b"hello"), "expected a JSON value"),
+        bad("large-json.tar", classic.clone().with("manifest.json", vec![b' '; 5 << 20]), "limit"),
+        bad("other-type.tar", manifest(json!({"Config": 1})), "must be a list"),
+        bad("no-images.tar", manifest(json!([])), "holds no tagged image"),
+        bad("path-in-manifest.tar", manifest(entry("../config", json!([]))), "is missing"),
+        bad("more-layers.tar", manifest(entry(&config_name(&classic), json!([layer]))), "layers"),
+        bad("no-manifest.tar", classic.clone().without("manifest.json"), "no image archive"),
+        bad("bad-digest.tar", top(descriptor("sha256:../../etc/passwd", 9)), "digest"),
+        bad("no-blob.tar", top(descriptor(&missing, 9)), "is missing"),
+        bad("negative.tar", top(json!({"manifests": [{"size": -1}]})), "size"),
+        bad("other-layout.tar", layout.clone().with("oci-layout", *br#"{"imageLayoutVersion":"2.0.0"}"#), "2.0.0"),
+        bad("no-index.tar", layout.clone().without("index.json"), "is missing"),
+        bad("deep-index.tar", nested(layout.clone(), 12), "nested"),
+        bad("wrong-config.tar", classic.clone().with(&config_name(&classic), *b"{}"), "is damaged"),
+    ]
+}
+
+fn config_name(classic: &Pack) -> String {
+    let (name, _) = classic.0.iter().find(|(n, _)| n.len() == 69 && n.ends_with(".json")).unwrap();
+    name.clone()
+}
