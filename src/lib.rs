@@ -10,6 +10,7 @@ pub mod config;
 pub mod crash;
 pub mod digest;
 pub mod error;
+pub mod exec;
 pub mod ids;
 pub mod json;
 pub mod oci;

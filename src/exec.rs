@@ -1,0 +1,293 @@
+//! The one door to other programs.
+//!
+//! A [`Cmd`] is data: it can be printed in a plan and compared in a test. [`Host`] runs it with a clean environment,
+//! standard input closed, a limit in time and a bound on what is kept of its words; [`Script`] plays a host in tests.
+
+mod capture;
+mod script;
+
+pub use script::Script;
+
+use std::fmt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::Pid;
+
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::RelPath;
+use crate::root::{Root, Type};
+
+/// Where programs are looked for, and the `PATH` they get.
+pub const PATH: [RelPath<'static>; 6] = [
+    RelPath::literal("usr/local/sbin"),
+    RelPath::literal("usr/local/bin"),
+    RelPath::literal("usr/sbin"),
+    RelPath::literal("usr/bin"),
+    RelPath::literal("sbin"),
+    RelPath::literal("bin"),
+];
+
+/// A program to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cmd {
+    /// A name that is looked up in [`PATH`], or an absolute path.
+    pub program: String,
+    /// Arguments. Secrets among them are named in `secrets`.
+    pub args: Vec<String>,
+    /// Variables besides `PATH`, `HOME` and `LANG`.
+    pub env: Vec<(String, String)>,
+    /// Directories searched before [`PATH`], for this call only.
+    pub path_first: Vec<PathBuf>,
+    /// Killed with its children after this time.
+    pub limit: Duration,
+    /// Texts that are masked wherever this command or its words are shown.
+    pub secrets: Vec<String>,
+    /// Permission bits that files made by the program do not get.
+    pub umask: u32,
+}
+
+impl Cmd {
+    /// `program` with `args`, a limit of 60 s, nothing special.
+    pub fn new(program: &str, args: &[&str]) -> Self {
+        Cmd {
+            program: program.to_owned(),
+            args: args.iter().map(|a| (*a).to_owned()).collect(),
+            env: Vec::new(),
+            path_first: Vec::new(),
+            limit: Duration::from_secs(60),
+            secrets: Vec::new(),
+            umask: 0o022,
+        }
+    }
+
+    /// The same with another limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// `text` with every secret of this command masked.
+    pub fn mask(&self, text: &str) -> String {
+        mask(text, &self.secrets)
+    }
+}
+
+/// `text` with each of `secrets` replaced.
+pub fn mask(text: &str, secrets: &[String]) -> String {
+    secrets.iter().filter(|s| !s.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "(hidden)"))
+}
+
+impl fmt::Display for Cmd {
+    /// As one would type it, secrets masked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        for arg in &self.args {
+            let arg = self.mask(arg);
+            if arg.is_empty() || arg.contains(|c: char| c.is_whitespace() || "'\"$;&|<>(){}*?!`\\".contains(c)) {
+                write!(f, " '{}'", arg.replace('\'', "'\\''"))?;
+            } else {
+                write!(f, " {arg}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a program said and how it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; 128 + n if signal n ended it.
+    pub code: i32,
+    /// The last [`capture::KEPT`] bytes of standard output, secrets masked.
+    pub stdout: String,
+    /// The last [`capture::KEPT`] bytes of standard error, secrets masked.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The last non-empty lines of what it said, standard error first: for an error message.
+    pub fn last_words(&self) -> String {
+        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let tail = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join(" | ");
+        shorten(&tail, 400)
+    }
+}
+
+/// The last `limit` bytes or a little less, cut at a character.
+pub fn shorten(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let start = (text.len() - limit..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
+    format!("… {}", text.get(start..).unwrap_or_default())
+}
+
+/// Runs programs.
+pub trait Exec: fmt::Debug {
+    /// Runs `cmd` to its end. An error only if it could not be started or took too long; a bad exit status is no error.
+    fn run(&mut self, cmd: &Cmd) -> Result<Output>;
+
+    /// Starts `cmd` detached from us, its words appended to the file `log`; returns its process number.
+    fn spawn(&mut self, cmd: &Cmd, log: RelPath<'_>) -> Result<u32>;
+
+    /// Where `program` lies. `None`: not on the [`PATH`].
+    fn find(&self, program: &str) -> Option<PathBuf>;
+
+    /// Runs `cmd`; any exit status but 0 is an error with the program's last words.
+    fn succeed(&mut self, cmd: &Cmd) -> Result<Output> {
+        let output = self.run(cmd)?;
+        if output.code == 0 {
+            return Ok(output);
+        }
+        Err(Error::new(Kind::Host, format!("'{cmd}' ended with status {}: {}", output.code, output.last_words())))
+    }
+}
+
+/// The running system.
+#[derive(Debug)]
+pub struct Host<'a> {
+    root: &'a Root,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> Host<'a> {
+    /// Programs of `root`, which must be the live one.
+    pub fn new(root: &'a Root, clock: &'a dyn Clock) -> Self {
+        Host { root, clock }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the one home of starting programs")]
+    fn command(&self, cmd: &Cmd) -> Result<Command> {
+        let path =
+            if cmd.program.starts_with('/') { Some(PathBuf::from(&cmd.program)) } else { self.find(&cmd.program) };
+        let path = path.ok_or_else(|| {
+            Error::new(Kind::Host, format!("program '{}' is not on this host", cmd.program))
+                .hint("install it with the distribution's package manager")
+        })?;
+        let mut command = Command::new(path);
+        let dirs = cmd.path_first.iter().map(|p| p.display().to_string());
+        let dirs: Vec<String> = dirs.chain(PATH.iter().map(ToString::to_string)).collect();
+        command.args(&cmd.args).env_clear().env("PATH", dirs.join(":")).env("HOME", "/root").env("LANG", "C.UTF-8");
+        command.envs(cmd.env.iter().map(|(k, v)| (k, v))).current_dir("/").stdin(Stdio::null()).process_group(0);
+        Ok(command)
+    }
+
+    fn start(&self, cmd: &Cmd, mut command: Command) -> Result<Child> {
+        log::debug!("run: {cmd}");
+        // The umask is the process's; nothing else runs in this one while a program is started.
+        let before = umask(Mode::from_bits_truncate(cmd.umask));
+        let child = command.spawn();
+        umask(before);
+        child.lift(Kind::Host, || format!("start '{}'", cmd.program))
+    }
+}
+
+impl Exec for Host<'_> {
+    fn run(&mut self, cmd: &Cmd) -> Result<Output> {
+        let mut command = self.command(cmd)?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.start(cmd, command)?;
+        let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+        let captured = capture::until_end(&mut child, self.clock, cmd.limit);
+        if captured.is_err() {
+            // It may have ended by itself meanwhile, ignoring: ESRCH.
+            let _ = killpg(group, Signal::SIGKILL);
+            let _ = child.wait();
+        }
+        let (status, stdout, stderr) = captured.map_err(|e| e.during(cmd))?;
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let output = Output { code, stdout: cmd.mask(&stdout), stderr: cmd.mask(&stderr) };
+        log::debug!("ended with status {code}: {}", cmd.program);
+        Ok(output)
+    }
+
+    fn spawn(&mut self, cmd: &Cmd, log: RelPath<'_>) -> Result<u32> {
+        let mut command = self.command(cmd)?;
+        let out = self.root.open_append(log, 0o600)?;
+        let err = out.try_clone().lift(Kind::Host, || format!("open '{log}' twice"))?;
+        command.stdout(out).stderr(err);
+        Ok(self.start(cmd, command)?.id())
+    }
+
+    fn find(&self, program: &str) -> Option<PathBuf> {
+        find(self.root, program)
+    }
+}
+
+/// Where `program` lies below `root`, by [`PATH`]. `None`: nowhere, or not executable.
+pub fn find(root: &Root, program: &str) -> Option<PathBuf> {
+    PATH.iter().find_map(|dir| {
+        let path = format!("{}/{program}", dir.as_str());
+        let rel = RelPath::parse(&path).ok()?;
+        let meta = root.stat(rel).ok()??;
+        let runs = meta.kind == Type::File && meta.mode & 0o111 != 0;
+        runs.then(|| Path::new("/").join(&path))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn host<T>(test: impl FnOnce(&mut Host<'_>) -> T) -> T {
+        let root = Root::open(Path::new("/")).unwrap();
+        let clock = SystemClock::default();
+        test(&mut Host::new(&root, &clock))
+    }
+
+    #[test]
+    fn clean_environment_closed_input_and_both_outputs() {
+        let mut cmd = Cmd::new("sh", &["-c", "env | sort; cat; echo err >&2; exit 3"]);
+        cmd.env.push(("A".into(), "b".into()));
+        let output = host(|h| h.run(&cmd)).unwrap();
+        assert_eq!((output.code, output.stderr.as_str()), (3, "err\n"));
+        let names: Vec<_> = output.stdout.lines().filter_map(|l| l.split('=').next()).collect();
+        assert!(
+            names.iter().all(|n| ["A", "HOME", "LANG", "PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(n)),
+            "{names:?}"
+        );
+        let e = host(|h| h.succeed(&cmd)).unwrap_err();
+        assert!(e.to_string().ends_with("ended with status 3: err"), "{e}");
+    }
+
+    #[test]
+    fn secrets_never_come_back() {
+        let mut cmd = Cmd::new("sh", &["-c", "echo tok-1; echo tok-1 >&2; exit 1"]);
+        cmd.secrets.push("tok-1".into());
+        let e = host(|h| h.succeed(&cmd)).unwrap_err();
+        assert!(!format!("{e:?} {cmd}").contains("tok-1"));
+        assert!(e.to_string().contains("(hidden)"));
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_killed_with_its_children() {
+        let cmd = Cmd::new("sh", &["-c", "echo begun; sleep 60 & sleep 60"]).limit(Duration::from_millis(200));
+        let e = host(|h| h.run(&cmd)).unwrap_err();
+        assert!(e.to_string().contains("did not end within") && e.to_string().contains("begun"), "{e}");
+    }
+
+    #[test]
+    fn much_output_is_bounded_to_its_end() {
+        let cmd = Cmd::new("sh", &["-c", "i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); done"]);
+        let output = host(|h| h.run(&cmd)).unwrap();
+        assert!(output.stdout.len() <= capture::KEPT && output.stdout.ends_with("line 39999\n"));
+    }
+
+    #[test]
+    fn missing_program_and_umask() {
+        let e = host(|h| h.run(&Cmd::new("no-such-program", &[]))).unwrap_err();
+        assert_eq!(e.to_string(), "program 'no-such-program' is not on this host");
+        let mut cmd = Cmd::new("sh", &["-c", "umask"]);
+        cmd.umask = 0o077;
+        assert_eq!(host(|h| h.run(&cmd)).unwrap().stdout, "0077\n");
+    }
+}

@@ -1,0 +1,118 @@
+//! Reading both outputs of a running program until it ends, with a limit in time and in memory.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Cmd, shorten};
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::sys::signal;
+
+/// Bytes kept of each output: its end, where programs say what went wrong.
+pub(super) const KEPT: usize = 256 * 1024;
+
+/// How often the limit and our own signals are looked at.
+const TICK_MS: u16 = 100;
+
+/// Why reading stopped early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Limit { limit: Duration, said: String },
+    Other(Error),
+}
+
+impl Stop {
+    pub(super) fn during(self, cmd: &Cmd) -> Error {
+        match self {
+            Stop::Limit { limit, said } => {
+                let said = shorten(cmd.mask(said.trim()).as_str(), 400);
+                let what = format!("'{cmd}' did not end within {} s; it said: {said}", limit.as_secs_f32());
+                Error::new(Kind::Host, what)
+            }
+            Stop::Other(e) => e,
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(e: Error) -> Self {
+        Stop::Other(e)
+    }
+}
+
+#[derive(Default)]
+struct Tail(VecDeque<u8>);
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+        let over = self.0.len().saturating_sub(KEPT);
+        self.0.drain(..over);
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(self.0.make_contiguous()).into_owned()
+    }
+}
+
+/// Status, standard output, standard error.
+pub(super) fn until_end(
+    child: &mut Child,
+    clock: &dyn Clock,
+    limit: Duration,
+) -> std::result::Result<(ExitStatus, String, String), Stop> {
+    let start = clock.elapsed();
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (Tail::default(), Tail::default());
+    for fd in [stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
+        fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).lift(Kind::Host, || "set up a pipe".into())?;
+    }
+    loop {
+        drain(&mut stdout, &mut out)?;
+        drain(&mut stderr, &mut err)?;
+        // A daemon it left behind may hold the pipes open: the program's own end counts, not the pipes'.
+        if let Some(status) = child.try_wait().lift(Kind::Host, || "wait for a program".into())? {
+            drain(&mut stdout, &mut out)?;
+            drain(&mut stderr, &mut err)?;
+            return Ok((status, out.text(), err.text()));
+        }
+        signal::check()?;
+        if clock.elapsed().saturating_sub(start) >= limit {
+            let said = if err.0.is_empty() { out.text() } else { err.text() };
+            return Err(Stop::Limit { limit, said });
+        }
+        pause(stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd), clock);
+    }
+}
+
+/// Returns when there is something to read, or after a tick.
+fn pause(stdout: Option<std::os::fd::BorrowedFd<'_>>, stderr: Option<std::os::fd::BorrowedFd<'_>>, clock: &dyn Clock) {
+    let mut fds: Vec<PollFd<'_>> =
+        [stdout, stderr].into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    if fds.is_empty() {
+        clock.sleep(Duration::from_millis(10));
+    } else {
+        // EINTR is as good as a tick, ignoring: the loop looks again.
+        let _ = poll(&mut fds, PollTimeout::from(TICK_MS));
+    }
+}
+
+fn drain<R: Read>(from: &mut Option<R>, into: &mut Tail) -> Result<()> {
+    let mut buffer = [0; 8192];
+    while let Some(reader) = from {
+        match reader.read(&mut buffer) {
+            Ok(0) => *from = None,
+            Ok(n) => into.push(buffer.get(..n).unwrap_or_default()),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e).lift(Kind::Host, || "read a program's output".into()),
+        }
+    }
+    Ok(())
+}
