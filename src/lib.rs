@@ -14,5 +14,6 @@ pub mod exec;
 pub mod ids;
 pub mod json;
 pub mod oci;
+pub mod report;
 pub mod root;
 pub mod sys;
