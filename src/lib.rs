@@ -14,6 +14,7 @@ pub mod exec;
 pub mod ids;
 pub mod json;
 pub mod oci;
+pub mod plan;
 pub mod report;
 pub mod root;
 pub mod sys;

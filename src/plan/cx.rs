@@ -1,0 +1,199 @@
+//! What a step may touch.
+
+use std::io::Read;
+
+use super::Journal;
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::exec::Exec;
+use crate::ids::RelPath;
+use crate::oci::Blobs;
+use crate::report::Report;
+use crate::root::{Change, Meta, Root, Type};
+
+/// The world as a step sees it.
+pub struct Cx<'a> {
+    /// The target's files.
+    pub root: &'a Root,
+    /// The door to other programs.
+    pub exec: &'a mut dyn Exec,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// What the user sees.
+    pub report: &'a Report,
+    /// What was done, on disk.
+    pub journal: &'a mut Journal,
+    /// The bundle's blobs; none when only looking.
+    pub blobs: Option<&'a mut dyn Blobs>,
+}
+
+impl std::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("root", &self.root).field("blobs", &self.blobs.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Added to the name of a file of someone else's that ours replaces.
+const SAVED: &str = "edgelay-saved";
+
+impl Cx<'_> {
+    /// Makes the file `path` hold `bytes` with permission bits `mode`. What someone else had there is kept beside it,
+    /// and the journal knows, before the first touch.
+    pub fn put(&mut self, path: RelPath<'_>, mode: u32, bytes: &[u8]) -> Result<Change> {
+        if self.root.holds(path, mode, bytes)? {
+            return Ok(Change::Kept);
+        }
+        self.claim(path)?;
+        self.root.write(path, mode, bytes)
+    }
+
+    /// As [`Cx::put`], for bytes of any length that come from a reader; the caller has looked whether it is needed.
+    pub fn put_stream(&mut self, path: RelPath<'_>, mode: u32, from: &mut dyn Read) -> Result<u64> {
+        self.claim(path)?;
+        self.root.write_stream(path, mode, from)
+    }
+
+    /// Before the first write to `path`: what is there and not ours is copied aside, then the journal takes the path in.
+    fn claim(&mut self, path: RelPath<'_>) -> Result<()> {
+        if self.journal.owns(path.as_str()) {
+            return Ok(());
+        }
+        match self.root.lstat(path)? {
+            None => self.journal.wrote(path.as_str()),
+            Some(meta) if meta.kind == Type::File => self.save(path, meta),
+            Some(_) => {
+                let what = format!("'{path}' is there and is no regular file");
+                Err(Error::new(Kind::Host, what).hint(format!("move '{path}' away and run again")))
+            }
+        }
+    }
+
+    fn save(&mut self, path: RelPath<'_>, meta: Meta) -> Result<()> {
+        let backup = format!("{}.{SAVED}", path.as_str());
+        if let (Ok(to), Some(mut old)) = (RelPath::parse(&backup), self.root.open_file(path)?) {
+            self.root.write_stream(to, meta.mode, &mut old)?;
+            self.report.info(&format!("kept what was in '{path}' as '{to}'"));
+        }
+        self.journal.saved(path.as_str(), &backup)
+    }
+
+    /// Notes that the directory `path` and all below it exist only because of this installation, if it is not there yet.
+    /// To be called before whoever makes it is started.
+    pub fn will_make(&mut self, path: RelPath<'_>) -> Result<()> {
+        if self.root.lstat(path)?.is_none() {
+            self.journal.made(path.as_str())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files below `prefix` that this installation wrote and puts back what they replaced.
+    pub fn take_back(&mut self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        for (path, backup) in self.journal.files() {
+            if !wanted(&path) {
+                continue;
+            }
+            let Ok(rel) = RelPath::parse(&path) else { continue };
+            match backup.as_deref().and_then(|b| RelPath::parse(b).ok()) {
+                Some(saved) if self.root.lstat(saved)?.is_some() => self.restore(rel, saved)?,
+                _ => {
+                    self.root.remove(rel)?;
+                    self.remove_empty_parents(rel)?;
+                }
+            }
+            self.journal.released(&path)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, path: RelPath<'_>, saved: RelPath<'_>) -> Result<()> {
+        let Some(meta) = self.root.lstat(saved)? else { return Ok(()) };
+        if let Some(mut old) = self.root.open_file(saved)? {
+            self.root.write_stream(path, meta.mode, &mut old)?;
+            self.root.remove(saved)?;
+        }
+        Ok(())
+    }
+
+    /// Directories that our file leaves empty go, up to the first that is in use; system directories never get empty.
+    fn remove_empty_parents(&mut self, path: RelPath<'_>) -> Result<()> {
+        let mut dir = path.split().0;
+        while let Some(d) = dir {
+            if d.split().0.is_none() || self.root.remove_empty_dir(d)? == Change::Kept {
+                break;
+            }
+            dir = d.split().0;
+        }
+        Ok(())
+    }
+
+    /// Removes the directory trees that exist only because of this installation and that `wanted` picks.
+    pub fn remove_made(&mut self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        for path in self.journal.made_dirs() {
+            if let Ok(rel) = RelPath::parse(&path)
+                && wanted(&path)
+            {
+                self.root.remove_tree(rel)?;
+                self.journal.released(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::with_cx;
+
+    const A: RelPath<'static> = RelPath::literal("etc/app/a.conf");
+
+    #[test]
+    fn what_was_there_before_comes_back() {
+        with_cx(|cx| {
+            cx.root.write(A, 0o640, b"theirs").unwrap();
+            assert_eq!(cx.put(A, 0o644, b"ours").unwrap(), Change::Wrote);
+            assert_eq!(cx.put(A, 0o644, b"ours, newer").unwrap(), Change::Wrote);
+            assert_eq!(cx.put(A, 0o644, b"ours, newer").unwrap(), Change::Kept);
+            cx.put(RelPath::literal("etc/app/new/b"), 0o600, b"b").unwrap();
+            assert_eq!(cx.root.read(RelPath::literal("etc/app/a.conf.edgelay-saved"), 99).unwrap().unwrap(), b"theirs");
+            cx.take_back(|_| true).unwrap();
+            assert_eq!(cx.root.read(A, 99).unwrap().unwrap(), b"theirs");
+            assert_eq!(cx.root.stat(A).unwrap().unwrap().mode, 0o640);
+            assert_eq!(cx.root.list(RelPath::literal("etc/app")).unwrap().unwrap(), ["a.conf"]);
+            assert!(cx.journal.files().is_empty());
+        });
+    }
+
+    #[test]
+    fn an_identical_file_of_someone_else_stays_theirs() {
+        with_cx(|cx| {
+            cx.root.write(A, 0o644, b"same").unwrap();
+            assert_eq!(cx.put(A, 0o644, b"same").unwrap(), Change::Kept);
+            cx.take_back(|_| true).unwrap();
+            assert!(cx.root.stat(A).unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn only_trees_that_were_not_there_are_removed() {
+        with_cx(|cx| {
+            let (old, new) = (RelPath::literal("var/lib/old"), RelPath::literal("var/lib/new"));
+            cx.root.mkdir(old, 0o755).unwrap();
+            cx.will_make(old).unwrap();
+            cx.will_make(new).unwrap();
+            cx.root.write(RelPath::literal("var/lib/new/x"), 0o644, b"x").unwrap();
+            cx.remove_made(|_| true).unwrap();
+            assert!(cx.root.stat(old).unwrap().is_some());
+            assert!(cx.root.stat(new).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_directory_in_the_place_of_a_file_is_refused() {
+        with_cx(|cx| {
+            cx.root.mkdir(A, 0o755).unwrap();
+            let e = cx.put(A, 0o644, b"x").unwrap_err();
+            assert_eq!(e.to_string(), "'/etc/app/a.conf' is there and is no regular file");
+        });
+    }
+}

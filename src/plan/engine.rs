@@ -1,0 +1,175 @@
+//! Running steps: check, journal, apply, check again, journal. Undoing them in reverse.
+
+use super::{Cx, Status, Step};
+use crate::crash;
+use crate::error::{Error, Kind, Result, Trail};
+use crate::report::Outcome;
+use crate::sys::signal;
+
+/// How many steps a run changed and how many it found done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Applied.
+    pub applied: usize,
+    /// Skipped.
+    pub skipped: usize,
+}
+
+/// What one step's check said, for plans and `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The step.
+    pub id: &'static str,
+    /// Its summary.
+    pub summary: String,
+    /// What was seen.
+    pub status: Status,
+}
+
+/// Brings about every step in order; stops at the first that fails.
+pub fn run(steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Summary> {
+    let mut summary = Summary::default();
+    for step in steps {
+        signal::check()?;
+        cx.report.step_begins(step.id(), &step.summary());
+        if one(step.as_ref(), cx).doing(|| format!("step {}", step.id()))? {
+            summary.applied += 1;
+            cx.report.step_ends(Outcome::Done);
+        } else {
+            summary.skipped += 1;
+            cx.report.step_ends(Outcome::Skipped);
+        }
+    }
+    Ok(summary)
+}
+
+/// Whether the step had to be applied.
+fn one(step: &dyn Step, cx: &mut Cx<'_>) -> Result<bool> {
+    if step.check(cx)? == Status::Done {
+        // It may have been cut between the last touch and the journal.
+        if cx.journal.is_unfinished(step.id()) {
+            cx.journal.finished(step.id())?;
+        }
+        return Ok(false);
+    }
+    cx.journal.started(step.id())?;
+    crash::point();
+    step.apply(cx)?;
+    crash::point();
+    if let Status::Todo(left) = step.check(cx)? {
+        return Err(Error::new(Kind::Bug, format!("applied, but still: {left}"))
+            .hint("run again; if it stays, report this with the install log"));
+    }
+    cx.journal.finished(step.id())?;
+    Ok(true)
+}
+
+/// What every step's check says. A check that fails outright is a finding, too: `status` shows all of them.
+pub fn check_all(steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::with_capacity(steps.len());
+    for step in steps {
+        signal::check()?;
+        let status = step.check(cx).unwrap_or_else(|e| Status::Todo(e.to_string()));
+        findings.push(Finding { id: step.id(), summary: step.summary(), status });
+    }
+    Ok(findings)
+}
+
+/// Undoes the steps that the journal knows, last first. Goes on after a failure; the first one is returned.
+pub fn undo(steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<usize> {
+    let mut first: Option<Error> = None;
+    let mut undone = 0;
+    for step in steps.iter().rev() {
+        if !cx.journal.knows(step.id()) {
+            continue;
+        }
+        cx.report.step_begins(step.id(), &format!("undo: {}", step.summary()));
+        let result = step.undo(cx).and_then(|()| cx.journal.undone(step.id()));
+        match result.doing(|| format!("undo step {}", step.id())) {
+            Ok(()) => {
+                undone += 1;
+                cx.report.step_ends(Outcome::Undone);
+            }
+            Err(e) if first.is_none() => first = Some(e),
+            Err(e) => cx.report.warn(&format!("{e}; going on")),
+        }
+    }
+    first.map_or(Ok(undone), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RelPath;
+    use crate::plan::tests::with_cx;
+
+    /// Writes one file; can be told to fail, or to apply without effect.
+    #[derive(Debug)]
+    struct Toy(&'static str, RelPath<'static>, &'static str);
+
+    impl Step for Toy {
+        fn id(&self) -> &'static str {
+            self.0
+        }
+        fn summary(&self) -> String {
+            format!("write {}", self.1)
+        }
+        fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+            Ok(if cx.root.holds(self.1, 0o644, b"x")? { Status::Done } else { Status::todo("missing") })
+        }
+        fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+            match self.2 {
+                "fail" => Err(Error::new(Kind::Host, "toy is broken")),
+                "lazy" => Ok(()),
+                _ => cx.put(self.1, 0o644, b"x").map(|_| ()),
+            }
+        }
+        fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+            cx.take_back(|path| path == self.1.as_str())
+        }
+    }
+
+    fn toys(last: &'static str) -> Vec<Box<dyn Step>> {
+        let paths = [RelPath::literal("a"), RelPath::literal("b"), RelPath::literal("c")];
+        vec![Box::new(Toy("a", paths[0], "")), Box::new(Toy("b", paths[1], "")), Box::new(Toy("c", paths[2], last))]
+    }
+
+    #[test]
+    fn a_second_run_applies_nothing() {
+        with_cx(|cx| {
+            assert_eq!(run(&toys(""), cx).unwrap(), Summary { applied: 3, skipped: 0 });
+            assert_eq!(run(&toys(""), cx).unwrap(), Summary { applied: 0, skipped: 3 });
+            assert!(check_all(&toys(""), cx).unwrap().iter().all(|f| f.status == Status::Done));
+        });
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_step_and_the_next_run_goes_on() {
+        with_cx(|cx| {
+            let e = run(&toys("fail"), cx).unwrap_err();
+            assert_eq!(e.to_string(), "step c: toy is broken");
+            assert!(cx.journal.is_unfinished("c") && !cx.journal.is_unfinished("b"));
+            assert_eq!(run(&toys(""), cx).unwrap(), Summary { applied: 1, skipped: 2 });
+            assert!(!cx.journal.is_unfinished("c"));
+        });
+    }
+
+    #[test]
+    fn a_step_that_brings_nothing_about_is_a_bug() {
+        with_cx(|cx| {
+            let e = run(&toys("lazy"), cx).unwrap_err();
+            assert_eq!((e.kind(), e.to_string().as_str()), (Kind::Bug, "step c: applied, but still: missing"));
+        });
+    }
+
+    #[test]
+    fn undo_takes_back_what_the_journal_knows() {
+        with_cx(|cx| {
+            run(&toys(""), cx).unwrap();
+            assert_eq!(undo(&toys(""), cx).unwrap(), 3);
+            assert_eq!(undo(&toys(""), cx).unwrap(), 0);
+            assert!(cx.journal.is_empty());
+            assert_eq!(check_all(&toys(""), cx).unwrap().iter().filter(|f| f.status == Status::Done).count(), 0);
+        });
+    }
+}

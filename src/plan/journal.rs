@@ -1,0 +1,340 @@
+//! The journal: what this installation did to the host, on the disk before it is done.
+//!
+//! Lines of JSON, only ever appended and synced one by one; a line that a power cut tore is dropped at the next start.
+//! Uninstall reads it back: only what stands in it is removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
+
+use super::record::{Record, SCHEMA, event};
+use crate::clock::{Clock, SystemClock};
+use crate::crash;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::RelPath;
+use crate::json;
+use crate::root::Root;
+
+/// A journal is a few hundred lines; it is rewritten short when it has more.
+const COMPACT_AT: usize = 1000;
+/// Larger files are not ours.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_LINE: usize = 64 << 10;
+
+/// The journal of one root.
+#[derive(Debug)]
+pub struct Journal {
+    /// None when only looking: nothing is written then.
+    file: Option<File>,
+    clock: SystemClock,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    unfinished: BTreeSet<String>,
+    finished: BTreeSet<String>,
+    files: BTreeMap<String, Option<String>>,
+    made: BTreeSet<String>,
+    facts: BTreeMap<String, String>,
+}
+
+impl State {
+    fn apply(&mut self, record: Record) {
+        let Record { event, key, value, .. } = record;
+        match event.as_str() {
+            event::STARTED => {
+                self.finished.remove(&key);
+                self.unfinished.insert(key);
+            }
+            event::FINISHED => {
+                self.unfinished.remove(&key);
+                self.finished.insert(key);
+            }
+            event::UNDONE => {
+                self.unfinished.remove(&key);
+                self.finished.remove(&key);
+            }
+            event::WROTE => {
+                self.files.insert(key, None);
+            }
+            event::SAVED => {
+                self.files.insert(key, Some(value));
+            }
+            event::MADE => {
+                self.made.insert(key);
+            }
+            event::RELEASED => {
+                self.files.remove(&key);
+                self.made.remove(&key);
+            }
+            event::FACT if value.is_empty() => {
+                self.facts.remove(&key);
+            }
+            event::FACT => {
+                self.facts.insert(key, value);
+            }
+            // A later version's event that older ones need not know: schema 1 promises that skipping is safe.
+            _ => {}
+        }
+    }
+
+    /// The fewest records that lead to this state.
+    fn records(&self) -> impl Iterator<Item = (&'static str, &str, &str)> {
+        let steps = self.finished.iter().map(|k| (event::FINISHED, k.as_str(), ""));
+        let open = self.unfinished.iter().map(|k| (event::STARTED, k.as_str(), ""));
+        let files = self.files.iter().map(|(k, backup)| match backup {
+            Some(backup) => (event::SAVED, k.as_str(), backup.as_str()),
+            None => (event::WROTE, k.as_str(), ""),
+        });
+        let made = self.made.iter().map(|k| (event::MADE, k.as_str(), ""));
+        let facts = self.facts.iter().map(|(k, v)| (event::FACT, k.as_str(), v.as_str()));
+        steps.chain(open).chain(files).chain(made).chain(facts)
+    }
+}
+
+impl Journal {
+    /// Where it lies.
+    pub const PATH: RelPath<'static> = RelPath::literal("var/lib/edgelay/journal.jsonl");
+
+    /// Reads the journal without ever writing: for `status` and plans. A missing one is empty.
+    pub fn look(root: &Root) -> Result<Self> {
+        let bytes = root.read(Self::PATH, MAX_BYTES)?.unwrap_or_default();
+        let (state, _, _) = replay(&bytes)?;
+        Ok(Journal { file: None, clock: SystemClock::default(), state })
+    }
+
+    /// Opens the journal for a run that changes things. The caller holds the lock.
+    pub fn open(root: &Root) -> Result<Self> {
+        let bytes = root.read(Self::PATH, MAX_BYTES)?.unwrap_or_default();
+        let (state, lines, whole) = replay(&bytes)?;
+        let clock = SystemClock::default();
+        if !whole || lines > COMPACT_AT {
+            let mut short = Vec::new();
+            for (event, key, value) in state.records() {
+                short.extend(line(event, key, value, clock.unix())?);
+            }
+            root.write(Self::PATH, 0o600, &short)?;
+        } else if bytes.is_empty() {
+            // Made atomically and synced with its directory, so that the first append cannot be lost with the name.
+            root.write(Self::PATH, 0o600, b"")?;
+        }
+        Ok(Journal { file: Some(root.open_append(Self::PATH, 0o600)?), clock, state })
+    }
+
+    fn append(&mut self, event: &'static str, key: &str, value: &str) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Err(Error::new(Kind::Bug, format!("journal is open for looking only, yet '{event} {key}' came")));
+        };
+        crash::point();
+        let unix = self.clock.unix();
+        let bytes = line(event, key, value, unix)?;
+        file.write_all(&bytes)
+            .and_then(|()| file.sync_data())
+            .lift(Kind::Host, || format!("write the journal '{}'", Self::PATH))
+            .map_err(|e| e.hint("free space on this file system and run again"))?;
+        crash::point();
+        let record =
+            Record { schema: SCHEMA, event: event.to_owned(), key: key.to_owned(), value: value.to_owned(), unix };
+        self.state.apply(record);
+        Ok(())
+    }
+
+    /// Step `id` is about to be applied.
+    pub fn started(&mut self, id: &str) -> Result<()> {
+        self.append(event::STARTED, id, "")
+    }
+
+    /// Step `id` was applied and its check agreed. Written only if that is news.
+    pub fn finished(&mut self, id: &str) -> Result<()> {
+        if self.state.finished.contains(id) {
+            return Ok(());
+        }
+        self.append(event::FINISHED, id, "")
+    }
+
+    /// Step `id` was undone.
+    pub fn undone(&mut self, id: &str) -> Result<()> {
+        self.append(event::UNDONE, id, "")
+    }
+
+    /// Whether step `id` was begun and never finished: its traces are ours, and not to be trusted.
+    pub fn is_unfinished(&self, id: &str) -> bool {
+        self.state.unfinished.contains(id)
+    }
+
+    /// Whether step `id` was ever begun or finished, and not undone since.
+    pub fn knows(&self, id: &str) -> bool {
+        self.state.finished.contains(id) || self.is_unfinished(id)
+    }
+
+    /// The file `path` is about to be written where none was.
+    pub fn wrote(&mut self, path: &str) -> Result<()> {
+        self.append(event::WROTE, path, "")
+    }
+
+    /// The file `path` is about to be replaced; a copy of it is at `backup`.
+    pub fn saved(&mut self, path: &str, backup: &str) -> Result<()> {
+        self.append(event::SAVED, path, backup)
+    }
+
+    /// The directory tree `path` is about to come into being because of us.
+    pub fn made(&mut self, path: &str) -> Result<()> {
+        self.append(event::MADE, path, "")
+    }
+
+    /// `path` is no longer ours.
+    pub fn released(&mut self, path: &str) -> Result<()> {
+        self.append(event::RELEASED, path, "")
+    }
+
+    /// Whether the file `path` was written by this installation.
+    pub fn owns(&self, path: &str) -> bool {
+        self.state.files.contains_key(path)
+    }
+
+    /// Whether the directory tree `path` exists only because of this installation.
+    pub fn has_made(&self, path: &str) -> bool {
+        self.state.made.contains(path)
+    }
+
+    /// Every file written, with the copy of what it replaced.
+    pub fn files(&self) -> Vec<(String, Option<String>)> {
+        self.state.files.iter().map(|(path, backup)| (path.clone(), backup.clone())).collect()
+    }
+
+    /// Every directory tree that exists only because of this installation.
+    pub fn made_dirs(&self) -> Vec<String> {
+        self.state.made.iter().cloned().collect()
+    }
+
+    /// Something remembered under `name`.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.state.facts.get(name).map(String::as_str)
+    }
+
+    /// Names of facts that begin with `prefix`.
+    pub fn facts_below(&self, prefix: &str) -> Vec<String> {
+        self.state.facts.keys().filter(|k| k.starts_with(prefix)).cloned().collect()
+    }
+
+    /// Remembers `value` (not empty) under `name`; written only if that is news.
+    pub fn remember(&mut self, name: &str, value: &str) -> Result<()> {
+        if self.fact(name) == Some(value) {
+            return Ok(());
+        }
+        self.append(event::FACT, name, value)
+    }
+
+    /// Forgets what was remembered under `name`.
+    pub fn forget(&mut self, name: &str) -> Result<()> {
+        if self.fact(name).is_none() {
+            return Ok(());
+        }
+        self.append(event::FACT, name, "")
+    }
+
+    /// Whether nothing was ever installed here.
+    pub fn is_empty(&self) -> bool {
+        self.state.records().next().is_none()
+    }
+}
+
+fn line(event: &str, key: &str, value: &str, unix: u64) -> Result<Vec<u8>> {
+    let record = Record { schema: SCHEMA, event: event.to_owned(), key: key.to_owned(), value: value.to_owned(), unix };
+    let mut bytes = json::to_vec(&record)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// State, number of good lines, and whether the whole text was good. Only the end may be torn; a newer schema is an error.
+fn replay(bytes: &[u8]) -> Result<(State, usize, bool)> {
+    let (mut state, mut lines, mut rest) = (State::default(), 0, bytes);
+    while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        let (line, tail) = (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default());
+        let Ok(record) = json::parse::<Record>(line, MAX_LINE) else { break };
+        if record.schema > SCHEMA {
+            let what = format!("journal '{}' has schema {}, this edgelay knows {SCHEMA}", Journal::PATH, record.schema);
+            return Err(Error::new(Kind::Host, what).hint("use the edgelay that installed this host, or a newer one"));
+        }
+        state.apply(record);
+        lines += 1;
+        rest = tail;
+    }
+    Ok((state, lines, rest.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    #[test]
+    fn survives_reopening() {
+        let (_dir, root) = scratch();
+        let mut journal = Journal::open(&root).unwrap();
+        assert!(journal.is_empty());
+        journal.started("a").unwrap();
+        journal.finished("a").unwrap();
+        journal.started("b").unwrap();
+        journal.wrote("etc/x").unwrap();
+        journal.saved("etc/y", "etc/y.edgelay-saved").unwrap();
+        journal.made("var/lib/z").unwrap();
+        journal.remember("k", "v \"quoted\"").unwrap();
+        for journal in [Journal::open(&root).unwrap(), Journal::look(&root).unwrap()] {
+            assert!(journal.knows("a") && !journal.is_unfinished("a") && journal.is_unfinished("b"));
+            assert!(journal.owns("etc/x") && journal.has_made("var/lib/z"));
+            assert_eq!(journal.files()[1], ("etc/y".into(), Some("etc/y.edgelay-saved".into())));
+            assert_eq!(journal.fact("k"), Some("v \"quoted\""));
+        }
+    }
+
+    #[test]
+    fn a_torn_tail_is_dropped_and_the_rest_kept() {
+        let (dir, root) = scratch();
+        let mut journal = Journal::open(&root).unwrap();
+        journal.wrote("etc/x").unwrap();
+        journal.wrote("etc/y").unwrap();
+        let file = dir.path().join(Journal::PATH.as_str());
+        let whole = std::fs::read(&file).unwrap();
+        let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+        for cut in first..whole.len() {
+            for tail in [&b""[..], b"\0\0\0\0", b"\0\0\n"] {
+                std::fs::write(&file, [&whole[..cut], tail].concat()).unwrap();
+                let mut journal = Journal::open(&root).unwrap();
+                assert!(journal.owns("etc/x") && !journal.owns("etc/y"), "cut at {cut}");
+                journal.wrote("etc/z").unwrap();
+                assert!(Journal::look(&root).unwrap().owns("etc/z"), "appended after the repair at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_journals_are_rewritten_short_with_the_same_meaning() {
+        let (dir, root) = scratch();
+        let mut journal = Journal::open(&root).unwrap();
+        for i in 0..600 {
+            journal.remember("k", &i.to_string()).unwrap();
+            journal.started("s").unwrap();
+        }
+        drop(journal);
+        let journal = Journal::open(&root).unwrap();
+        assert_eq!(journal.fact("k"), Some("599"));
+        assert!(journal.is_unfinished("s"));
+        assert_eq!(std::fs::read_to_string(dir.path().join(Journal::PATH.as_str())).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let (dir, root) = scratch();
+        drop(Journal::open(&root).unwrap());
+        let file = dir.path().join(Journal::PATH.as_str());
+        std::fs::write(&file, "{\"schema\":2,\"event\":\"x\",\"key\":\"\",\"value\":\"\",\"unix\":0}\n").unwrap();
+        assert!(Journal::open(&root).unwrap_err().to_string().contains("schema 2"));
+    }
+}
