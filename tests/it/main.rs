@@ -3,5 +3,8 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "tests may use the machine directly")]
 
 mod archives;
+mod docs;
+mod layers;
+mod policy;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;

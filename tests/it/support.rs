@@ -3,3 +3,4 @@
 pub(crate) mod daemon;
 pub(crate) mod images;
 pub(crate) mod peers;
+pub(crate) mod source;
