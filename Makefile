@@ -2,7 +2,8 @@
 
 NAMES := dist/edgelay-linux-amd64 dist/edgelay-linux-arm64
 
-.PHONY: help setup demo test dist check-dist size lint clean
+.PHONY: help setup demo test dist check-dist size clean \
+        lint lint-format lint-clippy lint-docs lint-shell
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,11 +33,21 @@ size: ## what costs what in the amd64 binary
 	    tools/musl cargo build --release --bin edgelay --target-dir target/size
 	tools/size-table target/size/x86_64-unknown-linux-musl/release/edgelay
 
-lint: ## formatting, clippy and documentation, warnings denied
+lint: lint-format lint-clippy lint-docs lint-shell ## formatting, clippy, documentation, shell scripts; warnings denied
+
+lint-format:
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	cargo clippy --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+lint-clippy:
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --all-features -- -D warnings
+
+lint-docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --all-features
+
+# SC2034: variables of a sourced file look unused.
+lint-shell:
+	git ls-files | xargs grep -lE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' | xargs shellcheck -x -P SCRIPTDIR -S warning -e SC2034
 
 clean: ## remove what was built (downloads in the cache stay)
 	cargo clean

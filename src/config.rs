@@ -3,7 +3,7 @@
 //! One table ([`KEYS`]) names every setting once: its key in the JSON file, its flag, its environment variable, its
 //! default, its rule and its help. File, flags, environment, `--show-config`, help and docs/config.md all come from it.
 //!
-//! [`resolve`] decides (flag > environment > file > default); reading the file and the environment is the caller's.
+//! [`resolve()`] decides (flag > environment > file > default); reading the file and the environment is the caller's.
 
 mod check;
 mod doc;

@@ -105,9 +105,9 @@ impl fmt::Display for Cmd {
 pub struct Output {
     /// Exit status; 128 + n if signal n ended it.
     pub code: i32,
-    /// The last [`capture::KEPT`] bytes of standard output, secrets masked.
+    /// The end of standard output, secrets masked.
     pub stdout: String,
-    /// The last [`capture::KEPT`] bytes of standard error, secrets masked.
+    /// The end of standard error, secrets masked.
     pub stderr: String,
 }
 

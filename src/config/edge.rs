@@ -11,7 +11,7 @@ use crate::ids::{Cidr, HostPort, NodeName};
 
 use super::{LabelKey, LabelValue, Taint};
 
-/// Everything that can be set for an edge node. Made by [`super::resolve`]; the default is a node without identity.
+/// Everything that can be set for an edge node. Made by [`super::resolve()`]; the default is a node without identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeConfig {
     /// The cloud this node joins.
