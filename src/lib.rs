@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests prepare their scratch directories themselves"))]
 
+pub mod archive;
 pub mod clock;
 pub mod config;
 pub mod crash;

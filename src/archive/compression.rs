@@ -1,0 +1,125 @@
+//! Which compression bytes have, told by their first ones, and readers that undo it.
+
+use std::io::{self, Cursor, Read};
+
+use super::zstd::Zstd;
+use super::{bad, unreadable};
+use crate::error::{Error, Result};
+
+/// How a layer or a whole archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    Plain,
+    /// RFC 1952; several members in a row are one stream.
+    Gzip,
+    /// RFC 8878; several frames in a row are one stream.
+    Zstd,
+}
+
+/// Bytes that [`Compression::sniff`] looks at.
+pub const HEAD: usize = 6;
+
+/// Limit on the uncompressed size of one layer. No edge device has more to give to one layer; a larger one is a bomb.
+pub const MAX_LAYER: u64 = 64 << 30;
+
+impl Compression {
+    /// Tells the compression by the first [`HEAD`] bytes; fewer, if there are no more. Others that are well known are
+    /// refused by name, anything else is taken as not compressed.
+    pub fn sniff(head: &[u8]) -> Result<Compression> {
+        let unsupported = |name: &str| {
+            Err(bad(format!("is compressed with {name}, expected gzip, zstd or none"))
+                .hint("unpack it, or compress it with gzip or zstd"))
+        };
+        match head {
+            [0x1f, 0x8b, 0x08, ..] => Ok(Compression::Gzip),
+            // A frame, or a skippable frame in front of it (RFC 8878 section 3.1).
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
+            [0xfd, b'7', b'z', b'X', b'Z', 0] => unsupported("xz"),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => unsupported("bzip2"),
+            _ => Ok(Compression::Plain),
+        }
+    }
+}
+
+/// The uncompressed bytes of `input`.
+pub fn decoder<'a>(how: Compression, input: impl Read + 'a) -> Box<dyn Read + 'a> {
+    match how {
+        Compression::Plain => Box::new(input),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+        Compression::Zstd => Box::new(Zstd::new(input)),
+    }
+}
+
+/// The uncompressed tar of a layer, whatever its compression; at most [`MAX_LAYER`] bytes of it.
+pub fn layer_reader<'a>(mut input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+    let mut head = Vec::with_capacity(HEAD);
+    let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
+    (&mut input).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the layer"))?;
+    let how = Compression::sniff(&head)?;
+    Ok(Box::new(Capped { input: decoder(how, Cursor::new(head).chain(input)), left: MAX_LAYER }))
+}
+
+/// Fails, rather than ends, when more than `left` bytes come.
+struct Capped<R> {
+    input: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Capped<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buf)?;
+        match self.left.checked_sub(u64::try_from(n).unwrap_or(u64::MAX)) {
+            Some(left) => self.left = left,
+            None => return Err(Error::into(bad(format!("layer unpacks to more than the limit of {MAX_LAYER} bytes")))),
+        }
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn unpack(data: &[u8]) -> std::result::Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        match layer_reader(data).unwrap().read_to_end(&mut out) {
+            Ok(_) => Ok(out),
+            Err(e) => Err(format!("{:?}", e.kind())),
+        }
+    }
+
+    #[test]
+    fn told_by_the_first_bytes() {
+        let data = b"some data that is no tar".repeat(100);
+        let zstd = zstd::encode_all(&data[..], 3).unwrap();
+        for (packed, how) in
+            [(data.clone(), Compression::Plain), (gzip(&data), Compression::Gzip), (zstd, Compression::Zstd)]
+        {
+            assert_eq!(Compression::sniff(&packed[..HEAD]).unwrap(), how);
+            assert_eq!(unpack(&packed).unwrap(), data);
+            assert_eq!(unpack(&[&packed[..], &packed].concat()).unwrap(), [&data[..], &data].concat(), "{how:?} twice");
+            if how != Compression::Plain {
+                assert_eq!(unpack(&packed[..packed.len() - 3]), Err("UnexpectedEof".into()), "{how:?} cut");
+            }
+        }
+        assert_eq!(Compression::sniff(b"").unwrap(), Compression::Plain);
+        let xz = Compression::sniff(b"\xfd7zXZ\0").unwrap_err();
+        assert_eq!(xz.to_string(), "is compressed with xz, expected gzip, zstd or none");
+        assert!(Compression::sniff(b"BZh91A").is_err());
+        assert_eq!(unpack(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn a_cap_is_an_error_and_no_end() {
+        let mut capped = Capped { input: io::repeat(0), left: 100 };
+        assert!(io::copy(&mut capped, &mut io::sink()).unwrap_err().to_string().contains("limit of"));
+    }
+}
