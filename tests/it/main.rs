@@ -8,3 +8,4 @@ mod layers;
 mod policy;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;
+mod tools;
