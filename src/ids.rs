@@ -1,12 +1,14 @@
 //! Names that are checked once, at the border, and then carried as types: image references, node names, addresses.
 
 mod address;
+mod arch;
 mod image_ref;
 mod node_name;
 mod rel_path;
 mod token;
 
 pub use address::{Cidr, HostPort};
+pub use arch::Arch;
 pub use image_ref::ImageRef;
 pub use node_name::NodeName;
 pub use rel_path::RelPath;

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests prepare their scratch directories themselves"))]
 
 pub mod archive;
+pub mod bundle;
 pub mod clock;
 pub mod config;
 pub mod crash;

@@ -1,0 +1,208 @@
+//! The bundle: one file with everything that a node needs, read from a file or from a pipe (docs/bundle-format.md).
+//!
+//! [`Bundle::open`] and [`Bundle::from_pipe`] read and check all metadata before they return. Components and layers
+//! are then read with [`oci::Blobs::open`], each hashed as it streams. Whoever writes one down must let nothing take
+//! effect before the reader came to its end.
+
+mod cursor;
+mod fault;
+mod image;
+mod index;
+mod load;
+mod manifest;
+mod names;
+mod pack;
+#[cfg(test)]
+mod sample;
+mod tape;
+mod tar;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+
+pub use fault::{Fault, Flaw};
+pub use manifest::{COMPONENT_TYPE, Component, ImageEntry, MEDIA_TYPE, Manifest, SCHEMA};
+pub use names::{Destination, Mode, Role, Version};
+pub use pack::write;
+pub use tape::Seekable;
+pub use time::Timestamp;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use self::cursor::Cursor;
+use self::tape::Tape;
+use crate::digest::{Digest, Verified};
+use crate::error::{Error, Kind, Lift, Result};
+use crate::oci::{Blobs, Descriptor, Image};
+
+/// A bundle whose metadata is sound.
+#[derive(Debug)]
+pub struct Bundle {
+    name: String,
+    identity: Digest,
+    manifest: Manifest,
+    images: Vec<Image>,
+    cursor: Cursor,
+}
+
+/// Bytes that a bundle brings, each blob counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// The bundle itself.
+    pub file: u64,
+    /// All components.
+    pub components: u64,
+    /// All layers as they are stored, with manifests and configs: what a content store takes up.
+    pub blobs: u64,
+    /// All layers uncompressed: what snapshots take up, about.
+    pub unpacked: u64,
+}
+
+impl Bundle {
+    /// Opens a file, a block device or a named pipe. Of a file that can seek, every header is looked at, so that a
+    /// bundle which was cut short is refused here.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        Self::try_open(path).map_err(|flaw| flaw.on(&format_args!("bundle '{name}'")).into())
+    }
+
+    /// [`Bundle::open`], with the class of what is wrong.
+    pub fn try_open(path: &Path) -> std::result::Result<Self, Flaw> {
+        let unreadable = |e: io::Error| Flaw::new(Fault::Unreadable, format!("cannot be read: {e}"));
+        let mut file = File::open(path).map_err(unreadable)?;
+        let name = path.display().to_string();
+        match io::Seek::rewind(&mut file) {
+            Ok(()) => Self::from_seekable(file, &name),
+            // ESPIPE: `--bundle /dev/stdin`, or a named pipe.
+            Err(_) => load::load(Tape::pipe(Box::new(file)), name),
+        }
+    }
+
+    /// From anything that can seek; `name` is for messages.
+    pub fn from_seekable(file: impl Seekable + 'static, name: &str) -> std::result::Result<Self, Flaw> {
+        let mut bundle = load::load(Tape::file(Box::new(file))?, name.to_owned())?;
+        bundle.cursor.scan()?;
+        Ok(bundle)
+    }
+
+    /// From a pipe, which can only be read forward: blobs must be opened in the order in which they lie, and each
+    /// once. `name` is for messages.
+    pub fn from_pipe(pipe: impl Read + Send + 'static, name: &str) -> Result<Self> {
+        Self::try_from_pipe(pipe, name).map_err(|flaw| flaw.on(&format_args!("bundle '{name}'")).into())
+    }
+
+    /// [`Bundle::from_pipe`], with the class of what is wrong.
+    pub fn try_from_pipe(pipe: impl Read + Send + 'static, name: &str) -> std::result::Result<Self, Flaw> {
+        load::load(Tape::pipe(Box::new(pipe)), name.to_owned())
+    }
+
+    /// File name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Digest of the edgelay manifest. It pins every byte of the bundle, so two bundles with one identity are equal.
+    pub fn identity(&self) -> Digest {
+        self.identity
+    }
+
+    /// What the bundle is for and what it holds.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Files to lay down, in the order in which they lie in the bundle.
+    pub fn components(&self) -> &[Component] {
+        &self.manifest.components
+    }
+
+    /// The component with this name in the catalogue.
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.manifest.components.iter().find(|c| c.name == name)
+    }
+
+    /// Images to import, in the order in which they lie in the bundle: the pause image first.
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// Whether blobs can be opened in any order and again.
+    pub fn is_seekable(&self) -> bool {
+        self.cursor.is_seekable()
+    }
+
+    /// How much there is, for the check of disk space.
+    pub fn sizes(&self) -> Sizes {
+        let components: u64 = self.manifest.components.iter().map(|c| c.size).sum();
+        let parts: u64 = self.cursor.parts().iter().map(|p| p.header.size).sum();
+        let metadata: u64 = self.images.iter().map(|i| i.manifest.size + i.config.size).sum();
+        Sizes {
+            file: self.cursor.file_size(),
+            components,
+            blobs: parts - components + metadata,
+            unpacked: self.manifest.images.iter().fold(0, |sum, i| sum.saturating_add(i.unpacked)),
+        }
+    }
+
+    /// Reads on to the end of a pipe, so that whoever writes into it is not cut off, and checks that nothing was
+    /// missing. A file was checked when it was opened.
+    pub fn finish(mut self) -> Result<()> {
+        if self.cursor.is_seekable() {
+            return Ok(());
+        }
+        self.cursor.scan().map_err(|flaw| flaw.on(&format_args!("bundle '{}'", self.name)).into())
+    }
+
+    fn metadata(&self, digest: &Digest) -> Option<&[u8]> {
+        self.images.iter().find_map(|image| {
+            let manifest = (image.manifest.digest == *digest).then_some(image.manifest_bytes.as_slice());
+            manifest.or_else(|| (image.config.digest == *digest).then_some(image.config_bytes.as_slice()))
+        })
+    }
+}
+
+impl Blobs for Bundle {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>> {
+        if self.metadata(&blob.digest).is_some() {
+            let bytes = self.metadata(&blob.digest).unwrap_or_default();
+            return Ok(Box::new(Verified::new(bytes, blob.digest, blob.size)));
+        }
+        let Some((index, part)) = self.cursor.part(&blob.digest) else {
+            return Err(Error::new(Kind::Bundle, format!("bundle '{}' has no blob {}", self.name, blob.digest)));
+        };
+        let label = format!("bundle '{}': {}", self.name, part.label);
+        if part.header.size != blob.size {
+            let what = format!("{label} has {} bytes, expected {}", part.header.size, blob.size);
+            return Err(Error::new(Kind::Bundle, what));
+        }
+        self.cursor.go(index).map_err(|flaw| Error::from(flaw.on(&format_args!("bundle '{}'", self.name))))?;
+        let inner = Verified::new(&mut self.cursor, blob.digest, blob.size);
+        Ok(Box::new(Labelled { inner, label }))
+    }
+
+    fn position(&self, blob: &Digest) -> Option<u64> {
+        if self.metadata(blob).is_some() {
+            return Some(0);
+        }
+        self.cursor.part(blob).map(|(_, part)| part.at)
+    }
+}
+
+/// Names the blob in every error of its reader.
+struct Labelled<R> {
+    inner: R,
+    label: String,
+}
+
+impl<R: Read> Read for Labelled<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(buf) {
+            // The caller asks again; nothing is lost.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Err(e),
+            other => Ok(other.lift(Kind::Bundle, || self.label.clone())?),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be wrong with a bundle, as words that scripts may rely on.
+
+use std::fmt;
+
+use crate::error::{Error, Kind};
+
+/// Class of what is wrong with a bundle. Every class is [`Kind::Bundle`], save [`Fault::Unreadable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The file or the pipe cannot be read; says nothing about the bundle.
+    Unreadable,
+    /// Something else than a bundle.
+    NotABundle,
+    /// Made for a newer edgelay.
+    TooNew,
+    /// Bytes are missing, changed, added or out of order.
+    Damaged,
+    /// For another processor, or for another role.
+    WrongArchitecture,
+    /// Sound, but something that is needed is not in it.
+    Incomplete,
+}
+
+impl Fault {
+    /// Stable word for JSON output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Fault::Unreadable => "unreadable",
+            Fault::NotABundle => "not-a-bundle",
+            Fault::TooNew => "too-new",
+            Fault::Damaged => "damaged",
+            Fault::WrongArchitecture => "wrong-architecture",
+            Fault::Incomplete => "incomplete",
+        }
+    }
+
+    /// What to do about it, in one imperative sentence.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Fault::Unreadable => "look at the medium and the rights of the file",
+            Fault::NotABundle => {
+                "make a bundle with 'edgelay bundle create', or import images with 'edgelay image import'"
+            }
+            Fault::TooNew => "use the edgelay that made the bundle, or a newer one",
+            Fault::Damaged => "copy the file again from where it was made; the medium may be failing",
+            Fault::WrongArchitecture => "take the bundle that was made for this processor",
+            Fault::Incomplete => "make the bundle again with what is missing",
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Fault::Unreadable => Kind::Host,
+            _ => Kind::Bundle,
+        }
+    }
+}
+
+/// Something that is wrong with a bundle: its class and the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The class.
+    pub fault: Fault,
+    /// What is wrong, on which object, expected and found.
+    pub what: String,
+}
+
+/// Result with a [`Flaw`].
+pub(super) type Sound<T> = Result<T, Flaw>;
+
+impl Flaw {
+    pub(super) fn new(fault: Fault, what: impl Into<String>) -> Self {
+        Flaw { fault, what: what.into() }
+    }
+
+    pub(super) fn damaged(what: impl Into<String>) -> Self {
+        Flaw::new(Fault::Damaged, what)
+    }
+
+    /// Says in front of the message which object it is about.
+    #[must_use]
+    pub(super) fn on(mut self, object: &dyn fmt::Display) -> Self {
+        self.what = format!("{object}: {}", self.what);
+        self
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Self {
+        Error::new(flaw.fault.kind(), flaw.what).hint(flaw.fault.hint())
+    }
+}
