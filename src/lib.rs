@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod bundle;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crash;

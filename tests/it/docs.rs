@@ -14,6 +14,24 @@ fn rows(markdown: &str) -> Vec<Vec<String>> {
     markdown.lines().filter(|l| l.starts_with("| ")).map(cells).collect()
 }
 
+/// The page is what the code makes of it; `UPDATE_DOCS=1 cargo test --test it docs` writes it anew.
+fn check_made(path: &str, text: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    let found = read(path);
+    assert!(found == text, "{path} is out of date: UPDATE_DOCS=1 cargo test --test it docs");
+}
+
+#[test]
+fn made_pages_are_up_to_date() {
+    check_made("docs/config.md", &edgelay::config::render_doc());
+    check_made("docs/exit-codes.md", &edgelay::cli::exit_codes::render_doc());
+    check_made("docs/commands.md", &edgelay::cli::help::render_doc());
+}
+
 fn exit_codes(markdown: &str) -> Vec<(u8, String)> {
     rows(markdown).into_iter().filter_map(|row| Some((row[0].parse().ok()?, row.get(1)?.clone()))).collect()
 }

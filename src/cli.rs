@@ -1,0 +1,123 @@
+//! The command line: arguments and environment in, exit status out. No work is done here.
+//!
+//! argv → [`args::Args`] (what was typed) → [`parsed::Parsed`] (whose it is) → [`command::Command`] (what it means)
+//! → `dispatch`. Data goes to stdout, everything else to stderr. Nothing is ever asked.
+
+pub mod args;
+pub mod command;
+pub mod commands;
+pub mod complete;
+mod dispatch;
+pub mod exit_codes;
+pub mod flags;
+pub mod help;
+mod logger;
+pub mod output;
+pub mod parsed;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use crate::error::{Error, Result};
+use crate::report::{Report, Style};
+use crate::sys::signal;
+
+use self::args::Args;
+use self::command::{Command, Topic};
+use self::parsed::Parsed;
+
+/// What the program was started with. Read once, by `main`; nothing else looks at the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// The environment; variables that are not UTF-8 are left out.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_this_process() -> Self {
+        let utf8 = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Surroundings {
+            args: std::env::args_os().skip(1).collect(),
+            variables: std::env::vars_os().filter_map(utf8).collect(),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.variables
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// Does what the command line says.
+pub fn run(surroundings: &Surroundings) -> ExitCode {
+    let args = Args::parse(surroundings.args.iter().cloned());
+    let style = match &args {
+        Ok(args) => style(args, surroundings),
+        // The one flag that matters for saying what is wrong with the others.
+        Err(_) if asks_for_json(&surroundings.args) => Style::Json,
+        Err(_) => Style::Plain,
+    };
+    let report = Report::new(Box::new(std::io::stderr()), style);
+    match args.and_then(|args| obey(args, surroundings, &report)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(&e, &report),
+    }
+}
+
+fn fail(e: &Error, report: &Report) -> ExitCode {
+    report.error(e);
+    ExitCode::from(e.kind().exit_code())
+}
+
+fn obey(args: Args, _surroundings: &Surroundings, _report: &Report) -> Result<()> {
+    // `edgelay --help` and `edgelay edge --help` have no command to ask.
+    if args.has(&flags::HELP) && !args.words.iter().any(|word| word == "help") {
+        return output::write(&help::render(&help_topic(args)));
+    }
+    let parsed = Parsed::new(args)?;
+    logger::start(&parsed)?;
+    let command: Command = (parsed.spec.check)(&parsed)?;
+    signal::install()?;
+    dispatch::run(&command)
+}
+
+fn help_topic(args: Args) -> Topic {
+    let first = args.words.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    match Parsed::new(args) {
+        Ok(parsed) => Topic::One(parsed.spec),
+        Err(_) if parsed::group_of(&first).next().is_some() => Topic::Group(first),
+        Err(_) => Topic::All,
+    }
+}
+
+fn style(args: &Args, surroundings: &Surroundings) -> Style {
+    let value = |flag| args.last(flag).and_then(|value| value.to_str());
+    if value(&flags::LOG_FORMAT) == Some("json") {
+        return Style::Json;
+    }
+    if args.has(&flags::QUIET) {
+        return Style::Quiet;
+    }
+    let terminal = std::io::stderr().is_terminal() && surroundings.variable("TERM") != Some("dumb");
+    match value(&flags::PROGRESS) {
+        Some("plain") => Style::Plain,
+        Some("none") => Style::Plain,
+        _ if terminal => {
+            let plain = args.has(&flags::NO_COLOR) || surroundings.variable("NO_COLOR").is_some();
+            Style::Terminal { color: !plain }
+        }
+        _ => Style::Plain,
+    }
+}
+
+fn asks_for_json(args: &[OsString]) -> bool {
+    let pairs = args.windows(2).any(|pair| matches!(pair, [a, b] if a == "--log-format" && b == "json"));
+    pairs || args.iter().any(|arg| arg == "--log-format=json")
+}

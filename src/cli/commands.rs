@@ -1,0 +1,90 @@
+//! The table of commands: words, arguments, flags, help. What is not in it does not exist.
+
+use crate::error::Result;
+
+use super::command::Command;
+use super::flags::{self, Flag};
+use super::parsed::Parsed;
+
+/// Words that follow the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// As help shows them: `FILE...`.
+    pub shown: &'static str,
+    /// At least so many.
+    pub min: usize,
+    /// At most so many.
+    pub max: usize,
+}
+
+const NO_WORDS: Words = Words { shown: "", min: 0, max: 0 };
+
+/// One command.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// Its words: `["edge", "install"]`.
+    pub path: &'static [&'static str],
+    /// Another way to say it.
+    pub alias: &'static [&'static str],
+    /// What follows.
+    pub words: Words,
+    /// One line for the list of commands.
+    pub summary: &'static str,
+    /// Paragraphs for its own help, separated by empty lines.
+    pub about: &'static str,
+    /// Its flags, beyond [`flags::COMMON`].
+    pub flags: &'static [Flag],
+    /// Whether it takes the settings of an edge configuration.
+    pub settings: bool,
+    pub(super) check: fn(&Parsed) -> Result<Command>,
+}
+
+impl Spec {
+    /// The words in one string.
+    pub fn name(&self) -> String {
+        self.path.join(" ")
+    }
+
+    /// Its own flags and those of every command.
+    pub fn all_flags(&self) -> impl Iterator<Item = &'static Flag> {
+        self.flags.iter().chain(flags::COMMON)
+    }
+}
+
+/// Every command, in the order of help.
+pub static COMMANDS: &[Spec] = &[
+    Spec {
+        path: &["version"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "print the version",
+        about: "Prints the version of edgelay, the processor it is for, and the versions of the file formats it \
+                reads.",
+        flags: &[flags::OUTPUT],
+        settings: false,
+        check: |parsed| Ok(Command::Version(parsed.format()?)),
+    },
+    Spec {
+        path: &["completion"],
+        alias: &[],
+        words: Words { shown: "bash|zsh|fish", min: 1, max: 1 },
+        summary: "print a completion script for a shell",
+        about: "Prints a script that completes commands and flags.\n\n\
+                bash: edgelay completion bash > /etc/bash_completion.d/edgelay\n\
+                zsh: edgelay completion zsh > /usr/local/share/zsh/site-functions/_edgelay\n\
+                fish: edgelay completion fish > /etc/fish/completions/edgelay.fish",
+        flags: &[],
+        settings: false,
+        check: |parsed| parsed.shell().map(Command::Completion),
+    },
+    Spec {
+        path: &["help"],
+        alias: &[],
+        words: Words { shown: "[COMMAND | exit-codes]", min: 0, max: 2 },
+        summary: "explain a command, or the exit codes",
+        about: "Without a word, lists the commands.",
+        flags: &[],
+        settings: false,
+        check: |parsed| parsed.topic().map(Command::Help),
+    },
+];

@@ -1,0 +1,59 @@
+//! The flags that are not settings of a configuration; those are in [`crate::config::KEYS`].
+
+/// One flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag {
+    /// Name without the dashes.
+    pub long: &'static str,
+    /// One-letter form.
+    pub short: Option<char>,
+    /// What stands for its value in help; `None` where it takes none.
+    pub value: Option<&'static str>,
+    /// The only values it takes, where they are few.
+    pub choices: &'static [&'static str],
+    /// May be given more than once.
+    pub many: bool,
+    /// One line for help.
+    pub help: &'static str,
+}
+
+const PLAIN: Flag = Flag { long: "", short: None, value: None, choices: &[], many: false, help: "" };
+
+/// Help instead of work.
+pub const HELP: Flag = Flag { long: "help", short: Some('h'), help: "this help", ..PLAIN };
+/// Debug lines.
+pub const VERBOSE: Flag =
+    Flag { long: "verbose", short: Some('v'), help: "debug lines on stderr (text only)", ..PLAIN };
+/// No lines but warnings and errors.
+pub const QUIET: Flag = Flag { long: "quiet", short: Some('q'), help: "only warnings and errors", ..PLAIN };
+/// No colours.
+pub const NO_COLOR: Flag = Flag { long: "no-color", help: "no colours; so does the variable NO_COLOR", ..PLAIN };
+/// How lines on stderr look.
+pub const LOG_FORMAT: Flag = Flag {
+    long: "log-format",
+    value: Some("FORMAT"),
+    choices: &["text", "json"],
+    help: "lines on stderr: text (default) or json",
+    ..PLAIN
+};
+/// How progress is shown.
+pub const PROGRESS: Flag = Flag {
+    long: "progress",
+    value: Some("HOW"),
+    choices: &["auto", "plain", "none"],
+    help: "auto: a bar on a terminal; plain: lines; none",
+    ..PLAIN
+};
+
+/// Flags of every command.
+pub const COMMON: &[Flag] = &[LOG_FORMAT, PROGRESS, NO_COLOR, QUIET, VERBOSE, HELP];
+
+/// How data on stdout looks.
+pub const OUTPUT: Flag = Flag {
+    long: "output",
+    short: Some('o'),
+    value: Some("FORMAT"),
+    choices: &["text", "json"],
+    help: "data on stdout: text (default) or json",
+    ..PLAIN
+};
