@@ -1,0 +1,50 @@
+//! systemd, through `systemctl` and `journalctl`.
+
+use std::time::Duration;
+
+use super::State;
+use crate::error::{Kind, Result, Trail};
+use crate::exec::{Cmd, Exec, shorten};
+
+/// A unit may take its stop timeout (90 s by default) to end before it is started again.
+const LIMIT: Duration = Duration::from_secs(150);
+
+pub(super) fn state(exec: &mut dyn Exec, name: &str) -> Result<State> {
+    let output = exec.run(&Cmd::new("systemctl", &["is-active", &unit(name)]))?;
+    Ok(if output.code == 0 { State::Active } else { State::Inactive })
+}
+
+pub(super) fn reload(exec: &mut dyn Exec) -> Result<()> {
+    exec.succeed(&Cmd::new("systemctl", &["daemon-reload"]).limit(LIMIT)).map(|_| ())
+}
+
+pub(super) fn restart(exec: &mut dyn Exec, name: &str) -> Result<()> {
+    // A unit that failed too often in a row would refuse a start, ignoring: a unit that never failed has nothing to reset.
+    let _ = exec.run(&Cmd::new("systemctl", &["reset-failed", &unit(name)]))?;
+    let started = exec.succeed(&Cmd::new("systemctl", &["restart", &unit(name)]).limit(LIMIT));
+    match started {
+        Ok(_) => Ok(()),
+        Err(e) => {
+            let said = last_words(exec, name);
+            Err(e.reclassify(Kind::Runtime)).doing(|| format!("start {name} ({said})"))
+        }
+    }
+}
+
+pub(super) fn stop(exec: &mut dyn Exec, name: &str) -> Result<()> {
+    if state(exec, name)? == State::Inactive {
+        // It may be waiting for its next restart: `stop` cancels that; a unit that is not known is fine, ignoring: status 5.
+        let _ = exec.run(&Cmd::new("systemctl", &["stop", &unit(name)]).limit(LIMIT))?;
+        return Ok(());
+    }
+    exec.succeed(&Cmd::new("systemctl", &["stop", &unit(name)]).limit(LIMIT)).map(|_| ())
+}
+
+pub(super) fn last_words(exec: &mut dyn Exec, name: &str) -> String {
+    let cmd = Cmd::new("journalctl", &["--no-pager", "-o", "cat", "-n", "20", "-u", &unit(name)]);
+    exec.run(&cmd).map(|output| shorten(output.stdout.trim(), 2000)).unwrap_or_default()
+}
+
+fn unit(name: &str) -> String {
+    format!("{name}.service")
+}
