@@ -17,6 +17,7 @@ pub mod error;
 pub mod exec;
 pub mod ids;
 pub mod json;
+pub mod kubeedge;
 pub mod oci;
 pub mod plan;
 pub mod report;

@@ -1,0 +1,14 @@
+//! KubeEdge on this node: keadm's command line and words, EdgeCore's files, ports and health (KubeEdge v1.22).
+
+mod edgecore;
+mod explain;
+mod http;
+mod keadm;
+mod node;
+mod yaml;
+
+pub use edgecore::{EDGECORE, EDGECORE_YAML, METASERVER, certificates_there, healthy, service};
+pub use explain::explain;
+pub use keadm::{Join, join_command};
+pub use node::{Ready, ready_condition};
+pub use yaml::lookup;

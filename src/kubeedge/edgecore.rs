@@ -1,0 +1,58 @@
+//! EdgeCore: where its files are, its unit, whether it is healthy.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::http;
+use crate::error::Result;
+use crate::ids::RelPath;
+use crate::root::{Root, Type};
+use crate::service::Service;
+
+/// The agent, which `keadm join` copies out of the installation-package image.
+pub const EDGECORE: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore");
+/// Its configuration; EdgeCore itself rewrites it.
+pub const EDGECORE_YAML: RelPath<'static> = RelPath::literal("etc/kubeedge/config/edgecore.yaml");
+/// The three files that exist once the cloud has taken the node in.
+const CERTIFICATES: [RelPath<'static>; 3] = [
+    RelPath::literal("etc/kubeedge/ca/rootCA.crt"),
+    RelPath::literal("etc/kubeedge/certs/server.crt"),
+    RelPath::literal("etc/kubeedge/certs/server.key"),
+];
+
+/// EdgeCore's own kubelet: `/healthz`.
+const HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10350);
+/// The API for edge applications, where it is switched on.
+pub const METASERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10550);
+
+/// EdgeCore as a service, in place of keadm's unit, which names no configuration and no order.
+pub fn service() -> Service {
+    Service {
+        name: "edgecore",
+        description: "KubeEdge edge node agent",
+        command: vec![EDGECORE.to_string(), format!("--config={EDGECORE_YAML}")],
+        after: &["network-online.target", "containerd.service", "time-sync.target"],
+        wants: &["network-online.target", "containerd.service"],
+        // KillMode as keadm has it: pods go on while EdgeCore restarts.
+        settings: &["Type=simple", "Restart=always", "RestartSec=10", "KillMode=process", "LimitNOFILE=1048576"],
+    }
+}
+
+/// Whether all three certificate files are there and hold something.
+pub fn certificates_there(root: &Root) -> Result<bool> {
+    for path in CERTIFICATES {
+        if !root.stat(path)?.is_some_and(|meta| meta.kind == Type::File && meta.size > 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// `Ok` if EdgeCore says that it is healthy, else what was seen.
+pub fn healthy() -> std::result::Result<(), String> {
+    match http::get(HEALTH, "/healthz", Duration::from_secs(3)) {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(format!("http://{HEALTH}/healthz answers {}", answer.status)),
+        Err(e) => Err(format!("http://{HEALTH}/healthz: {e}")),
+    }
+}

@@ -1,0 +1,147 @@
+//! keadm's and EdgeCore's words, made into an error that says what to do.
+
+use crate::error::{Error, Kind};
+use crate::exec::shorten;
+
+/// A text that was seen, its class, and what the user can do.
+struct Known(&'static str, Kind, &'static str);
+
+/// Texts of v1.22, the most telling first: EdgeCore's own reason comes before keadm's "timed out".
+const KNOWN: &[Known] = &[
+    Known("token is expired", Kind::Later, "get a new token with 'keadm gettoken' in the cloud and run again"),
+    Known(
+        "failed to validate CA certificate",
+        Kind::Cluster,
+        "the token belongs to another cloud: get it with 'keadm gettoken' from the cloud that cloud.host names",
+    ),
+    Known(
+        "credentials are in the wrong format",
+        Kind::Cluster,
+        "the token file was cut or changed: get the token again with 'keadm gettoken' in the cloud",
+    ),
+    Known(
+        "certificate has expired or is not yet valid",
+        Kind::Later,
+        "set this host's clock: it is not within the validity of the cloud's certificate",
+    ),
+    Known(
+        "certificate is valid for",
+        Kind::Cluster,
+        "use an address for cloud.host that CloudCore advertises, or add this one to its advertiseAddress",
+    ),
+    Known(
+        "doesn't contain any IP SANs",
+        Kind::Cluster,
+        "use an address for cloud.host that CloudCore advertises, or add this one to its advertiseAddress",
+    ),
+    Known("bad handshake", Kind::Cluster, "set cloud.websocket_port to CloudHub's WebSocket port, 10000 by default"),
+    Known(
+        "node already exists or internal error",
+        Kind::Cluster,
+        "delete the old node object in the cloud with 'kubectl delete node', or choose another node.name",
+    ),
+    Known(
+        "expected cgroupsPath to be of format",
+        Kind::Runtime,
+        "containerd uses the systemd cgroup driver: set SystemdCgroup = false in its config, or containerd to 'managed'",
+    ),
+    Known(
+        "failed to get sandbox image",
+        Kind::Runtime,
+        "the pause image that containerd's config names is not in its store: run 'edgelay edge stage' first",
+    ),
+    Known(
+        "failed to pull image",
+        Kind::Runtime,
+        "the installation-package image is not in containerd's store: run 'edgelay edge stage' first",
+    ),
+    Known(
+        "connection refused",
+        Kind::Later,
+        "check that CloudCore runs and that cloud.host and cloud.cert_port are right",
+    ),
+    Known("connection timed out", Kind::Later, "check the road to the cloud: cable, address, firewall"),
+    Known("i/o timeout", Kind::Later, "check the road to the cloud: cable, address, firewall"),
+    Known("no route to host", Kind::Later, "check the road to the cloud: cable, address, firewall"),
+    Known("network is unreachable", Kind::Later, "check the road to the cloud: cable, address, default route"),
+    Known("no such host", Kind::Later, "check that this host's name server knows cloud.host, or use an address"),
+    Known("is not clean", Kind::Host, "move /etc/kubeedge away: it was not made by edgelay"),
+    Known(
+        "EdgeCore is already running",
+        Kind::Host,
+        "stop the EdgeCore that runs here and was not installed by edgelay",
+    ),
+    Known("no supported init system", Kind::Host, "keadm join needs systemd"),
+    Known("not been booted with systemd", Kind::Host, "keadm join needs systemd as PID 1"),
+    Known("command not found", Kind::Host, "install the program that keadm could not find"),
+];
+
+/// The error for a join that ended badly. `said` are keadm's words, `log` EdgeCore's; secrets are masked already.
+pub fn explain(said: &str, log: &str) -> Error {
+    let known = KNOWN.iter().find(|k| log.contains(k.0)).or_else(|| KNOWN.iter().find(|k| said.contains(k.0)));
+    let telling = |text: &str, needle: &str| text.lines().rev().find(|l| l.contains(needle)).map(str::to_owned);
+    let words = last_error(said);
+    match known {
+        Some(Known(needle, kind, hint)) => {
+            let cause = telling(log, needle).or_else(|| telling(said, needle)).unwrap_or_else(|| words.clone());
+            let cause = shorten(cause.trim().trim_start_matches("Error:").trim(), 400);
+            let what = if words.contains(needle) || words.is_empty() {
+                format!("keadm join: {cause}")
+            } else {
+                format!("keadm join: {words}; EdgeCore says: {cause}")
+            };
+            Error::new(*kind, what).hint(*hint)
+        }
+        None => Error::new(Kind::Cluster, format!("keadm join: {words}"))
+            .hint("look at 'journalctl -u edgecore' and at /var/log/edgelay/install.log"),
+    }
+}
+
+/// keadm's last line that begins with `Error:`, or its last line.
+fn last_error(said: &str) -> String {
+    let lines = || said.lines().rev().map(str::trim).filter(|l| !l.is_empty());
+    let line = lines().find(|l| l.starts_with("Error:")).or_else(|| lines().next()).unwrap_or("it said nothing");
+    shorten(line.trim_start_matches("Error:").trim(), 400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_told_not_the_symptom() {
+        let timeout = "I1123 join.go:1] 9. Run EdgeCore daemon\nError: timed out waiting for the condition\n";
+        for (said, log, kind, part, hint) in [
+            (
+                timeout,
+                "panic: failed to apply the edge certs, err: failed to get edge certificate from the cloudcore, \
+                 error: failed to call http, code: 401, message: token validation failure, err: token has invalid \
+                 claims: token is expired",
+                Kind::Later,
+                "timed out waiting for the condition; EdgeCore says: panic",
+                "new token",
+            ),
+            (timeout, "", Kind::Cluster, "keadm join: timed out waiting for the condition", "journalctl"),
+            (
+                "Error: node already exists or internal error occurred, cannot register again",
+                "",
+                Kind::Cluster,
+                "keadm join: node already exists",
+                "kubectl delete node",
+            ),
+            (
+                "Error: error making request: Get \"https://10.0.0.1:10002/node/a\": dial tcp 10.0.0.1:10002: connect: connection refused",
+                "",
+                Kind::Later,
+                "connection refused",
+                "CloudCore runs",
+            ),
+            ("", "", Kind::Cluster, "it said nothing", "journalctl"),
+        ] {
+            let e = explain(said, log);
+            assert_eq!(e.kind(), kind, "{e}");
+            assert!(e.to_string().contains(part), "{e}");
+            assert!(e.hint_text().unwrap().contains(hint), "{e:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line of `keadm join`, in the grammar that v1.22.0 really takes.
+
+use crate::config::{EdgeConfig, Identity};
+use crate::exec::Cmd;
+use crate::ids::Token;
+
+/// EdgeMesh's DNS on every node.
+const EDGEMESH_DNS: &str = "169.254.96.16";
+/// The only domain that EdgeMesh's DNS serves.
+const CLUSTER_DOMAIN: &str = "cluster.local";
+/// What a join needs to know.
+#[derive(Debug)]
+pub struct Join<'a> {
+    /// The node's settings.
+    pub config: &'a EdgeConfig,
+    /// Who and where to.
+    pub identity: &'a Identity,
+    /// KubeEdge's version with its `v`, as the bundle says.
+    pub version: &'a str,
+    /// `cgroupfs` or `systemd`: as containerd's runtime is set.
+    pub cgroup_driver: &'a str,
+}
+
+/// The command; the token is marked as secret, and files that keadm makes are for root only.
+pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
+    let Join { config, identity, .. } = join;
+    let mut args = vec![
+        "join".to_owned(),
+        // The WebSocket's port, not the certificates': with 10002 here keadm says yes and the node never registers.
+        format!("--cloudcore-ipport={}", identity.websocket),
+        format!("--certport={}", identity.certificates.port()),
+        format!("--token={}", token.reveal()),
+        format!("--edgenode-name={}", identity.node),
+        // Without it keadm asks the network for the latest version.
+        format!("--kubeedge-version={}", join.version),
+        format!("--remote-runtime-endpoint=unix://{}", config.containerd_address.display()),
+        format!("--cgroupdriver={}", join.cgroup_driver),
+    ];
+    if !config.node.labels.is_empty() {
+        let pairs = config.node.labels.iter();
+        let labels: Vec<String> = pairs.map(|(key, value)| format!("{}={}", key.as_str(), value.as_str())).collect();
+        args.push(format!("--labels={}", labels.join(",")));
+    }
+    args.push(format!("--set={}", settings(config).join(",")));
+    let mut cmd = Cmd::new("keadm", &[]).limit(config.join_timeout);
+    cmd.args = args;
+    cmd.secrets = vec![token.reveal().to_owned()];
+    cmd.umask = 0o077;
+    cmd
+}
+
+/// `key=value` pairs for `--set`. Lists only with one element: a comma inside braces would be read as the next pair by
+/// some versions. Fields of embedded structs go by their Go names.
+fn settings(config: &EdgeConfig) -> Vec<String> {
+    const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
+    let mut set = Vec::new();
+    if config.edgemesh {
+        set.push(format!("{KUBELET}.clusterDNS={{{EDGEMESH_DNS}}}"));
+        set.push(format!("{KUBELET}.clusterDomain={CLUSTER_DOMAIN}"));
+        set.push("modules.metaManager.metaServer.enable=true".to_owned());
+    }
+    // What is not in use now cannot be pulled again later: never collect images.
+    set.push(format!("{KUBELET}.imageGCHighThresholdPercent=100"));
+    set.push(format!("modules.edgeStream.enable={}", config.edge_stream));
+    set.push(format!("modules.eventBus.enable={}", config.mqtt));
+    if let Some(ip) = config.node.ip {
+        set.push(format!("Modules.Edged.NodeIP={ip}"));
+    }
+    for (i, taint) in config.node.taints.iter().enumerate() {
+        let at = format!("Modules.Edged.TailoredKubeletConfig.RegisterWithTaints[{i}]");
+        set.push(format!("{at}.Key={}", taint.key.as_str()));
+        if !taint.value.as_str().is_empty() {
+            set.push(format!("{at}.Value={}", taint.value.as_str()));
+        }
+        set.push(format!("{at}.Effect={}", taint.effect.as_str()));
+    }
+    set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(change: impl FnOnce(&mut EdgeConfig)) -> Cmd {
+        let mut config = EdgeConfig::default();
+        config.cloud.host = Some("10.0.0.1".into());
+        config.node.name = Some("edge-1".parse().unwrap());
+        config.token_file = Some("/t".into());
+        change(&mut config);
+        let identity = config.identity().unwrap();
+        let token = format!("{}.aa.bb.cc", "0".repeat(64)).parse().unwrap();
+        join_command(
+            &Join { config: &config, identity: &identity, version: "v1.22.0", cgroup_driver: "cgroupfs" },
+            &token,
+        )
+    }
+
+    #[test]
+    fn the_whole_line_without_the_token() {
+        let shown = join(|c| {
+            c.node.ip = Some("10.0.0.7".parse().unwrap());
+            c.node.labels.insert("site".parse().unwrap(), "a".parse().unwrap());
+            c.node.taints.push("edge=x:NoSchedule".parse().unwrap());
+        })
+        .to_string();
+        let expected = "keadm join --cloudcore-ipport=10.0.0.1:10000 --certport=10002 '--token=(hidden)' \
+            --edgenode-name=edge-1 --kubeedge-version=v1.22.0 \
+            --remote-runtime-endpoint=unix:///run/containerd/containerd.sock --cgroupdriver=cgroupfs --labels=site=a \
+            '--set=modules.edged.tailoredKubeletConfig.clusterDNS={169.254.96.16},\
+            modules.edged.tailoredKubeletConfig.clusterDomain=cluster.local,\
+            modules.metaManager.metaServer.enable=true,\
+            modules.edged.tailoredKubeletConfig.imageGCHighThresholdPercent=100,\
+            modules.edgeStream.enable=true,modules.eventBus.enable=false,Modules.Edged.NodeIP=10.0.0.7,\
+            Modules.Edged.TailoredKubeletConfig.RegisterWithTaints[0].Key=edge,\
+            Modules.Edged.TailoredKubeletConfig.RegisterWithTaints[0].Value=x,\
+            Modules.Edged.TailoredKubeletConfig.RegisterWithTaints[0].Effect=NoSchedule'";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn switches() {
+        let set = |change: fn(&mut EdgeConfig)| join(change).args.last().unwrap().clone();
+        let off = set(|c| (c.edgemesh, c.edge_stream, c.mqtt) = (false, false, true));
+        assert!(!off.contains("clusterDNS") && !off.contains("metaServer"), "{off}");
+        assert!(off.contains("modules.edgeStream.enable=false,modules.eventBus.enable=true"), "{off}");
+        let cmd = join(|c| c.cloud.host = Some("2001:db8::1".into()));
+        assert_eq!((cmd.args[1].as_str(), cmd.umask), ("--cloudcore-ipport=[2001:db8::1]:10000", 0o077));
+    }
+}
