@@ -5,6 +5,7 @@
 mod archives;
 mod cli;
 mod docs;
+mod formats;
 mod layers;
 mod policy;
 #[allow(dead_code, reason = "not every helper has its user yet")]
