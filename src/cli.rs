@@ -12,19 +12,22 @@ pub mod exit_codes;
 pub mod flags;
 pub mod help;
 mod logger;
+pub mod man;
 pub mod output;
 pub mod parsed;
+mod settings;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use crate::config::{show_json, show_text};
 use crate::error::{Error, Result};
 use crate::report::{Report, Style};
 use crate::sys::signal;
 
 use self::args::Args;
-use self::command::{Command, Topic};
+use self::command::{Command, Format, Topic};
 use self::parsed::Parsed;
 
 /// What the program was started with. Read once, by `main`; nothing else looks at the environment.
@@ -76,16 +79,29 @@ fn fail(e: &Error, report: &Report) -> ExitCode {
     ExitCode::from(e.kind().exit_code())
 }
 
-fn obey(args: Args, _surroundings: &Surroundings, _report: &Report) -> Result<()> {
+fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> {
     // `edgelay --help` and `edgelay edge --help` have no command to ask.
     if args.has(&flags::HELP) && !args.words.iter().any(|word| word == "help") {
         return output::write(&help::render(&help_topic(args)));
     }
     let parsed = Parsed::new(args)?;
     logger::start(&parsed)?;
+    let resolved = match parsed.spec.settings {
+        true => Some(settings::load(&parsed, surroundings)?),
+        false => None,
+    };
+    if let (Some(resolved), true) = (&resolved, parsed.has(&flags::SHOW_CONFIG)) {
+        return output::write(&match parsed.format()? {
+            Format::Text => show_text(resolved),
+            Format::Json => show_json(resolved),
+        });
+    }
     let command: Command = (parsed.spec.check)(&parsed)?;
+    for warning in resolved.iter().flat_map(|resolved| resolved.config.warnings()) {
+        report.warn(&warning);
+    }
     signal::install()?;
-    dispatch::run(&command)
+    dispatch::run(&command, resolved.as_ref(), report)
 }
 
 fn help_topic(args: Args) -> Topic {
@@ -108,7 +124,7 @@ fn style(args: &Args, surroundings: &Surroundings) -> Style {
     let terminal = std::io::stderr().is_terminal() && surroundings.variable("TERM") != Some("dumb");
     match value(&flags::PROGRESS) {
         Some("plain") => Style::Plain,
-        Some("none") => Style::Plain,
+        Some("none") => Style::Steps,
         _ if terminal => {
             let plain = args.has(&flags::NO_COLOR) || surroundings.variable("NO_COLOR").is_some();
             Style::Terminal { color: !plain }

@@ -28,6 +28,8 @@ pub enum Style {
     },
     /// For people reading a file or a serial console: a line now and then instead of a bar.
     Plain,
+    /// As [`Style::Plain`], without those lines.
+    Steps,
     /// Only warnings and errors, as text.
     Quiet,
     /// One JSON object per line.
@@ -263,6 +265,9 @@ impl Inner {
     }
 
     fn beat(&mut self) {
+        if self.style == Style::Steps {
+            return;
+        }
         let now = self.clock.elapsed();
         let pause = if matches!(self.style, Style::Terminal { .. }) { REDRAW } else { HEARTBEAT };
         let Some(step) = &mut self.step else { return };

@@ -1,13 +1,16 @@
 //! Command → the function that does it.
 
+use crate::config::Resolved;
 use crate::error::Result;
+use crate::ids::Arch;
 use crate::json::Text;
+use crate::report::Report;
 
 use super::command::{Command, Format};
 use super::{complete, help, output};
 
-/// Runs `command`.
-pub(super) fn run(command: &Command) -> Result<()> {
+/// Runs `command`. `resolved` is there for commands that take settings.
+pub(super) fn run(command: &Command, _resolved: Option<&Resolved>, _report: &Report) -> Result<()> {
     match command {
         Command::Help(topic) => output::write(&help::render(topic)),
         Command::Version(format) => output::write(&version(*format)),
@@ -15,25 +18,18 @@ pub(super) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Go's name of the processor this binary is for, as Kubernetes and image indexes write it.
-const ARCH: &str = if cfg!(target_arch = "x86_64") {
-    "amd64"
-} else if cfg!(target_arch = "aarch64") {
-    "arm64"
-} else {
-    std::env::consts::ARCH
-};
-
 fn version(format: Format) -> String {
     let version = env!("CARGO_PKG_VERSION");
+    let arch = Arch::of_this_binary().map_or(std::env::consts::ARCH, Arch::as_str);
     match format {
-        Format::Text => format!("edgelay {version} linux/{ARCH}\n"),
+        Format::Text => format!("edgelay {version} linux/{arch}\n"),
         Format::Json => format!(
             "{{\"schema\":1,\"name\":\"edgelay\",\"version\":{},\"os\":\"linux\",\"architecture\":{},\
-             \"config_schema\":{}}}\n",
+             \"config_schema\":{},\"bundle_schema\":{}}}\n",
             Text(version),
-            Text(ARCH),
-            crate::config::SCHEMA
+            Text(arch),
+            crate::config::SCHEMA,
+            crate::bundle::SCHEMA
         ),
     }
 }

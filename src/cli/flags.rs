@@ -57,3 +57,28 @@ pub const OUTPUT: Flag = Flag {
     help: "data on stdout: text (default) or json",
     ..PLAIN
 };
+
+/// The configuration file.
+pub const CONFIG: Flag =
+    Flag { long: "config", value: Some("FILE"), help: "settings as a JSON file; - is the standard input", ..PLAIN };
+/// Print the settings instead of work.
+pub const SHOW_CONFIG: Flag =
+    Flag { long: "show-config", help: "print every setting with its origin, do nothing", ..PLAIN };
+/// The tree to work on.
+pub const ROOT: Flag =
+    Flag { long: "root", value: Some("DIR"), help: "work on the system below DIR [default: /]", ..PLAIN };
+/// The bundle.
+pub const BUNDLE: Flag =
+    Flag { long: "bundle", value: Some("FILE"), help: "the bundle; - is a pipe on the standard input", ..PLAIN };
+/// Look, but do not touch.
+pub const DRY_RUN: Flag = Flag { long: "dry-run", help: "print the plan and touch nothing", ..PLAIN };
+/// Checks whose failure does not stop.
+pub const IGNORE_CHECK: Flag = Flag {
+    long: "ignore-check",
+    value: Some("NAME[,NAME]"),
+    many: true,
+    help: "go on although this preflight check fails",
+    ..PLAIN
+};
+/// Consent to losing data.
+pub const YES: Flag = Flag { long: "yes", help: "agree to what is destroyed", ..PLAIN };

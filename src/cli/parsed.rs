@@ -68,6 +68,10 @@ impl Parsed {
             }
             seen.push(given.long);
         }
+        if [&flags::CONFIG, &flags::BUNDLE].iter().all(|flag| self.args.last(flag).is_some_and(|value| value == "-")) {
+            return Err(usage("'--config' and '--bundle' cannot both read the standard input")
+                .hint("give the configuration as a file"));
+        }
         Ok(())
     }
 

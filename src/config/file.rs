@@ -190,4 +190,23 @@ mod tests {
             assert_eq!(e.kind(), Kind::Config);
         }
     }
+
+    #[test]
+    fn no_damage_of_the_file_is_more_than_an_error() {
+        let good = "{\"schema\": 1, \"cloud\": {\"host\": \"h\", \"cert_port\": 3}, \"token_file\": \"/t\", \"node\": \
+                    {\"name\": \"n\", \"labels\": {\"a\": \"1\"}, \"taints\": [\"a:NoSchedule\"]}, \"pod_cidr\": \"10.0.0.0/8\", \
+                    \"join_timeout\": 5}";
+        for at in 0..good.len() {
+            for byte in [b'"', b'{', b'}', b'[', b',', b':', b'9', b'-', b'.', b'\\', 0, 0xff] {
+                let mut bad = good.as_bytes().to_vec();
+                bad[at] = byte;
+                if let Err(e) = parse_file(&bad, "e.json").and_then(|s| crate::config::resolve(&[&s], Some("x"))) {
+                    assert_eq!(e.kind(), Kind::Config, "{e}");
+                    assert!(!e.to_string().contains(char::is_control), "{e:?}");
+                }
+                let cut = parse_file(&good.as_bytes()[..at], "e.json");
+                assert!(cut.is_err(), "{at}");
+            }
+        }
+    }
 }
