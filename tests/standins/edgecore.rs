@@ -1,0 +1,157 @@
+//! standin-edgecore: behaves like edgecore v1.22.0 as far as a machine's installer can see. Not EdgeCore: a stand-in.
+//!
+//! It reads the configuration, fetches certificates with the token or dies of it, holds the WebSocket to the cloud,
+//! registers the node, and answers on its two local ports with what the real container runtime says. It runs no pods.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program of the tests")]
+#![allow(clippy::exit, reason = "a failing module takes the whole process down, as in the real one")]
+#![allow(dead_code, reason = "the two stand-ins use different parts of what they share")]
+
+#[path = "edgecore/certs.rs"]
+mod certs;
+#[path = "edgecore/hub.rs"]
+mod hub;
+#[path = "edgecore/local.rs"]
+mod local;
+#[path = "edgecore/runtime.rs"]
+mod runtime;
+mod shared;
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use shared::yaml::{Yaml, parse};
+use shared::{VERSION, fields, klog};
+
+const CONFIG: &str = "/etc/kubeedge/config/edgecore.yaml";
+const BOOTSTRAP: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
+/// How long the real one tries to make its CSINode object before it gives up.
+const CSI_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the modules share.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) config: Yaml,
+    pub(crate) name: String,
+    /// The cloud knows the node, now or from an earlier run.
+    pub(crate) registered: AtomicBool,
+}
+
+fn main() {
+    let path = config_path();
+    let mut config = load(&path);
+    let file_token = config.text("modules.edgeHub.token");
+    if let Ok(token) = fs::read_to_string(BOOTSTRAP) {
+        *config.place(&["modules", "edgeHub", "token"]) = Yaml::Str(token.trim().into());
+    }
+    klog::line('I', "server.go:102", &format!("Version: {VERSION}"));
+    if config.text("edgecoreVersion") != VERSION {
+        *config.place(&["edgecoreVersion"]) = Yaml::Str(VERSION.into());
+        save(&path, &config);
+    }
+    check_environment(&config);
+    start(config, path, !file_token.is_empty());
+}
+
+fn config_path() -> String {
+    let mut args = std::env::args().skip(1);
+    let mut path = CONFIG.to_string();
+    while let Some(arg) = args.next() {
+        match arg.split_once('=').unwrap_or((&arg, "")) {
+            ("--config", "") => path = args.next().unwrap_or_default(),
+            ("--config", given) => path = given.into(),
+            ("--defaultconfig", _) => {
+                print!("{}", fields::defaults().render());
+                std::process::exit(0);
+            }
+            ("-v" | "--v", _) => {}
+            (other, _) => {
+                eprintln!("Error: unknown flag: {other}");
+                std::process::exit(1);
+            }
+        }
+    }
+    path
+}
+
+/// The file over the defaults; unknown keys do no harm.
+fn load(path: &str) -> Yaml {
+    let Ok(text) = fs::read_to_string(path) else {
+        exit(1, "server.go:66", &format!("config file {path} not exist"));
+    };
+    let mut config = fields::defaults();
+    *config.place(&["modules", "edged", "hostnameOverride"]) = Yaml::Str(host_name());
+    match parse(&text) {
+        Ok(Yaml::Null) => {}
+        Ok(file) => config.overlay(file),
+        Err(why) => exit(1, "server.go:71", &format!("error converting YAML to JSON: yaml: {why}")),
+    }
+    config
+}
+
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase()
+}
+
+fn save(path: &str, config: &Yaml) {
+    if let Err(e) = fs::write(path, config.render()) {
+        exit(1, "server.go:109", &format!("failed to update edgecore config file, err: {e}"));
+    }
+}
+
+/// Ends the process as klog.Exit (code 1) or klog.Fatal (255) does.
+pub(crate) fn exit(code: i32, place: &str, why: &str) -> ! {
+    klog::line('F', place, why);
+    std::process::exit(code);
+}
+
+fn check_environment(config: &Yaml) {
+    let skip = std::env::var("CHECK_EDGECORE_ENVIRONMENT").is_ok_and(|value| value == "false");
+    if skip || config.is_true("modules.metaManager.metaServer.enable") {
+        return;
+    }
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    if names.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok()).any(|name| name.trim() == "kubelet")
+    {
+        let why = "kubelet should not be running on edge node when starting edgecore";
+        exit(1, "server.go:118", &format!("failed to check the running environment: {why}"));
+    }
+}
+
+fn start(config: Yaml, path: String, token_in_file: bool) {
+    let name = config.text("modules.edged.hostnameOverride");
+    let known = local::remembers(&config, &name);
+    let node = Arc::new(Node { config, name, registered: AtomicBool::new(known) });
+    for dir in ["tailoredKubeletConfig.staticPodPath", "tailoredKubeletConfig.podLogsDir", "rootDirectory"] {
+        // ignoring: the real one only logs it, too
+        let _ = fs::create_dir_all(node.config.text(&format!("modules.edged.{dir}")));
+    }
+    local::serve(&node);
+    let hub_node = Arc::clone(&node);
+    let hub = thread::spawn(move || {
+        if certs::obtain(&hub_node).is_new() && token_in_file {
+            let mut config = hub_node.config.clone();
+            *config.place(&["modules", "edgeHub", "token"]) = Yaml::Str(String::new());
+            save(&path, &config);
+        }
+        hub::run(&hub_node);
+    });
+    if node.config.is_true("modules.eventBus.enable") && node.config.text("modules.eventBus.mqttMode") != "0" {
+        let broker = node.config.text("modules.eventBus.mqttServerExternal");
+        thread::spawn(move || hub::want_broker(&broker));
+    }
+    let without_csi = "modules.edged.tailoredKubeletConfig.featureGates.DisableCSIVolumePlugin";
+    if !node.config.is_true(without_csi) {
+        thread::sleep(CSI_PATIENCE);
+        if !node.registered.load(std::sync::atomic::Ordering::SeqCst) {
+            let why = "Failed to initialize CSINode after retrying: timed out waiting for the condition";
+            exit(255, "csi_plugin.go:309", why);
+        }
+    }
+    // the hub never ends well
+    let _ = hub.join();
+    exit(2, "server.go:140", "edgehub ended");
+}
