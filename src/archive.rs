@@ -12,7 +12,9 @@ pub use compression::{Compression, HEAD, MAX_LAYER, decoder, layer_reader};
 pub use name::{entry_name, resolve_link};
 pub use walk::{Entry, EntryKind, Forward, Seekable, Skip, Walk};
 
-use crate::error::{Error, Kind};
+use std::io::ErrorKind;
+
+use crate::error::{Error, Kind, Lift};
 
 /// For archives that were cut or altered on their way.
 pub(crate) const COPY_AGAIN: &str = "copy the file again from where it was made; the medium may be failing";
@@ -25,12 +27,16 @@ pub(crate) fn bad(what: impl Into<String>) -> Error {
     Error::new(Kind::Bundle, what.into())
 }
 
-/// What a failed read of archive bytes means: decoders tell a cut stream by the kind `UnexpectedEof`.
+/// What a failed read of archive bytes means: decoders tell a cut stream by the kind `UnexpectedEof`; an error of ours
+/// that travelled through a reader says all but the place.
 pub(crate) fn unreadable(e: std::io::Error, what: &str) -> Error {
-    let cut = e.kind() == std::io::ErrorKind::UnexpectedEof;
-    let text = if cut { format!("{what} is truncated") } else { format!("read {what}") };
-    let lifted: crate::error::Result<()> = crate::error::Lift::lift(Err(e), Kind::Bundle, || text);
-    match lifted {
+    let ours = e.get_ref().is_some_and(|inner| inner.is::<Error>());
+    let text = match e.kind() {
+        _ if ours => what.to_owned(),
+        ErrorKind::UnexpectedEof => format!("{what} is truncated"),
+        _ => format!("{what} cannot be read"),
+    };
+    match Err::<(), _>(e).lift(Kind::Bundle, || text) {
         Ok(()) => bad(what),
         Err(e) => e.hint(COPY_AGAIN),
     }

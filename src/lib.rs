@@ -16,6 +16,7 @@ pub mod digest;
 pub mod error;
 pub mod exec;
 pub mod ids;
+pub mod images;
 pub mod json;
 pub mod kubeedge;
 pub mod oci;

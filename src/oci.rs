@@ -2,6 +2,16 @@
 //!
 //! No I/O here. Archives and layouts that hold images are read elsewhere, through [`Blobs`].
 
+mod docker;
+mod media;
+mod parse;
+mod select;
+
+pub use docker::{DOCKER_CONFIG, DOCKER_MANIFEST, docker_manifest};
+pub use media::{LayerForm, Meaning};
+pub use parse::{Config, DockerEntry, IndexEntry, MAX_DOCUMENT, Manifest, docker_list, index, layout_version};
+pub use select::{Found, MAX_LAYERS, Store, check_layers, choose};
+
 use std::fmt;
 use std::io::Read;
 

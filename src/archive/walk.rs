@@ -170,7 +170,7 @@ impl<R: Skip> Walk<R> {
                     return Err(bad(format!("two long names in a row for one entry, at byte {}", self.at)));
                 }
                 // Comments of git and the like; what it may say about names concerns every entry and nobody uses it.
-                EntryType::XGlobalHeader => self.extent(header, None)?,
+                EntryType::XGlobalHeader => self.extent(header, None, "a comment")?,
                 _ => match self.entry(header, ahead)? {
                     // The archive's own root directory.
                     entry if entry.name.is_empty() => ahead = Ahead::default(),
@@ -253,23 +253,19 @@ impl<R: Skip> Walk<R> {
     }
 
     /// Notes where the data of the entry under `header` ends.
-    fn extent(&mut self, header: &Header, size: Option<u64>) -> Result<()> {
+    fn extent(&mut self, header: &Header, size: Option<u64>, what: &str) -> Result<()> {
         let size = match size {
             Some(size) => size,
             None => header.entry_size().lift(Kind::Bundle, || format!("size in header at byte {}", self.at - BLOCK))?,
         };
         let end = self.at.checked_add(size).filter(|end| size <= MAX_SIZE && *end <= MAX_SIZE);
         self.end = end.ok_or_else(|| {
-            let what = format!("entry at byte {} has {size} bytes, the limit for an archive is {MAX_SIZE}", self.at);
-            bad(what).hint(MAKE_AGAIN)
+            bad(format!("{what} has {size} bytes, the limit for an archive is {MAX_SIZE}")).hint(MAKE_AGAIN)
         })?;
         match self.length {
             Some(length) if self.end > length => {
-                let what = format!(
-                    "archive is truncated: the entry at byte {} ends at byte {}, expected a file of at least that \
-                     size, found {length} bytes",
-                    self.at, self.end
-                );
+                let what =
+                    format!("{what} is truncated: expected it to end at byte {}, the file has {length}", self.end);
                 Err(bad(what).hint(COPY_AGAIN))
             }
             _ => Ok(()),
@@ -278,7 +274,7 @@ impl<R: Skip> Walk<R> {
 
     /// The data of a name or PAX entry.
     fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
-        self.extent(header, None)?;
+        self.extent(header, None, "a long name")?;
         let size = self.end.saturating_sub(self.at);
         if size > MAX_EXTENSION {
             let what = format!("long name at byte {} has {size} bytes, the limit is {MAX_EXTENSION}", self.at);
@@ -340,7 +336,7 @@ impl<R: Skip> Walk<R> {
             }
             other => EntryKind::Other(other.as_byte()),
         };
-        self.extent(header, ahead.size)?;
+        self.extent(header, ahead.size, &format!("entry '{name}'"))?;
         let size = self.end.saturating_sub(self.at);
         if size > 0 && kind != EntryKind::File {
             return Err(bad(format!("entry '{name}' is no file but has {size} bytes of data")).hint(MAKE_AGAIN));
@@ -471,7 +467,7 @@ mod tests {
             ([file("a", b"1"), flipped].concat(), "header at byte 1024 is damaged"),
             (
                 raw(EntryType::Regular, "a", 1 << 50, b""),
-                "entry at byte 512 has 1125899906842624 bytes, the limit for an archive is 274877906944",
+                "entry 'a' has 1125899906842624 bytes, the limit for an archive is 274877906944",
             ),
             (
                 raw(EntryType::GNULongName, "L", 70_000, &[b'a'; 70_000]),
@@ -485,9 +481,9 @@ mod tests {
                 [pax("12 path=abc\n"), pax("12 path=abc\n")].concat(),
                 "two long names in a row for one entry, at byte 1536",
             ),
-            ([pax("99 path=abc\n"), file("a", b"")].concat(), "extended header before byte 1024 is damaged"),
-            ([pax("10 size=x\n"), file("a", b"")].concat(), "extended header before byte 1024 is damaged"),
-            ([pax("22 GNU.sparse.major=1\n"), file("a", b"")].concat(), "sparse entry at byte 1024"),
+            ([pax("99 path=abc\n"), file("a", b"")].concat(), "extended header before byte 524 is damaged"),
+            ([pax("10 size=x\n"), file("a", b"")].concat(), "extended header before byte 522 is damaged"),
+            ([pax("22 GNU.sparse.major=1\n"), file("a", b"")].concat(), "sparse entry at byte 534"),
             (raw(EntryType::Directory, "d/", 5, b"hello"), "entry 'd' is no file but has 5 bytes of data"),
             (file("../a", b""), "entry name '../a' has a '..' part"),
         ] {
@@ -501,10 +497,6 @@ mod tests {
     fn a_known_length_shows_a_cut_at_once() {
         let bytes = raw(EntryType::Regular, "a", 1 << 30, b"");
         let e = Walk::new(Seekable(Cursor::new(&bytes)), Some(512)).advance().unwrap_err();
-        assert_eq!(
-            e.to_string(),
-            "archive is truncated: the entry at byte 512 ends at byte 1073742336, expected a file of at least that size, \
-             found 512 bytes"
-        );
+        assert_eq!(e.to_string(), "entry 'a' is truncated: expected it to end at byte 1073742336, the file has 512");
     }
 }

@@ -1,0 +1,76 @@
+//! Image files on disk → images as data, and a place that hands out their blobs.
+//!
+//! Read-only. Taken are `docker save` archives, old and new, and OCI layouts as tar or directory; a tar may be gzip or
+//! zstd as a whole. Documents of at most 4 MiB are held in memory, layers never are.
+
+mod directory;
+mod docker;
+mod held;
+mod layout;
+mod packed;
+mod shelf;
+mod tarball;
+
+use std::path::Path;
+
+use crate::archive::{MAKE_AGAIN, bad};
+use crate::error::{Kind, Lift, Result, Trail};
+use crate::oci::{Blobs, Image, Platform};
+
+use held::Held;
+use shelf::Shelf;
+
+/// What an image file holds for one platform.
+pub struct Loaded {
+    /// Images with at least one name, in the order of the file. An image without a name cannot be asked for and is
+    /// left out.
+    pub images: Vec<Image>,
+    /// Where their blobs come from: manifests, configs and layers of `images`.
+    pub blobs: Box<dyn Blobs>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("images", &self.images).finish_non_exhaustive()
+    }
+}
+
+/// Loads the images for `platform` from the archive or layout directory `path`.
+///
+/// Everything that can be told without reading whole layers is checked here: documents against their digests, presence
+/// and size of every layer, platform, names. The layers themselves are checked while they are read.
+///
+/// Fails with [`Kind::Bundle`], naming file and entry, if anything of that is not as it should be, if the file holds no
+/// image with a name, or if one of its images is only for other platforms.
+pub fn load(path: &Path, platform: &Platform) -> Result<Loaded> {
+    let file = path.display().to_string();
+    let load = || {
+        let meta = std::fs::metadata(path).lift(Kind::Host, || "look at it".to_owned())?;
+        let shelf: Box<dyn Shelf> = if meta.is_dir() {
+            Box::new(directory::Directory::open(path)?)
+        } else {
+            Box::new(tarball::Tarball::open(path)?)
+        };
+        from_shelf(Held::new(shelf, file.clone()), platform)
+    };
+    load().doing(|| format!("image file '{file}'"))
+}
+
+fn from_shelf(mut held: Held, platform: &Platform) -> Result<Loaded> {
+    let list = held.named_document("manifest.json")?;
+    let images = match held.named_document("oci-layout")? {
+        Some(version) => layout::images(&version, list.as_deref(), platform, &mut held)?,
+        None => match list {
+            Some(list) => docker::images(&list, platform, &mut held)?,
+            None => {
+                let what = "is no image archive: it has neither an entry 'manifest.json' nor 'oci-layout'";
+                return Err(bad(what).hint(MAKE_AGAIN));
+            }
+        },
+    };
+    if images.is_empty() {
+        let hint = "save the image by its name: 'docker save -o FILE NAME:TAG'";
+        return Err(bad("holds no tagged image").hint(hint));
+    }
+    Ok(Loaded { images, blobs: Box::new(held) })
+}

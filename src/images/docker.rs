@@ -1,0 +1,140 @@
+//! Images of a `docker save` archive before version 25: `manifest.json`, configs and layers by entry name.
+
+use super::held::Held;
+use super::shelf::Item;
+use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad, entry_name};
+use crate::digest::Digest;
+use crate::error::{Kind, Lift, Result, Trail};
+use crate::ids::ImageRef;
+use crate::oci::{self, Config, Descriptor, DockerEntry, Image, Platform};
+
+/// Media types that containerd gives to layers of such an archive. The second makes it tell the compression by the
+/// first bytes, so it serves zstd too, in every version since 1.6.
+const PLAIN_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+const PACKED_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+/// Images by `list`, the content of `manifest.json`.
+pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held) -> Result<Vec<Image>> {
+    let mut out = Vec::new();
+    for entry in oci::docker_list(list).doing(|| "entry 'manifest.json'".to_owned())? {
+        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| normal(tag, "manifest.json")).collect();
+        let names = names?;
+        let Some(label) = names.first().map(ToString::to_string) else { continue };
+        let mut image = image(&entry, &label, platform, held)?;
+        image.names = names;
+        add(&mut out, image)?;
+    }
+    Ok(out)
+}
+
+/// A name from the document `place` in its normal form.
+pub(super) fn normal(text: &str, place: &str) -> Result<ImageRef> {
+    text.parse::<ImageRef>()
+        .lift(Kind::Bundle, || {
+            let text: String = text.chars().take(300).flat_map(char::escape_debug).collect();
+            format!("entry '{place}': image name '{text}'")
+        })
+        .hint("give the image a name of the form REGISTRY/PATH:TAG and save it again")
+}
+
+/// Adds an image to those found so far: one image has one entry with all its names, one name means one image.
+pub(super) fn add(images: &mut Vec<Image>, mut image: Image) -> Result<()> {
+    for other in images.iter() {
+        if let Some(name) = other.names.iter().find(|name| image.names.contains(name))
+            && other.manifest.digest != image.manifest.digest
+        {
+            let what = format!(
+                "name '{name}' is given to two images, {} and {}",
+                other.manifest.digest, image.manifest.digest
+            );
+            return Err(bad(what).hint(MAKE_AGAIN));
+        }
+    }
+    match images.iter_mut().find(|other| other.manifest.digest == image.manifest.digest) {
+        Some(other) => {
+            image.names.retain(|name| !other.names.contains(name));
+            other.names.append(&mut image.names);
+        }
+        None => images.push(image),
+    }
+    Ok(())
+}
+
+fn image(entry: &DockerEntry, label: &str, platform: &Platform, held: &mut Held) -> Result<Image> {
+    let item = find(&entry.config, held)?;
+    let config_bytes = held.small(&item)?;
+    let digest = Digest::of(&config_bytes);
+    check_claim(&item, digest)?;
+    let parsed = Config::parse(&config_bytes).doing(|| format!("entry '{}'", item.name))?;
+    if !parsed.platform.runs_on(platform) {
+        let what = format!("image '{label}' is for {}, expected {platform}", parsed.platform);
+        return Err(bad(what).hint("take the image for this machine's processor"));
+    }
+    if entry.layers.len() != parsed.diff_ids.len() || entry.layers.len() > oci::MAX_LAYERS {
+        let what = format!(
+            "image '{label}' has {} layers, its config {} (the limit is {})",
+            entry.layers.len(),
+            parsed.diff_ids.len(),
+            oci::MAX_LAYERS
+        );
+        return Err(bad(what).hint(MAKE_AGAIN));
+    }
+    let config = Descriptor { media_type: oci::DOCKER_CONFIG.to_owned(), digest, size: item.size };
+    held.is(digest, item);
+    let layers = layers(entry, &parsed, held)?;
+    let manifest_bytes = oci::docker_manifest(&config, &layers)?;
+    let manifest = Descriptor {
+        media_type: oci::DOCKER_MANIFEST.to_owned(),
+        digest: Digest::of(&manifest_bytes),
+        size: u64::try_from(manifest_bytes.len()).unwrap_or(u64::MAX),
+    };
+    held.make(manifest.digest, manifest_bytes.clone());
+    let layers = oci::check_layers(layers, &parsed, held)?;
+    Ok(Image { names: Vec::new(), manifest, manifest_bytes, config, config_bytes, layers, platform: parsed.platform })
+}
+
+fn find(name: &str, held: &Held) -> Result<Item> {
+    let name = entry_name(name.as_bytes()).doing(|| "entry 'manifest.json'".to_owned())?;
+    match held.find(&name)? {
+        Some(item) => Ok(item),
+        None => Err(bad(format!("entry '{name}' is missing, 'manifest.json' names it")).hint(COPY_AGAIN)),
+    }
+}
+
+/// A config lies under its own digest: `<hex>.json`, or as a blob of a layout.
+fn check_claim(item: &Item, found: Digest) -> Result<()> {
+    let name = item.name.rsplit('/').next().unwrap_or(&item.name);
+    match Digest::from_hex(name.strip_suffix(".json").unwrap_or(name)) {
+        Ok(claimed) if claimed != found => {
+            let what = format!("entry '{}' is damaged: expected {claimed}, found {found}", item.name);
+            Err(bad(what).hint(COPY_AGAIN))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The layers' descriptors. A plain layer's digest is the one in the config; it is checked when the layer is read. A
+/// compressed one has to be hashed: all of them in the order of the file, so that a compressed archive is gone through
+/// once.
+fn layers(entry: &DockerEntry, config: &Config, held: &mut Held) -> Result<Vec<Descriptor>> {
+    let mut found = Vec::with_capacity(entry.layers.len());
+    for (i, (name, diff_id)) in entry.layers.iter().zip(&config.diff_ids).enumerate() {
+        found.push((i, find(name, held)?, *diff_id));
+    }
+    found.sort_by_key(|(_, item, _)| item.position);
+    let mut layers: Vec<(usize, Descriptor)> = Vec::with_capacity(found.len());
+    let mut last: Option<(String, Digest)> = None;
+    for (i, item, diff_id) in found {
+        let how = Compression::sniff(&item.head).doing(|| format!("entry '{}'", item.name))?;
+        let (media_type, digest) = match (how, &last) {
+            (Compression::Plain, _) => (PLAIN_LAYER, diff_id),
+            (_, Some((name, digest))) if *name == item.name => (PACKED_LAYER, *digest),
+            _ => (PACKED_LAYER, held.hash(&item)?),
+        };
+        last = Some((item.name.clone(), digest));
+        layers.push((i, Descriptor { media_type: media_type.to_owned(), digest, size: item.size }));
+        held.is(digest, item);
+    }
+    layers.sort_by_key(|(i, _)| *i);
+    Ok(layers.into_iter().map(|(_, layer)| layer).collect())
+}

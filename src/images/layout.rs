@@ -1,0 +1,94 @@
+//! Images of an OCI layout, and of `docker save` from version 25 on, which writes one.
+
+use std::collections::BTreeMap;
+
+use super::held::Held;
+use crate::archive::{COPY_AGAIN, bad};
+use crate::digest::Digest;
+use crate::error::{Result, Trail};
+use crate::ids::ImageRef;
+use crate::oci::{self, Image, IndexEntry, Meaning, Platform};
+
+/// Full name, as containerd, Docker and buildx write it.
+const FULL_NAME: &str = "io.containerd.image.name";
+
+/// The specification's own: a tag, or a full name as skopeo writes it (OCI image-spec annotations.md).
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Images by the layout's `index.json`; `docker_list` is the content of `manifest.json`, if there is one.
+pub(super) fn images(
+    version: &[u8],
+    docker_list: Option<&[u8]>,
+    platform: &Platform,
+    held: &mut Held,
+) -> Result<Vec<Image>> {
+    oci::layout_version(version).doing(|| "entry 'oci-layout'".to_owned())?;
+    let index = held.named_document("index.json")?;
+    let index = index.ok_or_else(|| bad("entry 'index.json' is missing").hint(COPY_AGAIN))?;
+    let tops = oci::index(&index).doing(|| "entry 'index.json'".to_owned())?;
+    let tags = docker_names(docker_list)?;
+    let mut out: Vec<Image> = Vec::new();
+    for (top, mut names) in grouped(tops)? {
+        // Without a name here, only Docker's own list can still give one.
+        if names.is_empty() && tags.is_empty() {
+            continue;
+        }
+        let label = names.first().map_or_else(|| top.blob.digest.to_string(), ToString::to_string);
+        let Some(mut image) = oci::choose(&top, &label, platform, held)? else {
+            if names.is_empty() {
+                continue;
+            }
+            let what = format!("'{label}' is a '{}', expected an image", top.blob.media_type.escape_debug());
+            return Err(bad(what));
+        };
+        if names.is_empty() {
+            names = tags.get(&image.config.digest).cloned().unwrap_or_default();
+        }
+        if !names.is_empty() {
+            image.names = names;
+            super::docker::add(&mut out, image)?;
+        }
+    }
+    Ok(out)
+}
+
+/// Top descriptors without repetition, each with all its names: an image with two tags has two descriptors.
+fn grouped(tops: Vec<IndexEntry>) -> Result<Vec<(IndexEntry, Vec<ImageRef>)>> {
+    let mut out: Vec<(IndexEntry, Vec<ImageRef>)> = Vec::new();
+    let mut known: BTreeMap<Digest, usize> = BTreeMap::new();
+    for top in tops {
+        let meaning = Meaning::of(&top.blob.media_type);
+        let name = match meaning {
+            Meaning::Index | Meaning::Manifest => name_of(&top)?,
+            // Something else that lies in the same layout.
+            Meaning::Config | Meaning::Other => continue,
+        };
+        let at = *known.entry(top.blob.digest).or_insert(out.len());
+        match out.get_mut(at) {
+            Some((_, names)) => names.extend(name.filter(|name| !names.contains(name))),
+            None => out.push((top, name.into_iter().collect())),
+        }
+    }
+    Ok(out)
+}
+
+/// The name that a descriptor's annotations give. `None`: none, or a tag alone.
+fn name_of(top: &IndexEntry) -> Result<Option<ImageRef>> {
+    let full = |text: &&String| text.contains(['/', ':', '@']);
+    let name = top.annotations.get(FULL_NAME).or_else(|| top.annotations.get(REF_NAME).filter(full));
+    name.map(|text| super::docker::normal(text, "index.json")).transpose()
+}
+
+/// Names by config digest from Docker's list.
+fn docker_names(list: Option<&[u8]>) -> Result<BTreeMap<Digest, Vec<ImageRef>>> {
+    let Some(list) = list else { return Ok(BTreeMap::new()) };
+    let mut out = BTreeMap::new();
+    for entry in oci::docker_list(list).doing(|| "entry 'manifest.json'".to_owned())? {
+        let hex = entry.config.strip_prefix("blobs/sha256/").unwrap_or(&entry.config);
+        // A config under another name is none of this layout's.
+        let Ok(digest) = Digest::from_hex(hex) else { continue };
+        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| super::docker::normal(tag, "manifest.json")).collect();
+        out.entry(digest).or_insert_with(Vec::new).extend(names?);
+    }
+    Ok(out)
+}

@@ -1,0 +1,152 @@
+//! A tar file, plain or compressed, as a [`Shelf`].
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::packed::Packed;
+use super::shelf::{HEAD_BYTES, Item, Shelf};
+use crate::archive::{
+    Compression, Entry, EntryKind, Forward, HEAD, MAKE_AGAIN, Seekable, Skip, Walk, bad, decoder, resolve_link,
+    unreadable,
+};
+use crate::error::{Kind, Lift, Result};
+use crate::oci::MAX_DOCUMENT;
+
+/// Links from one entry to the next. Docker makes one; more than this is a loop.
+const MAX_LINKS: usize = 16;
+
+/// Documents of a compressed archive that are kept from the first pass, in bytes altogether: going back to each of
+/// them would be a pass of its own. What exceeds this is read again.
+const MAX_KEPT: usize = 8 << 20;
+
+/// A tar file.
+pub(super) struct Tarball {
+    packed: Packed,
+    entries: BTreeMap<String, Held>,
+    kept: BTreeMap<String, Vec<u8>>,
+}
+
+enum Held {
+    File(Item),
+    Symlink(String),
+    HardLink(String),
+    Other,
+}
+
+impl Tarball {
+    /// Opens the file and lists its entries: for a plain tar by their headers alone, else in one pass.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let failed = || "open it".to_owned();
+        // Not blocking: a FIFO in the place of a file must not stop us.
+        let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let mut file = File::options().read(true).custom_flags(flags).open(path).lift(Kind::Host, failed)?;
+        let meta = file.metadata().lift(Kind::Host, failed)?;
+        if !meta.is_file() {
+            return Err(bad("is no regular file, expected an archive or a directory"));
+        }
+        let mut head = Vec::with_capacity(HEAD);
+        let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
+        (&mut file).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the archive"))?;
+        let how = Compression::sniff(&head)?;
+        file.seek(SeekFrom::Start(0)).lift(Kind::Bundle, || "seek".to_owned())?;
+        let again = file.try_clone().lift(Kind::Host, failed)?;
+        let mut list = List::default();
+        if how == Compression::Plain {
+            list.fill(Walk::new(Seekable(file), Some(meta.len())), 0)?;
+        } else {
+            list.fill(Walk::new(Forward(decoder(how, file)), None), MAX_KEPT)?;
+        }
+        Ok(Tarball { packed: Packed::new(again, how), entries: list.entries, kept: list.kept })
+    }
+}
+
+#[derive(Default)]
+struct List {
+    entries: BTreeMap<String, Held>,
+    kept: BTreeMap<String, Vec<u8>>,
+}
+
+impl List {
+    fn fill<R: Skip>(&mut self, mut walk: Walk<R>, mut room: usize) -> Result<()> {
+        while let Some(entry) = walk.advance()? {
+            let held = match entry.kind {
+                EntryKind::Dir => continue,
+                EntryKind::File => Held::File(self.file(&entry, &mut walk, &mut room)?),
+                EntryKind::Symlink(target) => Held::Symlink(target),
+                EntryKind::HardLink(target) => Held::HardLink(target),
+                EntryKind::Other(_) => Held::Other,
+            };
+            if self.entries.contains_key(&entry.name) {
+                let what = format!("entry '{}' is there twice, expected once", entry.name.escape_debug());
+                return Err(bad(what).hint(MAKE_AGAIN));
+            }
+            self.entries.insert(entry.name, held);
+        }
+        Ok(())
+    }
+
+    fn file<R: Skip>(&mut self, entry: &Entry, walk: &mut Walk<R>, room: &mut usize) -> Result<Item> {
+        let mut head = vec![0; HEAD_BYTES];
+        let n = walk.peek_head(&mut head)?;
+        head.truncate(n);
+        let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
+        if size <= MAX_DOCUMENT.min(*room) && matches!(head.first(), Some(b'{' | b'[')) {
+            let mut bytes = head.clone();
+            walk.read_to_end(&mut bytes).map_err(|e| unreadable(e, &format!("entry '{}'", entry.name)))?;
+            *room -= size;
+            self.kept.insert(entry.name.clone(), bytes);
+        }
+        Ok(Item { name: entry.name.clone(), size: entry.size, head, position: entry.offset })
+    }
+}
+
+impl Shelf for Tarball {
+    fn find(&self, name: &str) -> Result<Option<Item>> {
+        let mut at = name.to_owned();
+        for _ in 0..MAX_LINKS {
+            let next = match self.entries.get(&at) {
+                None => return Ok(None),
+                Some(Held::File(item)) => return Ok(Some(item.clone())),
+                Some(Held::Symlink(target)) => resolve_link(&at, target)?,
+                Some(Held::HardLink(target)) => target.clone(),
+                Some(Held::Other) => {
+                    let what = format!("entry '{at}' is neither a file nor a link");
+                    return Err(bad(what).hint(MAKE_AGAIN));
+                }
+            };
+            at = next;
+        }
+        Err(bad(format!("entry '{name}' is a link that leads in a loop")).hint(MAKE_AGAIN))
+    }
+
+    fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>> {
+        if let Some(bytes) = self.kept.get(&item.name) {
+            return Ok(Box::new(&bytes[..]));
+        }
+        let bytes = self.packed.from(item.position)?;
+        Ok(Box::new(Exactly { bytes, left: item.size }))
+    }
+}
+
+/// `left` bytes, or an error that says the archive is cut.
+struct Exactly<R> {
+    bytes: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Exactly<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let Some(buf) = buf.get_mut(..want).filter(|buf| !buf.is_empty()) else { return Ok(0) };
+        match self.bytes.read(buf)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                self.left = self.left.saturating_sub(u64::try_from(n).unwrap_or(u64::MAX));
+                Ok(n)
+            }
+        }
+    }
+}

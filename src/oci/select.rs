@@ -1,0 +1,167 @@
+//! From a descriptor to the one image for our platform, through any indexes.
+
+use std::collections::BTreeSet;
+
+use super::parse::index;
+use super::{Config, Descriptor, Image, IndexEntry, Layer, LayerForm, Manifest, Meaning, Platform};
+use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad};
+use crate::error::{Error, Result, Trail};
+
+/// Indexes within indexes. Real archives have two levels; more than this only serves to keep us busy.
+const MAX_NESTING: usize = 8;
+
+/// Layers of one image. Docker makes at most 127, and overlayfs takes 500.
+pub const MAX_LAYERS: usize = 500;
+
+/// What a place knows of a blob without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Number of bytes.
+    pub size: u64,
+    /// Compression, told by the first bytes.
+    pub compression: Compression,
+}
+
+/// A place with blobs, as far as choosing an image needs it.
+pub trait Store {
+    /// The bytes of a document, verified against the descriptor. `None`: not there.
+    fn document(&mut self, blob: &Descriptor) -> Result<Option<Vec<u8>>>;
+    /// What is known of a layer. `None`: not there.
+    fn layer(&mut self, blob: &Descriptor) -> Result<Option<Found>>;
+    /// What a blob is called there, for messages: `entry 'blobs/sha256/...'`.
+    fn name(&self, blob: &Descriptor) -> String;
+}
+
+/// Finds the image for `wanted` that `top` stands for; `label` names it in messages. The image has no names yet.
+/// `None`: `top` is something else than an image.
+///
+/// Manifests for other platforms, among them attestations (`unknown/unknown`), are not looked at and need not be there.
+pub fn choose(top: &IndexEntry, label: &str, wanted: &Platform, store: &mut dyn Store) -> Result<Option<Image>> {
+    let mut search = Search { wanted, store, seen: BTreeSet::new(), others: Vec::new(), missing: None };
+    if let Some(image) = search.descend(top, 0)? {
+        return Ok(Some(image));
+    }
+    if !search.others.is_empty() {
+        let others: Vec<String> = search.others.iter().map(ToString::to_string).collect();
+        let what = format!("image '{label}' is for {}, expected {wanted}", others.join(", "));
+        return Err(bad(what).hint("take the image for this machine's processor"));
+    }
+    match search.missing {
+        Some(missing) => Err(missing),
+        None => Ok(None),
+    }
+}
+
+struct Search<'a> {
+    wanted: &'a Platform,
+    store: &'a mut dyn Store,
+    /// Blobs looked at: each is read once, however often hostile indexes name it.
+    seen: BTreeSet<crate::digest::Digest>,
+    /// Platforms that were there instead.
+    others: Vec<Platform>,
+    /// The first blob that should have been there; told only if nothing better turns up.
+    missing: Option<Error>,
+}
+
+impl Search<'_> {
+    fn descend(&mut self, entry: &IndexEntry, depth: usize) -> Result<Option<Image>> {
+        if depth > MAX_NESTING {
+            let what = format!("indexes are nested deeper than the limit of {MAX_NESTING}");
+            return Err(bad(what).hint(MAKE_AGAIN));
+        }
+        let meaning = Meaning::of(&entry.blob.media_type);
+        let fits = entry.platform.as_ref().map(|platform| platform.runs_on(self.wanted));
+        if meaning == Meaning::Manifest && fits == Some(false) {
+            self.others.extend(entry.platform.clone().filter(|platform| platform.os != "unknown"));
+            return Ok(None);
+        }
+        if !matches!(meaning, Meaning::Index | Meaning::Manifest) || !self.seen.insert(entry.blob.digest) {
+            return Ok(None);
+        }
+        let Some(bytes) = self.store.document(&entry.blob)? else {
+            let missing = self.lacks(&entry.blob);
+            if fits == Some(true) {
+                return Err(missing);
+            }
+            self.missing.get_or_insert(missing);
+            return Ok(None);
+        };
+        let name = self.store.name(&entry.blob);
+        if meaning == Meaning::Manifest {
+            return self.image(entry, bytes).doing(|| name);
+        }
+        for child in index(&bytes).doing(|| name)? {
+            if let Some(image) = self.descend(&child, depth + 1)? {
+                return Ok(Some(image));
+            }
+        }
+        Ok(None)
+    }
+
+    fn lacks(&self, blob: &Descriptor) -> Error {
+        bad(format!("{} is missing", self.store.name(blob))).hint(COPY_AGAIN)
+    }
+
+    /// The image under a manifest, if its config is for our platform.
+    fn image(&mut self, entry: &IndexEntry, manifest_bytes: Vec<u8>) -> Result<Option<Image>> {
+        let manifest = Manifest::parse(&manifest_bytes)?;
+        if Meaning::of(&manifest.config.media_type) != Meaning::Config {
+            return Ok(None);
+        }
+        let Some(config_bytes) = self.store.document(&manifest.config)? else {
+            return Err(self.lacks(&manifest.config));
+        };
+        let config = Config::parse(&config_bytes).doing(|| self.store.name(&manifest.config))?;
+        if !config.platform.runs_on(self.wanted) {
+            if entry.platform.is_some() {
+                let what = format!("config is for {}, its index says {}", config.platform, self.wanted);
+                return Err(bad(what).hint(MAKE_AGAIN));
+            }
+            self.others.push(config.platform);
+            return Ok(None);
+        }
+        let layers = check_layers(manifest.layers, &config, self.store)?;
+        Ok(Some(Image {
+            names: Vec::new(),
+            manifest: entry.blob.clone(),
+            manifest_bytes,
+            config: manifest.config,
+            config_bytes,
+            layers,
+            platform: config.platform,
+        }))
+    }
+}
+
+/// Checks that the layers of a manifest are there, can be unpacked, and are as many as the config says.
+pub fn check_layers(blobs: Vec<Descriptor>, config: &Config, store: &mut dyn Store) -> Result<Vec<Layer>> {
+    if blobs.len() != config.diff_ids.len() || blobs.len() > MAX_LAYERS {
+        let what = format!(
+            "manifest has {} layers, its config {} (the limit is {MAX_LAYERS})",
+            blobs.len(),
+            config.diff_ids.len()
+        );
+        return Err(bad(what).hint(MAKE_AGAIN));
+    }
+    let mut layers = Vec::with_capacity(blobs.len());
+    for (blob, diff_id) in blobs.into_iter().zip(&config.diff_ids) {
+        let name = store.name(&blob);
+        let Some(form) = LayerForm::of(&blob.media_type) else {
+            let media_type: String = blob.media_type.chars().take(80).flat_map(char::escape_debug).collect();
+            return Err(bad(format!("{name} is a '{media_type}', expected a layer")).hint(MAKE_AGAIN));
+        };
+        let Some(found) = store.layer(&blob)? else {
+            return Err(bad(format!("{name} is missing")).hint(COPY_AGAIN));
+        };
+        if found.size != blob.size {
+            let what = format!("{name} has {} bytes, expected {}", found.size, blob.size);
+            return Err(bad(what).hint(COPY_AGAIN));
+        }
+        if form == LayerForm::Raw && found.compression != Compression::Plain {
+            let what = format!("{name} is compressed, its media type '{}' says it is not", blob.media_type);
+            return Err(bad(what).hint(MAKE_AGAIN));
+        }
+        layers.push(Layer { blob, diff_id: *diff_id });
+    }
+    Ok(layers)
+}
