@@ -1,0 +1,44 @@
+//! What a connection needs from its byte stream, so that tests can script it and its time.
+
+use std::fmt;
+use std::io::{Read, Result, Write};
+use std::time::{Duration, Instant};
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes to read, or the end.
+    Read,
+    /// Bytes to read, or room to write: a peer that is busy writing to us may take nothing before we read.
+    ReadOrWrite,
+}
+
+/// Why waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// Reading or writing is worth a try.
+    Yes,
+    /// The time is over.
+    TimedOut,
+}
+
+/// A non-blocking byte stream: `read` and `write` answer [`std::io::ErrorKind::WouldBlock`] instead of waiting.
+pub trait Transport: Read + Write + fmt::Debug {
+    /// Waits for at most `timeout`.
+    fn wait(&mut self, interest: Interest, timeout: Duration) -> Result<Ready>;
+
+    /// The monotonic clock.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn wait(&mut self, interest: Interest, timeout: Duration) -> Result<Ready> {
+        (**self).wait(interest, timeout)
+    }
+
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+}
