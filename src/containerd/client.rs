@@ -1,0 +1,175 @@
+//! The client: one connection, the namespace and lease that go with every call, and a fresh connection when needed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::api::{Empty, version::VersionResponse};
+use super::socket::UnixTransport;
+use super::{
+    CallResult, Content, CriImages, CriRuntime, Images, Introspection, LeaseId, Leases, Namespace, Namespaces,
+    Snapshots,
+};
+use crate::error::{Error, Kind, Result, Trail};
+use crate::pb::{Decode, Encode, Writer, decode};
+use crate::rpc::conn::{Connection, Patience};
+use crate::rpc::grpc::{CallError, Exchange, Last, Method};
+use crate::rpc::transport::Transport;
+
+pub(super) type Link = Box<dyn Transport + Send>;
+
+/// Work in the daemon that is bound by its disk: unpacking, flushing, collecting garbage.
+pub(super) const SLOW: Patience = Patience::Total(Duration::from_secs(600));
+
+/// A client of one containerd, in one namespace.
+///
+/// If the daemon was restarted since the last call, the next one connects anew; a call that was already sent is never
+/// repeated here.
+#[derive(Debug)]
+pub struct Client {
+    path: Option<PathBuf>,
+    conn: Option<Connection<Link>>,
+    namespace: Namespace,
+    lease: Option<LeaseId>,
+}
+
+impl Client {
+    /// Connects to the socket at `path`, in the namespace `k8s.io`, without a lease.
+    pub fn connect(path: &Path) -> Result<Client> {
+        let mut client = Client { path: Some(path.to_owned()), conn: None, namespace: Namespace::k8s(), lease: None };
+        client.conn()?;
+        Ok(client)
+    }
+
+    /// Over a byte stream that is already there; it is not replaced when it breaks.
+    pub fn over(link: Box<dyn Transport + Send>) -> Result<Client> {
+        let conn = Some(Connection::open(link)?);
+        Ok(Client { path: None, conn, namespace: Namespace::k8s(), lease: None })
+    }
+
+    /// The same client for another namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: Namespace) -> Client {
+        self.namespace = namespace;
+        self
+    }
+
+    /// The namespace of all calls.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// From now on everything that is written belongs to this lease, or to none.
+    pub fn set_lease(&mut self, lease: Option<LeaseId>) {
+        self.lease = lease;
+    }
+
+    /// The lease of all calls.
+    pub fn lease(&self) -> Option<&LeaseId> {
+        self.lease.as_ref()
+    }
+
+    /// Version and revision of the daemon: the cheapest proof that it works.
+    pub fn version(&mut self) -> CallResult<VersionResponse> {
+        self.unary(Method::unary("/containerd.services.version.v1.Version/Version"), &Empty {})
+    }
+
+    /// Plugins and identity of the daemon.
+    pub fn introspection(&mut self) -> Introspection<'_> {
+        Introspection::new(self)
+    }
+
+    /// Namespaces.
+    pub fn namespaces(&mut self) -> Namespaces<'_> {
+        Namespaces::new(self)
+    }
+
+    /// Leases, which keep new content from the garbage collector.
+    pub fn leases(&mut self) -> Leases<'_> {
+        Leases::new(self)
+    }
+
+    /// The content store.
+    pub fn content(&mut self) -> Content<'_> {
+        Content::new(self)
+    }
+
+    /// Image records.
+    pub fn images(&mut self) -> Images<'_> {
+        Images::new(self)
+    }
+
+    /// Snapshots of one snapshotter, for example `overlayfs`.
+    pub fn snapshots<'c>(&'c mut self, snapshotter: &'c str) -> Snapshots<'c> {
+        Snapshots::new(self, snapshotter)
+    }
+
+    /// Pods and containers as the kubelet sees them.
+    pub fn cri(&mut self) -> CriRuntime<'_> {
+        CriRuntime::new(self)
+    }
+
+    /// Images as the kubelet sees them.
+    pub fn cri_images(&mut self) -> CriImages<'_> {
+        CriImages::new(self)
+    }
+
+    /// One request, one answer.
+    pub(super) fn unary<M: Decode>(&mut self, method: Method, request: &impl Encode) -> CallResult<M> {
+        let answer = self.start(method)?.unary(&Writer::encode(request))?;
+        read(method, &answer)
+    }
+
+    /// One request, many answers, each handed to `each` as it comes.
+    pub(super) fn stream<M: Decode>(
+        &mut self,
+        method: Method,
+        request: &impl Encode,
+        mut each: impl FnMut(M),
+    ) -> CallResult<()> {
+        let request = Writer::encode(request);
+        let mut call = self.start(method)?;
+        call.send(&request, &[], Last::Yes)?;
+        while let Some(answer) = call.receive()? {
+            each(read(method, &answer)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a call with our namespace and lease.
+    pub(super) fn start(&mut self, method: Method) -> CallResult<Exchange<'_, Link>> {
+        self.conn()?;
+        let mut metadata = Vec::new();
+        // CRI has its own, fixed namespace.
+        if method.path.starts_with("/containerd.") {
+            metadata.push(("containerd-namespace", self.namespace.as_str()));
+            metadata.extend(self.lease.as_ref().map(|lease| ("containerd-lease", lease.as_str())));
+        }
+        let conn = self.conn.as_mut().ok_or_else(|| Error::new(Kind::Bug, "no connection after connecting"))?;
+        conn.start(method, &metadata)
+    }
+
+    /// Makes sure that there is a connection that still works.
+    fn conn(&mut self) -> Result<()> {
+        if self.conn.as_mut().is_some_and(Connection::usable) {
+            return Ok(());
+        }
+        let Some(path) = &self.path else {
+            return Err(Error::new(Kind::Runtime, "the connection to the daemon is closed"));
+        };
+        self.conn = None;
+        let link: Link = Box::new(UnixTransport::connect(path)?);
+        self.conn = Some(Connection::open(link).doing(|| format!("talk to '{}'", path.display()))?);
+        Ok(())
+    }
+}
+
+/// Decodes an answer.
+pub(super) fn read<M: Decode>(method: Method, answer: &[u8]) -> CallResult<M> {
+    decode(answer).map_err(|e| nonsense(method, e))
+}
+
+/// An answer that cannot be what it should be.
+pub(super) fn nonsense(method: Method, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CallError {
+    let what = format!("cannot understand the answer to {}", method.path);
+    CallError::Broken(Error::new(Kind::Runtime, what).because(why))
+}

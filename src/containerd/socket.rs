@@ -1,0 +1,117 @@
+//! The way to the daemon: a unix socket that only root could have made, and whose other end is root.
+//!
+//! Who controls containerd controls the host, so a socket that somebody else could have put there is refused.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use nix::unistd::Uid;
+
+use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::rpc::transport::{Interest, Ready, Transport};
+
+const HINT: &str = "is containerd running? see: systemctl status containerd";
+
+/// A connected, non-blocking unix socket.
+#[derive(Debug)]
+pub(super) struct UnixTransport(UnixStream);
+
+impl UnixTransport {
+    /// Checks the socket file, connects, and checks who answers.
+    pub(super) fn connect(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        check_path(path).doing(|| format!("use the socket '{shown}'")).hint(HINT)?;
+        let stream = dial(path).lift(Kind::Runtime, || format!("connect to '{shown}'")).hint(HINT)?;
+        let peer = getsockopt(&stream, sockopt::PeerCredentials)
+            .lift(Kind::Runtime, || format!("ask who listens on '{shown}'"))?;
+        if !trusted(peer.uid()) {
+            let what = format!("the process {} that listens on '{shown}' runs as user {}", peer.pid(), peer.uid());
+            return Err(Error::new(Kind::Runtime, what).hint("find out what it is; containerd runs as root (user 0)"));
+        }
+        Ok(UnixTransport(stream))
+    }
+}
+
+/// Root, or ourselves: tests run without root.
+fn trusted(uid: u32) -> bool {
+    uid == 0 || uid == Uid::effective().as_raw()
+}
+
+fn check_path(path: &Path) -> Result<()> {
+    let refuse = |what: &'static str| Err(Error::new(Kind::Runtime, what));
+    if !path.is_absolute() {
+        return refuse("the path is not absolute");
+    }
+    let meta = path.symlink_metadata().lift(Kind::Runtime, || "look at the file".to_owned())?;
+    if !meta.file_type().is_socket() {
+        return refuse("it is not a socket");
+    }
+    if !trusted(meta.uid()) {
+        return refuse("it does not belong to root");
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = parent.canonicalize().lift(Kind::Runtime, || "resolve its directory".to_owned())?;
+    for (up, dir) in parent.ancestors().enumerate() {
+        let meta = dir.metadata().lift(Kind::Runtime, || format!("look at '{}'", dir.display()))?;
+        let (open, sticky) = (meta.mode() & 0o002 != 0, meta.mode() & 0o1000 != 0);
+        // Below a sticky directory such as /tmp, nobody can replace what belongs to root; in it, anybody can add.
+        if open && (up == 0 || !sticky) {
+            let what = format!("the directory '{}' is writable by everybody", dir.display());
+            return Err(Error::new(Kind::Runtime, what));
+        }
+    }
+    Ok(())
+}
+
+/// Never blocks: a daemon whose queue is full is busy, and the caller may try again.
+fn dial(path: &Path) -> std::result::Result<UnixStream, Errno> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(std::os::fd::AsRawFd::as_raw_fd(&fd), &UnixAddr::new(path)?)?;
+    Ok(UnixStream::from(fd))
+}
+
+impl Read for UnixTransport {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Write for UnixTransport {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for UnixTransport {
+    fn wait(&mut self, interest: Interest, timeout: Duration) -> io::Result<Ready> {
+        let events = match interest {
+            Interest::Read => PollFlags::POLLIN,
+            Interest::ReadOrWrite => PollFlags::POLLIN | PollFlags::POLLOUT,
+        };
+        // Rounded up, or the last millisecond would be spent spinning.
+        let timeout = timeout.checked_add(Duration::from_micros(999)).unwrap_or(timeout);
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.0.as_fd(), events)], timeout) {
+            Ok(0) => Ok(Ready::TimedOut),
+            // A signal: the caller looks at its clock and comes back.
+            Ok(_) | Err(Errno::EINTR) => Ok(Ready::Yes),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
