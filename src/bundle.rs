@@ -1,7 +1,7 @@
 //! The bundle: one file with everything that a node needs, read from a file or from a pipe (docs/bundle-format.md).
 //!
 //! [`Bundle::open`] and [`Bundle::from_pipe`] read and check all metadata before they return. Components and layers
-//! are then read with [`oci::Blobs::open`], each hashed as it streams. Whoever writes one down must let nothing take
+//! are then read with [`crate::oci::Blobs::open`], each hashed as it streams. Whoever writes one down must let nothing take
 //! effect before the reader came to its end.
 
 mod cursor;

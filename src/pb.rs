@@ -1,6 +1,6 @@
 //! Protocol buffers, version 3, as far as containerd needs them: by hand, bounded, and without reflection.
 //!
-//! [`wire`] knows the encoding, [`message`] turns a list of numbered fields into a struct. A type can only be part of
+//! [`wire`] knows the encoding, `message` turns a list of numbered fields into a struct. A type can only be part of
 //! a request if it is always written ([`Put`]); `Option` of a message is not, because a request whose embedded
 //! message is missing kills containerd 1.7 and 2.x.
 

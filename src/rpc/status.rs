@@ -109,7 +109,7 @@ impl Code {
 pub struct Status {
     /// The code.
     pub code: Code,
-    /// The daemon's words: at most [4 KiB](MAX_MESSAGE), no control characters; often empty if the code is OK.
+    /// The daemon's words: at most 4 KiB, no control characters; often empty if the code is OK.
     pub message: String,
 }
 
@@ -205,7 +205,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// Text that cannot harm a terminal or a log: UTF-8, no control characters, at most [`MAX_MESSAGE`] bytes.
+/// Text that cannot harm a terminal or a log: UTF-8, no control characters, at most 4 KiB.
 pub fn printable(bytes: &[u8]) -> String {
     let mut out = String::new();
     for letter in String::from_utf8_lossy(bytes).chars() {
