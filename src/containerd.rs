@@ -14,8 +14,10 @@
 
 pub mod api;
 mod client;
+pub mod config;
 mod content;
 mod cri;
+pub mod health;
 mod images;
 mod introspection;
 mod leases;

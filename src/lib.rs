@@ -27,4 +27,5 @@ pub mod report;
 pub mod root;
 pub mod rpc;
 pub mod service;
+pub mod steps;
 pub mod sys;

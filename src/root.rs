@@ -169,6 +169,29 @@ impl Root {
         }
     }
 
+    /// Text of the symbolic link `path`. `None`: nothing there, or no link.
+    pub fn read_link(&self, path: RelPath<'_>) -> Result<Option<String>> {
+        let Some((parent, name)) = self.find_parent(path)? else { return Ok(None) };
+        match nix::fcntl::readlinkat(&parent, name) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("read the link", path)),
+        }
+    }
+
+    /// A text that changes whenever the file `path` is changed or replaced: inode, size and both times.
+    pub fn stamp(&self, path: RelPath<'_>) -> Result<String> {
+        let stat = match self.find_parent(path)? {
+            Some((parent, name)) => fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW),
+            None => Err(Errno::ENOENT),
+        };
+        let s = stat.lift(Kind::Host, || self.failed("look at", path))?;
+        Ok(format!(
+            "{} {} {}.{:09} {}.{:09}",
+            s.st_ino, s.st_size, s.st_mtime, s.st_mtime_nsec, s.st_ctime, s.st_ctime_nsec
+        ))
+    }
+
     /// Names in a directory, sorted; names that are not UTF-8 are left out. `None`: no such directory.
     pub fn list(&self, path: RelPath<'_>) -> Result<Option<Vec<String>>> {
         let Some(fd) = self.open_dir(path)? else { return Ok(None) };

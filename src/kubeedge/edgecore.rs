@@ -56,3 +56,46 @@ pub fn healthy() -> std::result::Result<(), String> {
         Err(e) => Err(format!("http://{HEALTH}/healthz: {e}")),
     }
 }
+
+/// The kernel's tables of a busy node have some thousand lines.
+const MAX_TABLE: usize = 16 << 20;
+/// TCP_ESTABLISHED of the kernel's tcp_states.h.
+const ESTABLISHED: &str = "01";
+
+/// Whether a TCP connection of this host to `port` somewhere stands: EdgeCore keeps one to CloudHub.
+pub fn connected(root: &Root, port: u16) -> Result<bool> {
+    for path in [RelPath::literal("proc/net/tcp"), RelPath::literal("proc/net/tcp6")] {
+        let text = root.read_text(path, MAX_TABLE)?.unwrap_or_default();
+        if text.lines().any(|line| is_established(line, port)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `sl local_address rem_address st ...`, addresses as hex with the port behind the colon (proc(5)).
+fn is_established(line: &str, port: u16) -> bool {
+    let mut words = line.split_whitespace().skip(2);
+    let (remote, state) = (words.next().unwrap_or_default(), words.next());
+    let found = remote.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+    state == Some(ESTABLISHED) && found == Some(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_told_from_listeners_and_closing_ones() {
+        for (line, connected) in [
+            ("   1: 0A4D000A:C350 FE4D000A:2710 01 00000000:00000000 02:0000 00000000 0 0 123", true),
+            ("   1: 0A4D000A:C350 FE4D000A:2712 01 00000000:00000000 02:0000 00000000 0 0 123", false),
+            ("   1: 0A4D000A:C350 FE4D000A:2710 06 00000000:00000000 02:0000 00000000 0 0 123", false),
+            ("   1: 00000000:2710 00000000:0000 0A 00000000:00000000 00:0000 00000000 0 0 123", false),
+            ("  sl  local_address rem_address   st tx_queue rx_queue", false),
+            ("", false),
+        ] {
+            assert_eq!(is_established(line, 10000), connected, "{line}");
+        }
+    }
+}

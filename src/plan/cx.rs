@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::Journal;
 use crate::clock::Clock;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Lift, Result};
 use crate::exec::Exec;
 use crate::ids::RelPath;
 use crate::oci::Blobs;
@@ -53,8 +53,29 @@ impl Cx<'_> {
         self.root.write_stream(path, mode, from)
     }
 
+    /// Makes `path` a symbolic link with the text `target`.
+    pub fn put_link(&mut self, path: &str, target: &str) -> Result<Change> {
+        let rel = RelPath::parse(path).lift(Kind::Bug, || format!("link '{path}'"))?;
+        if self.has_link(path, target)? {
+            return Ok(Change::Kept);
+        }
+        if !self.journal.owns(path) && self.root.lstat(rel)?.is_none_or(|meta| meta.kind == Type::Symlink) {
+            // Someone else's link has no content worth keeping; ours goes at uninstall.
+            self.journal.wrote(path)?;
+        }
+        self.root.symlink(rel, target)
+    }
+
+    /// Whether `path` is a symbolic link with the text `target`.
+    pub fn has_link(&self, path: &str, target: &str) -> Result<bool> {
+        let rel = RelPath::parse(path).lift(Kind::Bug, || format!("link '{path}'"))?;
+        Ok(self.root.read_link(rel)?.is_some_and(|text| text == target))
+    }
+
     /// Before the first write to `path`: what is there and not ours is copied aside, then the journal takes the path in.
-    fn claim(&mut self, path: RelPath<'_>) -> Result<()> {
+    ///
+    /// For files that another program will write for us; [`Cx::put`] does it by itself.
+    pub fn claim(&mut self, path: RelPath<'_>) -> Result<()> {
         if self.journal.owns(path.as_str()) {
             return Ok(());
         }

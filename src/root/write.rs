@@ -171,6 +171,14 @@ impl Root {
         Ok(Change::Wrote)
     }
 
+    /// Writes `value` into the existing kernel knob `path` (below /proc/sys), which is no file that could be replaced.
+    pub fn set_knob(&self, path: RelPath<'_>, value: &str) -> Result<()> {
+        let (dir, name) = self.make_parent(path)?;
+        let fd = openat(&dir, name, OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+            .lift(Kind::Host, || self.failed("open", path))?;
+        File::from(fd).write_all(value.as_bytes()).lift(Kind::Host, || self.failed("write", path))
+    }
+
     /// Opens `path` for appending, made with `mode` if missing. For logs: neither atomic nor synced.
     pub fn open_append(&self, path: RelPath<'_>, mode: u32) -> Result<File> {
         let (dir, name) = self.make_parent(path)?;

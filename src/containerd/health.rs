@@ -1,0 +1,59 @@
+//! Whether containerd is fit for pods, in one look.
+
+use std::path::Path;
+
+use super::api::cri::{CgroupDriver, StatusResponse};
+use super::{Client, Code};
+use crate::error::{Error, Kind, Result};
+use crate::json;
+
+/// The runtime's configuration as CRI shows it; a few ten KiB.
+const MAX_CONFIG: usize = 4 << 20;
+
+/// `Ok` if the daemon answers and CRI says that runtime and pod network are ready, else what was seen.
+pub fn probe(address: &Path) -> std::result::Result<(), String> {
+    let mut client = Client::connect(address).map_err(|e| e.to_string())?;
+    client.version().map_err(|e| Error::from(e).to_string())?;
+    let status = client.cri().status().map_err(|e| Error::from(e).to_string())?;
+    for wanted in ["RuntimeReady", "NetworkReady"] {
+        match status.status.conditions.iter().find(|c| c.kind == wanted) {
+            Some(condition) if condition.status => {}
+            Some(condition) => return Err(format!("{wanted} is false: {}", condition.message)),
+            None => return Err(format!("CRI does not tell {wanted}")),
+        }
+    }
+    Ok(())
+}
+
+/// The cgroup driver that CRI's runtime uses: `cgroupfs` or `systemd`, as keadm wants to be told.
+///
+/// containerd 2.x tells directly, 1.x in its configuration.
+pub fn cgroup_driver(address: &Path) -> Result<&'static str> {
+    let mut client = Client::connect(address)?;
+    match client.cri().runtime_config() {
+        Ok(config) => match config.linux.map(|linux| linux.cgroup_driver) {
+            Some(CgroupDriver::CGROUPFS) => return Ok("cgroupfs"),
+            // An absent field is the first of the enumeration.
+            Some(_) => return Ok("systemd"),
+            None => {}
+        },
+        Err(e) if e.is(Code::Unimplemented) => {}
+        Err(e) => return Err(e.into()),
+    }
+    let status = client.cri().status()?;
+    let systemd = systemd_cgroup(&status).ok_or_else(|| {
+        Error::new(Kind::Runtime, "containerd does not tell which cgroup driver its runtime runc uses")
+            .hint("let edgelay manage containerd, or write the option SystemdCgroup into its config")
+    })?;
+    Ok(if systemd { "systemd" } else { "cgroupfs" })
+}
+
+/// `containerd.runtimes.<default>.options.SystemdCgroup`; an option that is not there is false.
+fn systemd_cgroup(status: &StatusResponse) -> Option<bool> {
+    let config = json::read(status.info.get("config")?.as_bytes(), MAX_CONFIG).ok()?;
+    let containerd = config.get("containerd")?;
+    let name = containerd.get("defaultRuntimeName").and_then(|n| n.text().ok()).unwrap_or("runc");
+    let runtime = containerd.get("runtimes")?.get(name)?;
+    let option = runtime.get("options").and_then(|o| o.get("SystemdCgroup"));
+    Some(option.and_then(|o| o.flag().ok()).unwrap_or(false))
+}

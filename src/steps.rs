@@ -1,0 +1,21 @@
+//! The steps that installations are made of; one kind per file. [`crate::mode`] puts them together.
+
+mod components;
+mod edgecore;
+mod fingerprint;
+mod host_files;
+//mod images;
+mod join;
+mod leftovers;
+mod ready;
+mod runtime_files;
+mod runtime_start;
+
+pub use components::Components;
+pub use edgecore::Edgecore;
+pub use host_files::HostFiles;
+//pub use images::Images;
+pub use join::JoinCloud;
+pub use ready::NodeReady;
+pub use runtime_files::RuntimeFiles;
+pub use runtime_start::RuntimeStart;

@@ -1,0 +1,108 @@
+//! Our unit in the place of keadm's, and EdgeCore running under it, healthy.
+
+use std::time::Duration;
+
+use crate::clock::{Probe, wait_for};
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::ids::RelPath;
+use crate::kubeedge::{explain, healthy, service};
+use crate::plan::{Cx, Status, Step};
+use crate::service::{Manager, Services, State, boot_link, definition};
+
+/// EdgeCore starts its kubelet's server after it has talked to the cloud and to containerd.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The unit that EdgeCore was last started under.
+const FACT: &str = "edgecore-runs-with";
+
+/// The step.
+#[derive(Debug)]
+pub struct Edgecore {
+    manager: Manager,
+}
+
+impl Edgecore {
+    /// Under `manager`.
+    pub fn new(manager: Manager) -> Self {
+        Edgecore { manager }
+    }
+
+    fn version() -> String {
+        Digest::of(service().systemd().as_bytes()).to_string()
+    }
+}
+
+impl Step for Edgecore {
+    fn id(&self) -> &'static str {
+        "edgecore"
+    }
+
+    fn summary(&self) -> String {
+        "run EdgeCore under edgelay's unit".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        if let Some((path, mode, text)) = definition(self.manager, &service())
+            && let Ok(rel) = RelPath::parse(&path)
+            && !cx.root.holds(rel, mode, text.as_bytes())?
+        {
+            return Ok(Status::todo(format!("'{rel}' is missing or different")));
+        }
+        if let Some((path, target)) = boot_link(self.manager, &service())
+            && !cx.has_link(&path, &target)?
+        {
+            return Ok(Status::todo(format!("'/{path}' is missing")));
+        }
+        if Services::new(self.manager, cx.root, cx.exec).state(&service())? == State::Inactive {
+            return Ok(Status::todo("EdgeCore is not running"));
+        }
+        if cx.journal.fact(FACT) != Some(&Self::version()) {
+            return Ok(Status::todo("EdgeCore runs under another unit"));
+        }
+        Ok(healthy().map_or_else(Status::Todo, |()| Status::Done))
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        if let Some((path, mode, text)) = definition(self.manager, &service())
+            && let Ok(rel) = RelPath::parse(&path)
+        {
+            cx.put(rel, mode, text.as_bytes())?;
+        }
+        if let Some((path, target)) = boot_link(self.manager, &service()) {
+            cx.put_link(&path, &target)?;
+        }
+        let current = cx.journal.fact(FACT) == Some(&Self::version());
+        let mut services = Services::new(self.manager, cx.root, cx.exec);
+        if !(current && services.state(&service())? == State::Active) {
+            services.reload()?;
+            services.restart(&service())?;
+        }
+        self.wait(cx)?;
+        cx.journal.remember(FACT, &Self::version())
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        Services::new(self.manager, cx.root, cx.exec).stop(&service())?;
+        cx.journal.forget(FACT)
+    }
+}
+
+impl Edgecore {
+    fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let waited = wait_for(cx.clock, "EdgeCore's health", LIMIT, || {
+            Ok(match healthy() {
+                Ok(()) => Probe::Ready(()),
+                Err(seen) => Probe::NotYet(seen),
+            })
+        });
+        match waited {
+            Err(e) if e.kind() != Kind::Interrupted => {
+                let log = Services::new(self.manager, cx.root, cx.exec).last_words(&service());
+                let cause = explain("", &cx.report.mask(&log));
+                let hint = cause.hint_text().unwrap_or_default().to_owned();
+                Err(Error::new(Kind::Cluster, format!("{e}; {cause}")).hint(hint))
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Kernel modules and sysctls that pods need: files for the next boot, and the same for this one.
+
+use crate::error::{Kind, Lift, Result};
+use crate::exec::Cmd;
+use crate::ids::RelPath;
+use crate::plan::{Cx, Status, Step};
+
+const MODULES: RelPath<'static> = RelPath::literal("etc/modules-load.d/edgelay.conf");
+const MODULES_TEXT: &str = "# Written by edgelay.\noverlay\nbr_netfilter\n";
+const SYSCTLS: RelPath<'static> = RelPath::literal("etc/sysctl.d/99-edgelay.conf");
+
+/// Knobs below /proc/sys and what they must be.
+const KNOBS: [(RelPath<'static>, &str, &str); 2] = [
+    (RelPath::literal("proc/sys/net/ipv4/ip_forward"), "net.ipv4.ip_forward", "1"),
+    // Only there while br_netfilter is loaded.
+    (RelPath::literal("proc/sys/net/bridge/bridge-nf-call-iptables"), "net.bridge.bridge-nf-call-iptables", "1"),
+];
+
+/// The step.
+#[derive(Debug)]
+pub struct HostFiles;
+
+fn sysctls_text() -> String {
+    KNOBS
+        .iter()
+        .fold("# Written by edgelay.\n".to_owned(), |text, (_, name, value)| format!("{text}{name} = {value}\n"))
+}
+
+/// Knobs that are there and differ.
+fn wrong_knobs(cx: &Cx<'_>) -> Result<Vec<(RelPath<'static>, &'static str, &'static str)>> {
+    let mut wrong = Vec::new();
+    for knob in KNOBS {
+        if cx.root.read_text(knob.0, 64)?.is_some_and(|value| value.trim() != knob.2) {
+            wrong.push(knob);
+        }
+    }
+    Ok(wrong)
+}
+
+impl Step for HostFiles {
+    fn id(&self) -> &'static str {
+        "host-files"
+    }
+
+    fn summary(&self) -> String {
+        "kernel modules and sysctls".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        for (path, text) in [(MODULES, MODULES_TEXT), (SYSCTLS, sysctls_text().as_str())] {
+            if !cx.root.holds(path, 0o644, text.as_bytes())? {
+                return Ok(Status::todo(format!("'{path}' is missing or different")));
+            }
+        }
+        if cx.root.is_live()
+            && let Some((_, name, value)) = wrong_knobs(cx)?.first()
+        {
+            return Ok(Status::todo(format!("sysctl {name} is not {value}")));
+        }
+        Ok(Status::Done)
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        cx.put(MODULES, 0o644, MODULES_TEXT.as_bytes())?;
+        cx.put(SYSCTLS, 0o644, sysctls_text().as_bytes())?;
+        if !cx.root.is_live() {
+            return Ok(());
+        }
+        // A kernel with both built in has nothing to load, and one without them fails where it matters, with CRI's
+        // own words: preflight has warned.
+        if cx.exec.find("modprobe").is_some() {
+            let loaded = cx.exec.run(&Cmd::new("modprobe", &["-a", "overlay", "br_netfilter"]))?;
+            log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
+        }
+        for (path, name, value) in wrong_knobs(cx)? {
+            cx.root.set_knob(path, value).lift(Kind::Host, || format!("set sysctl {name} to {value}"))?;
+        }
+        Ok(())
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        // The running kernel is left as it is: others may have come to lean on it. The next boot forgets.
+        cx.take_back(|path| [MODULES.as_str(), SYSCTLS.as_str()].contains(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::with_cx;
+    use crate::plan::{check_all, run, undo};
+
+    #[test]
+    fn files_come_and_go() {
+        with_cx(|cx| {
+            let steps: Vec<Box<dyn Step>> = vec![Box::new(HostFiles)];
+            assert_eq!(run(&steps, cx).unwrap().applied, 1);
+            assert_eq!(run(&steps, cx).unwrap().applied, 0);
+            let text = cx.root.read_text(SYSCTLS, 999).unwrap().unwrap();
+            assert!(text.ends_with("net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n"), "{text}");
+            cx.root.write(MODULES, 0o644, b"changed").unwrap();
+            let status = check_all(&steps, cx).unwrap().remove(0).status;
+            assert_eq!(status, Status::todo("'/etc/modules-load.d/edgelay.conf' is missing or different"));
+            undo(&steps, cx).unwrap();
+            assert!(cx.root.stat(MODULES).unwrap().is_none() && cx.root.stat(SYSCTLS).unwrap().is_none());
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! Joins the cloud: `keadm join`, with what it silently needs, and its leftovers cleared.
+
+use crate::config::EdgeConfig;
+use crate::config::{Identity, load_token};
+use crate::containerd::health;
+use crate::error::{Error, Kind, Result};
+use crate::ids::{RelPath, Token};
+use crate::kubeedge::{EDGECORE, EDGECORE_YAML, Join, certificates_there, explain, join_command, lookup, service};
+use crate::plan::{Cx, Status, Step};
+use crate::service::{Manager, Services, boot_link, definition};
+
+use super::leftovers;
+
+/// Directories that keadm and EdgeCore make, with everything below.
+pub(super) const MADE: [RelPath<'static>; 4] = [
+    RelPath::literal("etc/kubeedge"),
+    RelPath::literal("var/lib/kubeedge"),
+    RelPath::literal("var/log/kubeedge"),
+    RelPath::literal("var/lib/kubelet"),
+];
+/// Stands in for `sudo` where there is none; not below /run, which may be mounted noexec.
+const SUDO: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/sudo");
+const SUDO_TEXT: &str =
+    "#!/bin/sh\n# Written by edgelay: keadm calls sudo, also where it is root already.\nexec \"$@\"\n";
+const MAX_YAML: usize = 1 << 20;
+
+/// The step.
+#[derive(Debug)]
+pub struct JoinCloud {
+    config: EdgeConfig,
+    identity: Identity,
+    version: String,
+}
+
+impl JoinCloud {
+    /// Joins as `identity` with KubeEdge `version` (with its `v`).
+    pub fn new(config: EdgeConfig, identity: Identity, version: String) -> Self {
+        JoinCloud { config, identity, version }
+    }
+
+    /// What the node's configuration says about who it is and where it belongs, against what is wanted.
+    fn belongs(&self, cx: &Cx<'_>) -> Result<Status> {
+        let Some(yaml) = cx.root.read_text(EDGECORE_YAML, MAX_YAML)? else {
+            return Ok(Status::todo("not joined: no edgecore.yaml"));
+        };
+        let websocket = self.identity.websocket.to_string();
+        let wanted = [
+            ("modules.edged.hostnameOverride", self.identity.node.as_str()),
+            ("modules.edgeHub.websocket.server", websocket.as_str()),
+        ];
+        for (path, want) in wanted {
+            let found = lookup(&yaml, path).unwrap_or_default();
+            if found != want {
+                return Ok(Status::Todo(format!("{path} is '{found}', wanted '{want}'")));
+            }
+        }
+        Ok(Status::Done)
+    }
+
+    /// Leftovers of an attempt of ours are cleared; a join that stands, or files of someone else, are refused.
+    fn clear_the_way(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let [etc, ..] = MADE;
+        if cx.root.list(etc)?.is_none_or(|names| names.is_empty()) {
+            return Ok(());
+        }
+        if !cx.journal.has_made(etc.as_str()) {
+            return Err(Error::new(Kind::Cluster, format!("'{etc}' holds files that edgelay did not make"))
+                .hint(format!("move '{etc}' away if the KubeEdge installation it belongs to is no longer wanted")));
+        }
+        if certificates_there(cx.root)?
+            && let Status::Todo(why) = self.belongs(cx)?
+        {
+            return Err(Error::new(Kind::Cluster, format!("this node has joined already: {why}"))
+                .hint("run 'edgelay edge uninstall' first to join it anew"));
+        }
+        cx.report.info("clearing what an earlier attempt to join left");
+        leftovers::clear_join(&self.config.containerd_address, cx)
+    }
+
+    /// keadm's finds a `sudo`, even if the host has none.
+    fn bridge_sudo(&self, cx: &mut Cx<'_>) -> Result<Option<std::path::PathBuf>> {
+        if cx.exec.find("sudo").is_some() {
+            return Ok(None);
+        }
+        cx.put(SUDO, 0o755, SUDO_TEXT.as_bytes())?;
+        let dir = SUDO.split().0.map(|dir| cx.root.absolute(dir));
+        Ok(dir)
+    }
+
+    fn claim(&self, cx: &mut Cx<'_>) -> Result<()> {
+        for dir in MADE {
+            cx.will_make(dir)?;
+        }
+        cx.claim(EDGECORE)?;
+        if let Some((path, _, _)) = definition(Manager::Systemd, &service())
+            && let Ok(path) = RelPath::parse(&path)
+        {
+            cx.claim(path)?;
+        }
+        match boot_link(Manager::Systemd, &service()) {
+            Some((path, _)) if !cx.journal.owns(&path) => cx.journal.wrote(&path),
+            _ => Ok(()),
+        }
+    }
+
+    fn join(&self, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
+        let cgroup_driver = health::cgroup_driver(&self.config.containerd_address)?;
+        let join = Join { config: &self.config, identity: &self.identity, version: &self.version, cgroup_driver };
+        let mut cmd = join_command(&join, token);
+        cmd.path_first.extend(self.bridge_sudo(cx)?);
+        let output = match cx.exec.run(&cmd) {
+            Ok(output) if output.code == 0 => return Ok(()),
+            Ok(output) => output,
+            Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+            Err(e) => crate::exec::Output { code: -1, stdout: String::new(), stderr: e.to_string() },
+        };
+        let log = Services::new(Manager::Systemd, cx.root, cx.exec).last_words(&service());
+        let said = format!("{}\n{}", output.stdout, output.stderr);
+        log::debug!("keadm said: {said}");
+        Err(explain(&cx.report.mask(&said), &cx.report.mask(&log)))
+    }
+}
+
+impl Step for JoinCloud {
+    fn id(&self) -> &'static str {
+        "join"
+    }
+
+    fn summary(&self) -> String {
+        format!("join {} as {}", self.identity.websocket, self.identity.node)
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        if !certificates_there(cx.root)? {
+            return Ok(Status::todo("not joined: no certificates"));
+        }
+        if cx.root.stat(EDGECORE)?.is_none() {
+            return Ok(Status::todo(format!("'{EDGECORE}' is missing")));
+        }
+        self.belongs(cx)
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let token = load_token(&self.identity.token_file)?;
+        cx.report.hide(token.reveal());
+        self.clear_the_way(cx)?;
+        self.claim(cx)?;
+        self.join(&token, cx)
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        undo(&self.config.containerd_address, cx)
+    }
+}
+
+/// Takes a join back; nothing of the configuration but the socket is needed.
+pub(super) fn undo(address: &std::path::Path, cx: &mut Cx<'_>) -> Result<()> {
+    leftovers::clear_join(address, cx)?;
+    let unit = definition(Manager::Systemd, &service()).map(|d| d.0);
+    let link = boot_link(Manager::Systemd, &service()).map(|l| l.0);
+    cx.take_back(|path| {
+        [EDGECORE.as_str(), SUDO.as_str()].contains(&path)
+            || unit.as_deref() == Some(path)
+            || link.as_deref() == Some(path)
+    })?;
+    Services::new(crate::service::manager_of(cx.root)?, cx.root, cx.exec).reload()
+}

@@ -1,0 +1,97 @@
+//! Clearing what a join or a runtime left: processes, pods, mounts, directories. Only what the journal calls ours.
+
+use std::path::Path;
+
+use crate::containerd::Client;
+use crate::containerd::api::cri::PodSandboxFilter;
+use crate::error::{Kind, Lift, Result};
+use crate::ids::RelPath;
+use crate::kubeedge::service;
+use crate::plan::Cx;
+use crate::service::{Services, manager_of};
+
+/// `/proc/self/mountinfo` of a node with hundred pods has some hundred KiB.
+const MAX_MOUNTS: usize = 8 << 20;
+
+/// Takes back what a join made: EdgeCore stops, keadm's pod goes, mounts and directories of ours go.
+pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
+    let manager = manager_of(cx.root)?;
+    Services::new(manager, cx.root, cx.exec).stop(&service())?;
+    // keadm's pod that copies EdgeCore out of its image; keadm itself only tries to remove it.
+    remove_pods(address, cx, |name, namespace| name == "edgecore" && namespace == "kubeedge");
+    for dir in super::join::MADE {
+        unmount_below(dir, cx)?;
+    }
+    cx.remove_made(|path| super::join::MADE.iter().any(|made| made.as_str() == path))
+}
+
+/// Ends every pod, before containerd itself goes.
+pub(super) fn end_containers(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
+    remove_pods(address, cx, |_, _| true);
+    Ok(())
+}
+
+/// A daemon that does not answer has no pods that could be ended through it; a pod that stays is told.
+fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&str, &str) -> bool) {
+    let Ok(mut client) = Client::connect(address) else { return };
+    let pods = match client.cri().list_pods(PodSandboxFilter::default()) {
+        Ok(pods) => pods,
+        Err(e) => {
+            log::debug!("list pods: {}, ignoring: nothing to end", crate::error::Error::from(e));
+            return;
+        }
+    };
+    for pod in pods.iter().filter(|p| wanted(&p.metadata.name, &p.metadata.namespace)) {
+        let ended = client.cri().stop_pod(&pod.id).and_then(|()| client.cri().remove_pod(&pod.id));
+        if let Err(e) = ended {
+            let name = format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
+            cx.report.warn(&format!("pod '{name}' could not be removed: {}; going on", crate::error::Error::from(e)));
+        }
+    }
+}
+
+/// Unmounts everything mounted at or below `dir` on the live host, deepest first.
+pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
+    const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
+    if !cx.root.is_live() {
+        return Ok(());
+    }
+    let text = cx.root.read_text(MOUNTS, MAX_MOUNTS)?.unwrap_or_default();
+    for path in mounts_below(&text, &dir.to_string()) {
+        log::debug!("unmount {path}");
+        nix::mount::umount2(path.as_str(), nix::mount::MntFlags::MNT_DETACH)
+            .lift(Kind::Host, || format!("unmount '{path}'"))?;
+    }
+    Ok(())
+}
+
+/// Mount points at or below `dir`, last mounted first (proc(5): the fifth field, blanks as octal escapes).
+fn mounts_below(mountinfo: &str, dir: &str) -> Vec<String> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape);
+    let below = |p: &String| p == dir || p.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    let mut points: Vec<String> = points.filter(below).collect();
+    points.reverse();
+    points
+}
+
+fn unescape(field: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(field.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mounts_below_and_the_last_first() {
+        let text = "22 1 8:1 / / rw - ext4 /dev/sda rw
+30 22 0:5 / /run/containerd/a rw - tmpfs shm rw
+31 22 0:5 / /run/containerd/a/with\\040blank rw - overlay overlay rw
+32 22 0:5 / /run/containerd2 rw - tmpfs shm rw
+33 22 0:5 / /run/containerd rw - tmpfs shm rw";
+        let found = mounts_below(text, "/run/containerd");
+        assert_eq!(found, ["/run/containerd", "/run/containerd/a/with blank", "/run/containerd/a"]);
+    }
+}

@@ -1,0 +1,106 @@
+//! The proof that the node works: EdgeCore is connected to the cloud, and the node says of itself that it is Ready.
+
+use std::time::Duration;
+
+use crate::clock::{Probe, wait_for};
+use crate::config::Identity;
+use crate::error::{Error, Kind, Result};
+use crate::kubeedge::{METASERVER, Ready, connected, explain, ready_condition, service};
+use crate::plan::{Cx, Status, Step};
+use crate::root::Root;
+use crate::service::{Manager, Services};
+
+/// The first status goes out some seconds after the start; a slow board starts its pods' network first.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The step.
+#[derive(Debug)]
+pub struct NodeReady {
+    identity: Identity,
+    metaserver: bool,
+}
+
+/// What was seen.
+enum Seen {
+    Ready,
+    /// Connected, but nobody tells whether the node is Ready.
+    Untold(String),
+    NotYet(String),
+}
+
+impl NodeReady {
+    /// `metaserver`: EdgeCore's metaServer is on and can be asked.
+    pub fn new(identity: Identity, metaserver: bool) -> Self {
+        NodeReady { identity, metaserver }
+    }
+
+    fn look(&self, root: &Root) -> Result<Seen> {
+        let port = self.identity.websocket.port();
+        if !connected(root, port)? {
+            return Ok(Seen::NotYet(format!("EdgeCore has no connection to {}", self.identity.websocket)));
+        }
+        if !self.metaserver {
+            return Ok(Seen::Ready);
+        }
+        Ok(match ready_condition(METASERVER, &self.identity.node) {
+            Ready::Yes => Seen::Ready,
+            Ready::No(why) => Seen::NotYet(format!("node is not Ready: {why}")),
+            Ready::Unknown(why) => Seen::Untold(why),
+        })
+    }
+}
+
+impl Step for NodeReady {
+    fn id(&self) -> &'static str {
+        "node-ready"
+    }
+
+    fn summary(&self) -> String {
+        "node connected and Ready".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        Ok(match self.look(cx.root)? {
+            Seen::Ready => Status::Done,
+            // The connection stands, which is all that this host can prove without the cloud's dynamicController.
+            Seen::Untold(why) => {
+                log::debug!("{why}, ignoring: the connection to the cloud stands");
+                Status::Done
+            }
+            Seen::NotYet(why) => Status::Todo(why),
+        })
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let mut told = None;
+        let waited = wait_for(cx.clock, "the node to be Ready", LIMIT, || {
+            Ok(match self.look(cx.root)? {
+                Seen::Ready => Probe::Ready(()),
+                Seen::Untold(why) => {
+                    told = Some(why);
+                    Probe::Ready(())
+                }
+                Seen::NotYet(why) => Probe::NotYet(why),
+            })
+        });
+        if let Some(why) = told {
+            cx.report.warn(&format!(
+                "whether the node is Ready cannot be read here ({why}); \
+                 CloudCore's dynamicController serves this, and EdgeMesh needs it"
+            ));
+        }
+        match waited {
+            Err(e) if e.kind() != Kind::Interrupted => {
+                let log = Services::new(Manager::Systemd, cx.root, cx.exec).last_words(&service());
+                let cause = explain("", &cx.report.mask(&log));
+                let hint = cause.hint_text().unwrap_or_default().to_owned();
+                Err(Error::new(Kind::Cluster, e.to_string()).hint(hint))
+            }
+            other => other,
+        }
+    }
+
+    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
+        Ok(())
+    }
+}
