@@ -22,6 +22,9 @@ const MAX_LINKS: usize = 16;
 /// them would be a pass of its own. What exceeds this is read again.
 const MAX_KEPT: usize = 8 << 20;
 
+/// Names and link targets of one archive, in bytes altogether. Real ones have less than a hundred KiB.
+const MAX_NAMES: usize = 8 << 20;
+
 /// A tar file.
 pub(super) struct Tarball {
     packed: Packed,
@@ -67,11 +70,13 @@ impl Tarball {
 struct List {
     entries: BTreeMap<String, Held>,
     kept: BTreeMap<String, Vec<u8>>,
+    names: usize,
 }
 
 impl List {
     fn fill<R: Skip>(&mut self, mut walk: Walk<R>, mut room: usize) -> Result<()> {
         while let Some(entry) = walk.advance()? {
+            self.count(&entry)?;
             let held = match entry.kind {
                 EntryKind::Dir => continue,
                 EntryKind::File => Held::File(self.file(&entry, &mut walk, &mut room)?),
@@ -84,6 +89,18 @@ impl List {
                 return Err(bad(what).hint(MAKE_AGAIN));
             }
             self.entries.insert(entry.name, held);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, entry: &Entry) -> Result<()> {
+        let target = match &entry.kind {
+            EntryKind::Symlink(target) | EntryKind::HardLink(target) => target.len(),
+            _ => 0,
+        };
+        self.names = self.names.saturating_add(entry.name.len()).saturating_add(target);
+        if self.names > MAX_NAMES {
+            return Err(bad(format!("names of entries exceed the limit of {MAX_NAMES} bytes")).hint(MAKE_AGAIN));
         }
         Ok(())
     }

@@ -60,3 +60,27 @@ impl LayerForm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_containerd_unpacks_is_a_layer() {
+        let oci = "application/vnd.oci.image.layer.v1.tar";
+        let docker = "application/vnd.docker.image.rootfs.diff.tar";
+        for (media_type, form) in [
+            (oci.to_owned(), Some(LayerForm::Raw)),
+            (format!("{oci}+gzip"), Some(LayerForm::Detected)),
+            (format!("{oci}+zstd"), Some(LayerForm::Detected)),
+            (docker.to_owned(), Some(LayerForm::Detected)),
+            (format!("{docker}.gzip"), Some(LayerForm::Detected)),
+            (format!("{oci}+gzip+encrypted"), None),
+            ("application/vnd.in-toto+json".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(LayerForm::of(&media_type), form, "{media_type}");
+        }
+        assert_eq!(Meaning::of("application/vnd.docker.distribution.manifest.v1+prettyjws"), Meaning::Other);
+    }
+}

@@ -114,7 +114,7 @@ struct RawLayout {
 fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     json::parse(bytes, MAX_DOCUMENT).map_err(|e| {
         let hint = if matches!(e.reason(), json::Reason::Syntax(..)) { COPY_AGAIN } else { MAKE_AGAIN };
-        Error::new(Kind::Bundle, format!("is no {what}")).because(e).hint(hint)
+        Error::new(Kind::Bundle, format!("is not {what}")).because(e).hint(hint)
     })
 }
 
@@ -147,7 +147,7 @@ impl RawDocument {
     fn parse(bytes: &[u8], what: &str, meaning: Meaning) -> Result<RawDocument> {
         let document: RawDocument = parse(bytes, what)?;
         if let Some(version) = document.schema_version.filter(|version| *version != 2) {
-            return Err(bad(format!("is {what} with schemaVersion {version}, expected 2")).hint(MAKE_AGAIN));
+            return Err(bad(format!("is {what} of schemaVersion {version}, expected 2")).hint(MAKE_AGAIN));
         }
         let said = document.media_type.as_deref().unwrap_or("");
         if !said.is_empty() && Meaning::of(said) != meaning {
@@ -164,16 +164,16 @@ impl RawDocument {
 
 /// Reads an index (OCI image-spec image-index.md; Docker manifest list).
 pub fn index(bytes: &[u8]) -> Result<Vec<IndexEntry>> {
-    let document = RawDocument::parse(bytes, "image index", Meaning::Index)?;
-    let manifests = document.manifests.ok_or_else(|| bad("is no image index: 'manifests' is missing"))?;
+    let document = RawDocument::parse(bytes, "an image index", Meaning::Index)?;
+    let manifests = document.manifests.ok_or_else(|| bad("is not an image index: 'manifests' is missing"))?;
     manifests.into_iter().map(RawDescriptor::check).collect()
 }
 
 impl Manifest {
     /// Reads an image manifest (OCI image-spec manifest.md; Docker manifest v2, schema 2).
     pub fn parse(bytes: &[u8]) -> Result<Manifest> {
-        let document = RawDocument::parse(bytes, "image manifest", Meaning::Manifest)?;
-        let missing = |key: &str| bad(format!("is no image manifest: '{key}' is missing")).hint(MAKE_AGAIN);
+        let document = RawDocument::parse(bytes, "an image manifest", Meaning::Manifest)?;
+        let missing = |key: &str| bad(format!("is not an image manifest: '{key}' is missing")).hint(MAKE_AGAIN);
         let config = document.config.ok_or_else(|| missing("config"))?.check()?.blob;
         let layers = document.layers.ok_or_else(|| missing("layers"))?;
         let layers: Result<Vec<_>> = layers.into_iter().map(|layer| Ok(layer.check()?.blob)).collect();
@@ -184,8 +184,8 @@ impl Manifest {
 impl Config {
     /// Reads an image config (OCI image-spec config.md; Docker image v1.2).
     pub fn parse(bytes: &[u8]) -> Result<Config> {
-        let raw: RawConfig = parse(bytes, "image config")?;
-        let missing = |key: &str| bad(format!("is no image config: '{key}' is missing")).hint(MAKE_AGAIN);
+        let raw: RawConfig = parse(bytes, "an image config")?;
+        let missing = |key: &str| bad(format!("is not an image config: '{key}' is missing")).hint(MAKE_AGAIN);
         let platform = RawPlatform { os: raw.os, architecture: raw.architecture, variant: raw.variant };
         let platform = platform.check().ok_or_else(|| missing("os' or 'architecture"))?;
         let ids = raw.rootfs.and_then(|rootfs| rootfs.diff_ids).ok_or_else(|| missing("rootfs.diff_ids"))?;
@@ -196,7 +196,7 @@ impl Config {
 
 /// Reads Docker's `manifest.json` (moby image-spec v1.2).
 pub fn docker_list(bytes: &[u8]) -> Result<Vec<DockerEntry>> {
-    let entries: Vec<RawDockerEntry> = parse(bytes, "list of Docker images")?;
+    let entries: Vec<RawDockerEntry> = parse(bytes, "a list of Docker images")?;
     let entry = |raw: RawDockerEntry| DockerEntry {
         config: raw.config,
         tags: raw.repo_tags.unwrap_or_default(),
@@ -207,12 +207,126 @@ pub fn docker_list(bytes: &[u8]) -> Result<Vec<DockerEntry>> {
 
 /// Reads `oci-layout` and checks its version (OCI image-spec image-layout.md).
 pub fn layout_version(bytes: &[u8]) -> Result<()> {
-    let layout: RawLayout = parse(bytes, "OCI layout")?;
+    let layout: RawLayout = parse(bytes, "an OCI layout")?;
     match layout.image_layout_version.as_str() {
         "1.0.0" => Ok(()),
         other => {
             let other: String = other.chars().take(40).flat_map(char::escape_debug).collect();
             Err(bad(format!("OCI layout has version '{other}', expected '1.0.0'")).hint(MAKE_AGAIN))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn why<T: std::fmt::Debug>(result: Result<T>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn index_entries_keep_platform_and_notes() {
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[
+              {{"mediaType":"m","digest":"{ABC}","size":3,"platform":{{"os":"linux","architecture":"arm64","variant":"v8"}},
+                "annotations":{{"k":"v\u0021"}},"urls":[],"artifactType":"x"}},
+              {{"digest":"{ABC}","size":0,"platform":{{"architecture":"amd64"}},"annotations":null}}]}}"#
+        );
+        let blob =
+            |media_type: &str, size| Descriptor { media_type: media_type.into(), digest: Digest::of(b"abc"), size };
+        let arm = Platform { variant: "v8".into(), ..Platform::linux("arm64") };
+        let notes = BTreeMap::from([("k".to_owned(), "v!".to_owned())]);
+        let want = [
+            IndexEntry { blob: blob("m", 3), platform: Some(arm), annotations: notes },
+            IndexEntry { blob: blob("", 0), platform: None, annotations: BTreeMap::new() },
+        ];
+        assert_eq!(index(text.as_bytes()).unwrap(), want);
+    }
+
+    #[test]
+    fn documents_are_what_they_are_read_as() {
+        let blob = format!(r#"{{"mediaType":"x","digest":"{ABC}","size":3}}"#);
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{blob},"layers":[{blob}]}}"#);
+        let read = Manifest::parse(manifest.as_bytes()).unwrap();
+        assert_eq!((read.config.size, read.layers.len()), (3, 1));
+        for (text, message) in [
+            (r#"{"schemaVersion":1}"#.to_owned(), "is an image manifest of schemaVersion 1, expected 2"),
+            (
+                r#"{"mediaType":"application/vnd.oci.image.index.v1+json"}"#.to_owned(),
+                "says that it is a 'application/vnd.oci.image.index.v1+json', expected an image manifest",
+            ),
+            (
+                format!(r#"{{"config":{blob},"layers":[],"manifests":[]}}"#),
+                "is a manifest and an index at the same time",
+            ),
+            (r#"{"layers":[]}"#.to_owned(), "is not an image manifest: 'config' is missing"),
+            (format!(r#"{{"config":{blob}}}"#), "is not an image manifest: 'layers' is missing"),
+            (
+                r#"{"config":{"digest":"sha512:00","size":1},"layers":[]}"#.to_owned(),
+                "digest 'sha512:00': not a sha256 digest",
+            ),
+            (
+                r#"{"config":{"digest":"","size":-1}}"#.to_owned(),
+                "is not an image manifest: line 1, column 31: 'config.size' must be a whole number of 64 bits, found the \
+                 number -1",
+            ),
+            (
+                "{".to_owned(),
+                "is not an image manifest: line 1, column 2: expected a key in double quotes, found the end of the text",
+            ),
+        ] {
+            assert_eq!(why(Manifest::parse(text.as_bytes())), message, "{text}");
+        }
+        assert_eq!(why(index(b"{}")), "is not an image index: 'manifests' is missing");
+        let large = vec![b' '; MAX_DOCUMENT + 1];
+        assert_eq!(
+            why(index(&large)),
+            "is not an image index: line 1, column 1: the text is larger than 4194304 bytes"
+        );
+    }
+
+    #[test]
+    fn config_says_for_whom_and_what() {
+        let text =
+            format!(r#"{{"architecture":"arm64","os":"linux","variant":"v8","rootfs":{{"diff_ids":["{ABC}"]}}}}"#);
+        let config = Config::parse(text.as_bytes()).unwrap();
+        assert_eq!(config.platform.to_string(), "linux/arm64/v8");
+        assert_eq!(config.diff_ids, [Digest::of(b"abc")]);
+        for (text, message) in [
+            ("{}", "is not an image config: 'os' or 'architecture' is missing"),
+            (
+                r#"{"os":"linux","architecture":"amd64","rootfs":{}}"#,
+                "is not an image config: 'rootfs.diff_ids' is missing",
+            ),
+            (
+                r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#,
+                "rootfs.diff_ids: digest 'x': not a sha256 digest",
+            ),
+        ] {
+            assert_eq!(why(Config::parse(text.as_bytes())), message);
+        }
+    }
+
+    #[test]
+    fn docker_lists_may_lack_tags() {
+        let text =
+            br#"[{"Config":"c.json","RepoTags":null,"Layers":["a/layer.tar"]},{"Config":"d","RepoTags":["x:1"]}]"#;
+        let want = [
+            DockerEntry { config: "c.json".into(), tags: vec![], layers: vec!["a/layer.tar".into()] },
+            DockerEntry { config: "d".into(), tags: vec!["x:1".into()], layers: vec![] },
+        ];
+        assert_eq!(docker_list(text).unwrap(), want);
+        assert_eq!(
+            why(docker_list(b"[{}]")),
+            "is not a list of Docker images: line 1, column 2: key 'Config' is missing in '[0]'"
+        );
+        assert!(layout_version(br#"{"imageLayoutVersion":"1.0.0"}"#).is_ok());
+        assert_eq!(
+            why(layout_version(br#"{"imageLayoutVersion":"9"}"#)),
+            "OCI layout has version '9', expected '1.0.0'"
+        );
     }
 }

@@ -165,3 +165,143 @@ pub fn check_layers(blobs: Vec<Descriptor>, config: &Config, store: &mut dyn Sto
     }
     Ok(layers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::json::Text;
+    use std::collections::BTreeMap;
+
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+    /// Blobs in memory.
+    #[derive(Default)]
+    struct Memory {
+        blobs: BTreeMap<Digest, Vec<u8>>,
+        reads: usize,
+    }
+
+    impl Store for Memory {
+        fn document(&mut self, blob: &Descriptor) -> Result<Option<Vec<u8>>> {
+            self.reads += 1;
+            Ok(self.blobs.get(&blob.digest).cloned())
+        }
+        fn layer(&mut self, blob: &Descriptor) -> Result<Option<Found>> {
+            let bytes = self.blobs.get(&blob.digest);
+            Ok(bytes.map(|b| Found { size: b.len() as u64, compression: Compression::sniff(b).unwrap() }))
+        }
+        fn name(&self, blob: &Descriptor) -> String {
+            format!("blob {}", &blob.digest.hex()[..4])
+        }
+    }
+
+    fn json(d: &Descriptor, platform: &str) -> String {
+        let media_type = Text(&d.media_type);
+        format!("{{\"mediaType\":{media_type},\"digest\":\"{}\",\"size\":{}{platform}}}", d.digest, d.size)
+    }
+
+    impl Memory {
+        fn put(&mut self, media_type: &str, bytes: &[u8]) -> Descriptor {
+            let digest = Digest::of(bytes);
+            self.blobs.insert(digest, bytes.to_vec());
+            Descriptor { media_type: media_type.into(), digest, size: bytes.len() as u64 }
+        }
+
+        fn image(&mut self, arch: &str, layer_type: &str, layer: &[u8]) -> Descriptor {
+            let layer = self.put(layer_type, layer);
+            let config = format!(
+                "{{\"os\":\"linux\",\"architecture\":\"{arch}\",\"rootfs\":{{\"diff_ids\":[\"{}\"]}}}}",
+                layer.digest
+            );
+            let config = self.put(CONFIG, config.as_bytes());
+            let manifest = format!("{{\"config\":{},\"layers\":[{}]}}", json(&config, ""), json(&layer, ""));
+            self.put(MANIFEST, manifest.as_bytes())
+        }
+
+        fn index(&mut self, entries: &[String]) -> Descriptor {
+            self.put(INDEX, format!("{{\"manifests\":[{}]}}", entries.join(",")).as_bytes())
+        }
+    }
+
+    fn on(arch: &str) -> String {
+        format!(",\"platform\":{{\"os\":\"linux\",\"architecture\":\"{arch}\"}}")
+    }
+
+    fn pick(top: &Descriptor, store: &mut Memory) -> std::result::Result<Option<Digest>, String> {
+        let top = IndexEntry { blob: top.clone(), platform: None, annotations: BTreeMap::new() };
+        match choose(&top, "x", &Platform::linux("arm64"), store) {
+            Ok(image) => Ok(image.map(|image| image.manifest.digest)),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    #[test]
+    fn ours_is_taken_and_the_others_need_not_be_there() {
+        let mut store = Memory::default();
+        let [amd, arm] = ["amd64", "arm64"].map(|arch| store.image(arch, LAYER, arch.as_bytes()));
+        let silent = [json(&amd, ""), json(&arm, "")];
+        let told = [json(&amd, &on("amd64")), json(&arm, &on("arm64"))];
+        let silent = store.index(&silent);
+        assert_eq!(pick(&silent, &mut store), Ok(Some(arm.digest)), "by the config");
+        store.blobs.remove(&amd.digest);
+        let told = store.index(&told);
+        let outer = store.index(&[json(&told, "")]);
+        assert_eq!(pick(&outer, &mut store), Ok(Some(arm.digest)), "by the index");
+        store.blobs.remove(&arm.digest);
+        let missing = format!("blob {} is missing", &arm.digest.hex()[..4]);
+        assert_eq!(pick(&outer, &mut store), Err(missing));
+    }
+
+    #[test]
+    fn other_platforms_are_named() {
+        let mut store = Memory::default();
+        let amd = store.image("amd64", LAYER, b"layer");
+        let unknown = ",\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}";
+        let index = store.index(&[json(&amd, &on("amd64")), json(&amd, &on("riscv64")), json(&amd, unknown)]);
+        let why = "image 'x' is for linux/amd64, linux/riscv64, expected linux/arm64";
+        assert_eq!(pick(&index, &mut store), Err(why.into()));
+        assert_eq!(pick(&amd, &mut store), Err("image 'x' is for linux/amd64, expected linux/arm64".into()));
+        let lie = store.index(&[json(&amd, &on("arm64"))]);
+        let why = format!("blob {}: config is for linux/amd64, its index says linux/arm64", &amd.digest.hex()[..4]);
+        assert_eq!(pick(&lie, &mut store), Err(why));
+        let artifact = store.put("application/x", b"{}");
+        assert_eq!(pick(&artifact, &mut store), Ok(None));
+    }
+
+    #[test]
+    fn layers_must_be_what_the_manifest_says() {
+        let mut store = Memory::default();
+        let gzip = store.image("arm64", LAYER, b"\x1f\x8b\x08");
+        assert!(pick(&gzip, &mut store).unwrap_err().ends_with(
+            "is compressed, its media type \
+            'application/vnd.oci.image.layer.v1.tar' says it is not"
+        ));
+        let other = store.image("arm64", "text/plain", b"hello");
+        assert!(pick(&other, &mut store).unwrap_err().ends_with("is a 'text/plain', expected a layer"));
+        let whole = store.image("arm64", LAYER, b"whole");
+        store.blobs.remove(&Digest::of(b"whole"));
+        assert!(pick(&whole, &mut store).unwrap_err().ends_with("is missing"));
+        store.blobs.insert(Digest::of(b"whole"), b"who".to_vec());
+        assert!(pick(&whole, &mut store).unwrap_err().ends_with("has 3 bytes, expected 5"));
+    }
+
+    /// Nine levels of an index that names the level below a hundred times: 10^18 ways to the bottom.
+    #[test]
+    fn each_index_is_read_once() {
+        let mut store = Memory::default();
+        let mut below = store.image("amd64", LAYER, b"layer");
+        for level in 0..MAX_NESTING {
+            let entries: Vec<String> = (0..100).map(|_| json(&below, &format!(",\"level\":{level}"))).collect();
+            below = store.index(&entries);
+        }
+        assert_eq!(pick(&below, &mut store), Err("image 'x' is for linux/amd64, expected linux/arm64".into()));
+        assert_eq!(store.reads, MAX_NESTING + 2);
+        below = store.index(&[json(&below, "")]);
+        let why = pick(&below, &mut store).unwrap_err();
+        assert!(why.ends_with("indexes are nested deeper than the limit of 8"), "{why}");
+    }
+}

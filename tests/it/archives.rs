@@ -9,6 +9,7 @@ use edgelay::error::{Error, Kind};
 use edgelay::images::{self, Loaded};
 use edgelay::oci::Platform;
 
+use super::support::daemon::Daemon;
 use super::support::images::{Packed, host_arch, shapes};
 
 /// The generator is deterministic, and what it calls good is a tar.
@@ -94,4 +95,101 @@ fn every_bad_shape_is_refused_with_its_reason() {
         assert_eq!(e.kind(), Kind::Bundle, "{}: {text}", bad.name);
         assert!(e.hint_text().is_some(), "{}: no hint in: {text}", bad.name);
     }
+}
+
+/// The digests that we would record are those that `ctr images import` records for the same file.
+#[test]
+fn manifest_digests_are_those_of_ctr() {
+    for version in ["1.6", "2.1"] {
+        let Some(daemon) = Daemon::start("manifest_digests_are_those_of_ctr", version) else { continue };
+        let mut compared = 0;
+        for good in shapes::good(4) {
+            // With an index on top, ctr records the index; we always record the manifest. Names that are only in
+            // Docker's list, outer compression, `./` and names that are not normal are beyond ctr.
+            let ctr_can =
+                good.outer == Packed::Plain && !good.name.contains("dot") && !good.name.contains("classic-name");
+            if !ctr_can
+                || ["multi.tar", "multi-partial.tar", "attested.tar", "nested.tar", "two-oci.tar"].contains(&good.name)
+            {
+                continue;
+            }
+            let path = daemon.scratch().join(good.name);
+            good.pack.save(&path, good.outer);
+            daemon.ctr_ok(&["images", "import", "--no-unpack", &path.display().to_string()]);
+            let list = daemon.ctr_ok(&["images", "ls"]);
+            for image in load(&path).unwrap().images {
+                for name in &image.names {
+                    let row = list.lines().find(|row| row.split_whitespace().next() == Some(name.as_str()));
+                    let digest = row.and_then(|row| row.split_whitespace().nth(2));
+                    assert_eq!(digest, Some(&*image.manifest.digest.to_string()), "{version} {} {name}", good.name);
+                    compared += 1;
+                }
+            }
+        }
+        println!("{version}: {compared} names compared");
+        assert!(compared >= 10, "{version}: only {compared} names compared");
+    }
+}
+
+/// Whatever bytes of an archive change, loading ends well or with an error of ours, in little memory.
+#[test]
+fn damaged_archives_load_or_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged");
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below as u64).unwrap()
+    };
+    let shapes: Vec<(Vec<u8>, Packed)> = shapes::good(1)
+        .into_iter()
+        .filter(|good| {
+            ["docker.tar", "oci-gzip.tar", "oci-zstd.tar", "multi.tar", "docker.tar.gz", "docker.tar.zst"]
+                .contains(&good.name)
+        })
+        .map(|good| (good.pack.tar(), good.outer))
+        .collect();
+    assert_eq!(shapes.len(), 6);
+    let (mut fine, mut refused) = (0, 0);
+    for round in 0..3000 {
+        let (bytes, outer) = &shapes[round % shapes.len()];
+        // Half of the time what is damaged is inside the compression, so that the damage gets past it.
+        let inside = *outer == Packed::Plain || round % 2 == 0;
+        let mut bytes = if inside { bytes.clone() } else { outer.apply(bytes) };
+        for _ in 0..=next(3) {
+            let at = next(bytes.len());
+            match next(6) {
+                0 => bytes[at] ^= 1 << next(8),
+                1 => bytes[at] = u8::try_from(next(256)).unwrap(),
+                2 => bytes.truncate(at.max(1)),
+                3 => drop(bytes.drain(at..(at + next(2000)).min(bytes.len()))),
+                4 => {
+                    let copy = bytes[at..(at + next(2000)).min(bytes.len())].to_vec();
+                    let to = next(bytes.len());
+                    bytes.splice(to..to, copy);
+                }
+                _ => {
+                    // A digit in a header or a document: sizes, offsets, sums.
+                    if let Some(digit) = bytes[at..].iter_mut().find(|b| b.is_ascii_digit()) {
+                        *digit = b'0' + u8::try_from(next(10)).unwrap();
+                    }
+                }
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        std::fs::write(&path, if inside { outer.apply(&bytes) } else { bytes }).unwrap();
+        match load(&path).and_then(|mut loaded| read_all(&mut loaded)) {
+            Ok(_) => fine += 1,
+            Err(e) => {
+                assert_eq!(e.kind(), Kind::Bundle, "{e:?}");
+                refused += 1;
+            }
+        }
+    }
+    println!("{fine} fine, {refused} refused");
+    assert!(fine > 100 && refused > 100, "{fine} fine, {refused} refused: the damage is too weak or too strong");
 }
