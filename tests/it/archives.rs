@@ -10,7 +10,8 @@ use edgelay::images::{self, Loaded};
 use edgelay::oci::Platform;
 
 use super::support::daemon::Daemon;
-use super::support::images::{Packed, host_arch, shapes};
+use super::support::images::layer::small;
+use super::support::images::{Packed, Spec, host_arch, oci, shapes};
 
 /// The generator is deterministic, and what it calls good is a tar.
 #[test]
@@ -192,4 +193,72 @@ fn damaged_archives_load_or_fail() {
     }
     println!("{fine} fine, {refused} refused");
     assert!(fine > 100 && refused > 100, "{fine} fine, {refused} refused: the damage is too weak or too strong");
+}
+
+/// Names the file that [`memory_probe`] is to read, in a process of its own.
+const PROBE: &str = "EDGELAY_TEST_PROBE_ARCHIVE";
+
+/// Loads an archive, reads and unpacks all layers, and prints the peak of its own memory in KiB.
+#[test]
+fn memory_probe() {
+    let Some(path) = std::env::var_os(PROBE) else { return };
+    let mut loaded = load(Path::new(&path)).unwrap();
+    for layer in loaded.images.iter().flat_map(|image| &image.layers) {
+        let mut tar = layer_reader(loaded.blobs.open(&layer.blob).unwrap()).unwrap();
+        std::io::copy(&mut tar, &mut std::io::sink()).unwrap();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    println!("\npeak {}", peak.trim().trim_end_matches(" kB"));
+}
+
+#[test]
+fn memory_does_not_grow_with_the_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let probe = |path: &Path| -> u64 {
+        let out = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "archives::memory_probe", "--nocapture"])
+            .env(PROBE, path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let peak = text.lines().find_map(|line| line.strip_prefix("peak "));
+        peak.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+    };
+    for (outer, packed) in [(Packed::Plain, Packed::Gzip), (Packed::Plain, Packed::Zstd), (Packed::Zstd, Packed::Plain)]
+    {
+        let peak = |mib: usize| {
+            let spec = Spec::new(&["a/b:1"], vec![small(1, mib * 1024)]);
+            let path = dir.path().join("image.tar");
+            oci(&[&[spec]], packed).save(&path, outer);
+            probe(&path)
+        };
+        let (little, large) = (peak(6), peak(48));
+        println!("outer {outer:?}, layers {packed:?}: {little} KiB for 6 MiB, {large} KiB for 48 MiB");
+        assert!(large < little + 2048, "{little} KiB for 6 MiB, {large} KiB for 48 MiB");
+    }
+}
+
+#[test]
+fn links_in_a_directory_stay_inside_and_only_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = Spec::new(&["a/b:1"], vec![small(1, 4)]);
+    let layer = format!("blobs/sha256/{}", spec.diff_ids()[0].hex());
+    let pack = oci(&[&[spec]], Packed::Plain);
+    let outside = dir.path().join("outside");
+    std::fs::write(&outside, pack.data(&layer)).unwrap();
+    for target in ["../../../outside".to_owned(), outside.display().to_string()] {
+        let layout = dir.path().join("layout");
+        pack.save_dir(&layout);
+        std::fs::remove_file(layout.join(&layer)).unwrap();
+        std::os::unix::fs::symlink(&target, layout.join(&layer)).unwrap();
+        let e = load(&layout).unwrap_err().to_string();
+        assert!(e.ends_with(&format!("entry '{layer}' is missing")), "{target}: {e}");
+        std::fs::remove_dir_all(layout).unwrap();
+    }
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let e = load(&fifo).unwrap_err();
+    assert!(e.to_string().ends_with("is no regular file, expected an archive or a directory"), "{e}");
+    assert_eq!(load(&dir.path().join("nothing")).unwrap_err().kind(), Kind::Host);
 }
