@@ -6,7 +6,7 @@ use edgelay::error::Kind;
 
 use super::layers::LAYERS;
 use super::policy::DIRECT;
-use super::support::source::read;
+use super::support::source::{files, read};
 
 /// The cells of every table row, without blanks and backticks.
 fn rows(markdown: &str) -> Vec<Vec<String>> {
@@ -72,4 +72,62 @@ fn design_shows_the_layers_that_are_tested() {
         .collect();
     let tested: Vec<(String, String)> = LAYERS.iter().enumerate().map(|(n, m)| (n.to_string(), m.join(" "))).collect();
     assert_eq!(documented, tested);
+}
+
+/// Directories of a machine that a path in the code can lie in.
+const PLACES: [&str; 10] = ["boot", "dev", "etc", "lib", "opt", "proc", "run", "sys", "usr", "var"];
+
+/// String literals of the code (tests and comments left out) that begin like a path of a machine, up to a `{` or a blank.
+fn machine_paths(text: &str) -> Vec<String> {
+    let product = text.split("#[cfg(test)]").next().unwrap();
+    let code = product.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let literals = code.flat_map(|line| line.split('"').skip(1).step_by(2));
+    let paths = literals.map(|literal| literal.trim_start_matches('/').split(['{', ' ']).next().unwrap());
+    let of_machine = |path: &&str| path.split_once('/').is_some_and(|(top, _)| PLACES.contains(&top));
+    paths.filter(of_machine).map(|path| format!("/{}", path.trim_end_matches('/'))).collect()
+}
+
+fn programs(text: &str) -> Vec<String> {
+    let product = text.split("#[cfg(test)]").next().unwrap();
+    product.split("Cmd::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+}
+
+/// Whether the page has `path`, or a directory above it as `/dir/*`.
+fn covers(page: &str, path: &str) -> bool {
+    let above = path.match_indices('/').skip(1).map(|(at, _)| format!("`{}/*`", &path[..at]));
+    page.contains(&format!("`{path}`"))
+        || page.contains(&format!("`{path}/*`"))
+        || above.into_iter().any(|a| page.contains(&a))
+}
+
+fn platform_findings(page: &str, path: &str, text: &str) -> Vec<String> {
+    let paths = machine_paths(text).into_iter().filter(|p| !covers(page, p));
+    let programs = programs(text).into_iter().filter(|p| !page.contains(&format!("`{p}`")));
+    paths.chain(programs).map(|missing| format!("PLATFORM.md does not have '{missing}' of {path}")).collect()
+}
+
+#[test]
+fn platform_page_has_every_path_and_program() {
+    let page = read("PLATFORM.md");
+    // fake trees for tests, and examples in documentation
+    let other = |path: &str| {
+        ["src/host/tree.rs", "src/host/preflight/testing.rs", "src/config/doc.rs"].contains(&path)
+            || path.starts_with("src/cli/")
+    };
+    let product = files("src").into_iter().filter(|f| !other(&f.path));
+    let found: BTreeSet<String> = product.flat_map(|f| platform_findings(&page, &f.path, &f.text)).collect();
+    assert!(found.is_empty(), "{}", found.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_path_that_the_page_lacks_is_seen() {
+    let page = "`/etc/a`, `/var/lib/*`, `sh`";
+    let code = r#"
+        literal("etc/a"); f("/var/lib/x/y"); format!("var/lib/{name}"); Cmd::new("sh", &[]); // "/etc/c"
+        // "/etc/comment"
+        literal("etc/b"); format!("/opt/{x}"); Cmd::new("rm", &[]); "usr"; "text/plain"; "/";
+        #[cfg(test)] "/etc/test"
+    "#;
+    let expected = ["/etc/c", "/etc/b", "/opt", "rm"].map(|m| format!("PLATFORM.md does not have '{m}' of x"));
+    assert_eq!(platform_findings(page, "x", code), expected);
 }
