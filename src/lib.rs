@@ -16,6 +16,7 @@ pub mod crash;
 pub mod digest;
 pub mod error;
 pub mod exec;
+pub mod host;
 pub mod ids;
 pub mod images;
 pub mod json;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statvfs::fstatvfs;
 
@@ -81,6 +81,10 @@ pub struct Space {
     pub inodes: u64,
     /// Identifies the file system, so that needs on the same one can be added up.
     pub device: u64,
+    /// Whether it is mounted read-only here.
+    pub read_only: bool,
+    /// Its magic number (statfs(2)): which kind of file system it is.
+    pub magic: u64,
 }
 
 /// A directory and everything below it.
@@ -156,6 +160,16 @@ impl Root {
         self.stat_at(parent.as_fd(), name.as_ref(), path)
     }
 
+    /// The target of a symbolic link, as it is written there. `None`: nothing there, or no link.
+    pub fn read_link(&self, path: RelPath<'_>) -> Result<Option<String>> {
+        let Some((parent, name)) = self.find_parent(path)? else { return Ok(None) };
+        match readlinkat(&parent, name) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("read the link", path)),
+        }
+    }
+
     fn stat_at(
         &self,
         parent: std::os::fd::BorrowedFd<'_>,
@@ -226,20 +240,26 @@ impl Root {
         };
         let vfs = fstatvfs(&dir).lift(Kind::Host, || self.failed("measure free space of", path))?;
         let stat = nix::sys::stat::fstat(&dir).lift(Kind::Host, || self.failed("look at", path))?;
+        let fs =
+            nix::sys::statfs::fstatfs(&dir).lift(Kind::Host, || self.failed("look at the file system of", path))?;
+        let read_only = vfs.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
         // The C types differ in width between targets; none of them is negative.
         #[allow(
             clippy::useless_conversion,
             clippy::unnecessary_cast,
             reason = "c_ulong is 32 bits wide on some targets"
         )]
-        let (block, free, total, inodes) = (
+        let (magic, block, free, total, inodes) = (
+            // 32 bits that C sign-extends on some targets.
+            fs.filesystem_type().0 as u64 & 0xffff_ffff,
             vfs.fragment_size() as u64,
             vfs.blocks_available() as u64,
             vfs.blocks() as u64,
             vfs.files_available() as u64,
         );
         let inodes = if vfs.files() == 0 { u64::MAX } else { inodes };
-        Ok(Space { free: free.saturating_mul(block), total: total.saturating_mul(block), inodes, device: stat.st_dev })
+        let (free, total) = (free.saturating_mul(block), total.saturating_mul(block));
+        Ok(Space { free, total, inodes, device: stat.st_dev, read_only, magic })
     }
 
     /// Waits until everything written to the file system that holds `path` is on the disk.

@@ -1,0 +1,280 @@
+//! Kernel features that pods and their network need, told apart as there, not there, or unknown.
+//!
+//! Evidence in order of weight: traces that a loaded feature leaves in `/proc` and `/sys`; the lists of built-in and
+//! loadable modules; the kernel's configuration. Nothing is loaded or tried, so nothing changes by looking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use super::{SMALL, TABLE, kernel_release};
+use crate::error::Result;
+use crate::ids::RelPath;
+use crate::root::Root;
+
+/// What is known of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is loaded, built in, or a module that is installed.
+    Present,
+    /// The kernel was built without it, or its module is not installed.
+    Absent,
+    /// No evidence either way.
+    Unknown,
+}
+
+/// What goes wrong without a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// No pod, or no pod network.
+    Pods,
+    /// Only EdgeMesh.
+    EdgeMesh,
+}
+
+/// A feature: any one of its modules, options or traces proves it.
+#[derive(Debug)]
+pub struct Feature {
+    /// As users know it; for modules the module's name.
+    pub name: &'static str,
+    /// Who needs it.
+    pub used_by: Use,
+    modules: &'static [&'static str],
+    options: &'static [&'static str],
+    trace: Trace,
+}
+
+#[derive(Debug)]
+enum Trace {
+    /// A line of `/proc/filesystems`.
+    FileSystem,
+    /// These exist once it is loaded.
+    Paths(&'static [&'static str]),
+    /// A line of `/proc/net/ip_tables_matches` or `ip_tables_targets`, besides `/sys/module`.
+    Xtables(&'static str),
+    /// Only `/sys/module`.
+    Module,
+}
+
+const fn pods(
+    name: &'static str,
+    modules: &'static [&'static str],
+    options: &'static [&'static str],
+    trace: Trace,
+) -> Feature {
+    Feature { name, used_by: Use::Pods, modules, options, trace }
+}
+
+/// What the agent, the bridge and portmap plugins and EdgeMesh use. Older names of a module stand beside its new one.
+pub const FEATURES: [Feature; 15] = [
+    pods("namespaces", &[], &["NET_NS"], Trace::Paths(&["proc/self/ns/net", "proc/self/ns/pid", "proc/self/ns/ipc"])),
+    pods("overlay", &["overlay", "overlayfs"], &["OVERLAY_FS"], Trace::FileSystem),
+    pods("veth", &["veth"], &["VETH"], Trace::Module),
+    pods("bridge", &["bridge"], &["BRIDGE"], Trace::Module),
+    pods("br_netfilter", &["br_netfilter"], &["BRIDGE_NETFILTER"], Trace::Paths(&["proc/sys/net/bridge"])),
+    pods("nf_conntrack", &["nf_conntrack"], &["NF_CONNTRACK"], Trace::Paths(&["proc/sys/net/netfilter"])),
+    pods("nf_nat", &["nf_nat"], &["NF_NAT"], Trace::Module),
+    pods("iptables nat", &["iptable_nat", "nft_compat"], &["IP_NF_NAT", "NFT_COMPAT"], Trace::Module),
+    pods(
+        "xt_MASQUERADE",
+        &["xt_MASQUERADE", "ipt_MASQUERADE"],
+        &["NETFILTER_XT_TARGET_MASQUERADE", "IP_NF_TARGET_MASQUERADE"],
+        Trace::Xtables("MASQUERADE"),
+    ),
+    pods("xt_comment", &["xt_comment"], &["NETFILTER_XT_MATCH_COMMENT"], Trace::Xtables("comment")),
+    pods("xt_mark", &["xt_mark"], &["NETFILTER_XT_MARK"], Trace::Xtables("mark")),
+    pods("xt_conntrack", &["xt_conntrack"], &["NETFILTER_XT_MATCH_CONNTRACK"], Trace::Xtables("conntrack")),
+    pods("xt_addrtype", &["xt_addrtype"], &["NETFILTER_XT_MATCH_ADDRTYPE"], Trace::Xtables("addrtype")),
+    pods("xt_multiport", &["xt_multiport"], &["NETFILTER_XT_MATCH_MULTIPORT"], Trace::Xtables("multiport")),
+    Feature { name: "dummy", used_by: Use::EdgeMesh, modules: &["dummy"], options: &["DUMMY"], trace: Trace::Module },
+];
+
+/// What the machine says about its kernel, read once.
+#[derive(Debug)]
+pub struct Kernel<'a> {
+    root: &'a Root,
+    /// The release: `6.1.0-18-amd64`.
+    pub release: String,
+    /// Names of built-in and of installed modules. `None`: the lists are not there.
+    modules: Option<BTreeSet<String>>,
+    /// Options without `CONFIG_`, and whether they are built in or modules. `None`: not told.
+    options: Option<BTreeMap<String, char>>,
+    filesystems: String,
+    xtables: String,
+}
+
+impl<'a> Kernel<'a> {
+    /// Collects the evidence.
+    pub fn load(root: &'a Root) -> Result<Self> {
+        let release = kernel_release(root)?;
+        let read = |path| Ok(root.read_text(RelPath::literal(path), SMALL)?.unwrap_or_default());
+        let xtables = read("proc/net/ip_tables_matches")? + &read("proc/net/ip_tables_targets")?;
+        Ok(Kernel {
+            root,
+            modules: modules(root, &release)?,
+            options: options(root, &release)?,
+            filesystems: read("proc/filesystems")?,
+            xtables,
+            release,
+        })
+    }
+
+    /// First number of the release; 0 if it is none.
+    pub fn major(&self) -> u32 {
+        self.release.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// What is known of `feature`.
+    pub fn state(&self, feature: &Feature) -> State {
+        if self.traced(feature) {
+            return State::Present;
+        }
+        let listed = self.modules.as_ref().map(|all| feature.modules.iter().any(|m| all.contains(&plain(m))));
+        if listed == Some(true) {
+            return State::Present;
+        }
+        let Some(options) = &self.options else {
+            return if listed.is_none() || feature.modules.is_empty() { State::Unknown } else { State::Absent };
+        };
+        // A module that is configured but in no list of installed ones cannot be loaded.
+        let built_in = feature.options.iter().any(|option| options.get(*option) == Some(&'y'));
+        if built_in { State::Present } else { State::Absent }
+    }
+
+    fn traced(&self, feature: &Feature) -> bool {
+        let exists = |path: &str| RelPath::parse(path).is_ok_and(|path| matches!(self.root.lstat(path), Ok(Some(_))));
+        let line = |text: &str, name: &str| text.lines().any(|line| line.split_whitespace().last() == Some(name));
+        let traced = match feature.trace {
+            Trace::FileSystem => line(&self.filesystems, feature.name),
+            Trace::Paths(paths) => paths.iter().all(|path| exists(path)),
+            Trace::Xtables(name) => line(&self.xtables, name),
+            Trace::Module => false,
+        };
+        traced || feature.modules.iter().any(|name| exists(&format!("sys/module/{name}")))
+    }
+}
+
+/// `kernel/net/netfilter/xt_mark.ko.xz: ...` and `kernel/net/bridge/bridge.ko` give `xt_mark` and `bridge`.
+fn modules(root: &Root, release: &str) -> Result<Option<BTreeSet<String>>> {
+    let mut names = BTreeSet::new();
+    for list in ["modules.dep", "modules.builtin"] {
+        let path = format!("lib/modules/{release}/{list}");
+        let text = match RelPath::parse(&path) {
+            Ok(path) => root.read_text(path, TABLE)?,
+            Err(_) => None,
+        };
+        // One list alone proves nothing absent.
+        let Some(text) = text else { return Ok(None) };
+        for line in text.lines() {
+            let file = line.split(':').next().unwrap_or_default();
+            let name = file.rsplit('/').next().unwrap_or_default();
+            names.insert(plain(name.split(".ko").next().unwrap_or_default()));
+        }
+    }
+    Ok(Some(names))
+}
+
+/// Module names are equal up to `-` and `_`. Up to case, too, for us: `xt_MARK` and `xt_mark` were joined long ago.
+fn plain(name: &str) -> String {
+    name.replace('-', "_").to_ascii_lowercase()
+}
+
+/// `/proc/config.gz`, else `/boot/config-RELEASE`.
+fn options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>> {
+    let packed = root.read(RelPath::literal("proc/config.gz"), TABLE)?;
+    let text = match packed {
+        Some(packed) => {
+            let mut text = Vec::new();
+            let reader = flate2::read::GzDecoder::new(packed.as_slice());
+            // A damaged file is no evidence, so what was read up to the fault is not used either.
+            match reader.take(TABLE as u64).read_to_end(&mut text) {
+                Ok(_) => Some(String::from_utf8_lossy(&text).into_owned()),
+                Err(_) => None,
+            }
+        }
+        None => {
+            let path = format!("boot/config-{release}");
+            RelPath::parse(&path).ok().map(|path| root.read_text(path, TABLE)).transpose()?.flatten()
+        }
+    };
+    Ok(text.map(|text| {
+        let set = text.lines().filter_map(|line| {
+            let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
+            let value = value.chars().next().filter(|c| matches!(c, 'y' | 'm'))?;
+            Some((name.to_owned(), value))
+        });
+        set.collect()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Tree;
+    use super::*;
+
+    fn states(tree: Tree) -> Vec<(&'static str, State)> {
+        let root = tree.file("proc/sys/kernel/osrelease", "6.1.0-edge\n");
+        let root = root.root();
+        let kernel = Kernel::load(&root).unwrap();
+        FEATURES.iter().map(|feature| (feature.name, kernel.state(feature))).collect()
+    }
+
+    fn named(states: &[(&'static str, State)], state: State) -> Vec<&'static str> {
+        states.iter().filter(|(_, s)| *s == state).map(|(name, _)| *name).collect()
+    }
+
+    #[test]
+    fn without_any_evidence_nothing_is_claimed() {
+        let all = states(Tree::new());
+        assert_eq!(named(&all, State::Unknown).len(), FEATURES.len());
+    }
+
+    #[test]
+    fn module_lists() {
+        let dep = "kernel/fs/overlayfs/overlay.ko.xz:\nkernel/net/netfilter/xt_mark.ko: kernel/x.ko\n\
+            kernel/net/ipv4/netfilter/ipt_MASQUERADE.ko.zst:\nkernel/net/netfilter/nft-compat.ko:\n";
+        let tree = Tree::new()
+            .file("usr/lib/modules/6.1.0-edge/modules.dep", dep)
+            .file("usr/lib/modules/6.1.0-edge/modules.builtin", "kernel/net/bridge/bridge.ko\n")
+            .link("lib", "usr/lib")
+            .dir("sys/module/veth")
+            .dir("proc/sys/net/bridge")
+            .file("proc/net/ip_tables_matches", "comment\nconntrack\n");
+        let all = states(tree);
+        let present = [
+            "overlay",
+            "veth",
+            "bridge",
+            "br_netfilter",
+            "iptables nat",
+            "xt_MASQUERADE",
+            "xt_comment",
+            "xt_mark",
+            "xt_conntrack",
+        ];
+        assert_eq!(named(&all, State::Present), present);
+        assert_eq!(named(&all, State::Unknown), ["namespaces"]);
+        assert_eq!(named(&all, State::Absent), ["nf_conntrack", "nf_nat", "xt_addrtype", "xt_multiport", "dummy"]);
+    }
+
+    #[test]
+    fn the_configuration_decides_where_there_are_no_modules() {
+        let config =
+            "CONFIG_NET_NS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_VETH=m\n# CONFIG_DUMMY is not set\nCONFIG_BRIDGE=y\n";
+        let all = states(Tree::new().file("boot/config-6.1.0-edge", config).file("proc/filesystems", "nodev\tproc\n"));
+        assert_eq!(named(&all, State::Present), ["namespaces", "overlay", "bridge"]);
+        assert_eq!(named(&all, State::Unknown), [""; 0]);
+
+        let gz = Tree::new().file("proc/config.gz", "not gzip");
+        assert_eq!(named(&states(gz), State::Unknown).len(), FEATURES.len());
+    }
+
+    /// The machine that runs the tests has containers, so it has these.
+    #[test]
+    fn this_machine() {
+        let root = Root::open(std::path::Path::new("/")).unwrap();
+        let kernel = Kernel::load(&root).unwrap();
+        assert!(kernel.major() >= 4, "{}", kernel.release);
+        let state = |name| kernel.state(FEATURES.iter().find(|f| f.name == name).unwrap());
+        assert_eq!((state("namespaces"), state("overlay")), (State::Present, State::Present));
+    }
+}

@@ -1,0 +1,179 @@
+//! Who the node is and until when it may join: name, clock, token.
+
+use super::{Look, Outcome};
+use crate::clock::rfc3339;
+use crate::error::Result;
+use crate::host::token::expiry;
+use crate::ids::NodeName;
+
+/// Names that machines have before anybody names them. Two nodes of one name throw each other out of the cloud.
+const GENERIC: [&str; 18] = [
+    "alarm",
+    "alpine",
+    "archlinux",
+    "armbian",
+    "bogon",
+    "buildroot",
+    "debian",
+    "default-edge-node",
+    "edge-node",
+    "jetson",
+    "linux",
+    "localhost",
+    "localhost.localdomain",
+    "nvidia-desktop",
+    "orangepi",
+    "raspberrypi",
+    "tegra-ubuntu",
+    "ubuntu",
+];
+
+pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
+    let Some(text) = &look.cx.wanted.node_name else { return Ok(Outcome::skip("not joining")) };
+    let name = match text.parse::<NodeName>() {
+        Ok(name) => name,
+        Err(why) => {
+            let advice = "use lower-case letters, digits, '-' and '.', at most 63 of them";
+            return Ok(Outcome::fail(format!("'{text}' {why}"), advice));
+        }
+    };
+    if GENERIC.contains(&name.as_str()) {
+        let seen = format!("'{name}' is a name that many machines have, and node names must be unique");
+        return Ok(Outcome::fail(seen, "give this node a name of its own"));
+    }
+    Ok(Outcome::pass(format!("'{name}'")))
+}
+
+pub(super) fn clock(look: &Look<'_>) -> Result<Outcome> {
+    let now = look.cx.clock.unix();
+    let Some(floor) = look.cx.wanted.time_floor else { return Ok(Outcome::skip(rfc3339(now))) };
+    if now >= floor {
+        return Ok(Outcome::pass(rfc3339(now)));
+    }
+    let seen = format!("{}, but it cannot be before {}", rfc3339(now), rfc3339(floor));
+    Ok(Outcome::fail(seen, "set the clock, or wait for its synchronisation, and run the same command again"))
+}
+
+/// Copying images and joining take a while; a token that ends before is of no use.
+const SHORT: u64 = 10 * 60;
+
+pub(super) fn token(look: &Look<'_>) -> Result<Outcome> {
+    let fetch = "fetch a new token with 'keadm gettoken' in the cloud";
+    let token = match &look.cx.wanted.token {
+        None => return Ok(Outcome::skip("no token given")),
+        Some(Err(why)) => {
+            return Ok(Outcome::fail(format!("the token {why}"), "copy the token again, whole and on one line"));
+        }
+        Some(Ok(token)) => token,
+    };
+    let end = match expiry(token) {
+        Ok(None) => return Ok(Outcome::pass("does not end")),
+        Ok(Some(end)) => end,
+        Err(why) => return Ok(Outcome::fail(format!("the token is damaged: {why}"), fetch)),
+    };
+    // A clock that stands in the past must not make an old token look fresh.
+    let now = look.cx.clock.unix().max(look.cx.wanted.time_floor.unwrap_or(0));
+    let date = rfc3339(end.min(LAST_DATE));
+    if end <= now {
+        return Ok(Outcome::fail(format!("the token ended at {date}"), fetch));
+    }
+    let left = end - now;
+    if left < SHORT {
+        return Ok(Outcome::warn(format!("the token ends at {date}, in {} min", left / 60), fetch));
+    }
+    Ok(Outcome::pass(format!("ends at {date}, in {}", span(left))))
+}
+
+/// 9999-12-31T23:59:59Z: beyond it a date has no four digits.
+const LAST_DATE: u64 = 253_402_300_799;
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Fail, Pass, Skip, Warn};
+    use super::super::testing::{Bed, CANARY, NOW, token, told};
+    use crate::ids::Token;
+
+    #[test]
+    fn names() {
+        let one = |name: &str| Bed::new().one("node-name", |w| w.node_name = Some(name.into()));
+        assert_eq!(one("edge-1"), told(Pass, "'edge-1'", ""));
+        assert_eq!(one("Edge-1"), told(Pass, "'edge-1'", ""));
+        let seen = "'raspberrypi' is a name that many machines have, and node names must be unique";
+        assert_eq!(one("RaspberryPi"), told(Fail, seen, "give this node a name of its own"));
+        let advice = "use lower-case letters, digits, '-' and '.', at most 63 of them";
+        let seen = "'edge_1' has a character that is not allowed, at position 4";
+        assert_eq!(one("edge_1"), told(Fail, seen, advice));
+        assert_eq!(one(""), told(Fail, "'' is empty", advice));
+        assert_eq!(Bed::new().one("node-name", |w| w.node_name = None), told(Skip, "not joining", ""));
+    }
+
+    #[test]
+    fn clocks() {
+        let mut bed = Bed::new();
+        assert_eq!(bed.one("clock", |_| {}), told(Pass, "2026-02-02T02:40:00Z", ""));
+        bed.now = 30;
+        let seen = "1970-01-01T00:00:30Z, but it cannot be before 2026-02-02T02:39:59Z";
+        let advice = "set the clock, or wait for its synchronisation, and run the same command again";
+        assert_eq!(bed.one("clock", |_| {}), told(Fail, seen, advice));
+        assert_eq!(bed.one("clock", |w| w.time_floor = None), told(Skip, "1970-01-01T00:00:30Z", ""));
+    }
+
+    #[test]
+    fn tokens() {
+        let one = |text: &str| Bed::new().one("token", |w| w.token = Some(text.parse::<Token>()));
+        let fetch = "fetch a new token with 'keadm gettoken' in the cloud";
+        for (exp, want) in [
+            (NOW + 12 * 3600, told(Pass, "ends at 2026-02-02T14:40:00Z, in 12 h", "")),
+            (NOW + 3600, told(Pass, "ends at 2026-02-02T03:40:00Z, in 60 min", "")),
+            (NOW + 90 * 86_400, told(Pass, "ends at 2026-05-03T02:40:00Z, in 90 days", "")),
+            (NOW + 599, told(Warn, "the token ends at 2026-02-02T02:49:59Z, in 9 min", fetch)),
+            (NOW, told(Fail, "the token ended at 2026-02-02T02:40:00Z", fetch)),
+            (0, told(Fail, "the token ended at 1970-01-01T00:00:00Z", fetch)),
+        ] {
+            assert_eq!(one(&token(exp)), want, "{exp}");
+        }
+        assert_eq!(one(&token(u64::MAX)).0, Pass);
+
+        let endless = format!("{}.e30.e30.{CANARY}", "a".repeat(64));
+        assert_eq!(one(&endless), told(Pass, "does not end", ""));
+        let damaged = format!("{}.e30.AAAA.{CANARY}", "a".repeat(64));
+        let seen = "the token is damaged: its claims are not a JSON object";
+        assert_eq!(one(&damaged), told(Fail, seen, fetch));
+
+        let copy = "copy the token again, whole and on one line";
+        assert_eq!(one(""), told(Fail, "the token is empty", copy));
+        let seen = "the token is not four parts joined by '.' (a CA hash and a JWT)";
+        assert_eq!(one(&format!("{}.e30", "a".repeat(64))), told(Fail, seen, copy));
+        assert_eq!(Bed::new().one("token", |w| w.token = None), told(Skip, "no token given", ""));
+    }
+
+    #[test]
+    fn a_clock_in_the_past_does_not_freshen_a_token() {
+        let mut bed = Bed::new();
+        bed.now = 30;
+        let old = bed.one("token", |w| w.token = Some(token(NOW - 3600).parse::<Token>()));
+        assert_eq!(old.1, "the token ended at 2026-02-02T01:40:00Z");
+    }
+
+    #[test]
+    fn no_finding_shows_the_token() {
+        for text in
+            [token(NOW + 30), token(NOW - 30), format!("{}.x", token(1)), format!("{}.e30.!.{CANARY}", "b".repeat(64))]
+        {
+            let findings = Bed::new().run(|w| w.token = Some(text.parse::<Token>()));
+            let shown =
+                super::super::text(&findings) + &super::super::json(&findings).unwrap() + &format!("{findings:?}");
+            for part in text.split('.').filter(|part| part.len() > 3) {
+                assert!(!shown.contains(part), "{part} in {shown}");
+            }
+        }
+    }
+}

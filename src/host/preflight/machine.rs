@@ -1,0 +1,265 @@
+//! The machine itself: rights, processor, memory, kernel, control groups.
+
+use super::{Look, Outcome, list};
+use crate::error::Result;
+use crate::host;
+use crate::host::cgroup::{Cgroups, Version};
+use crate::host::kernel::{FEATURES, Kernel, State, Use};
+use crate::host::privilege::Privilege;
+use crate::ids::RelPath;
+
+pub(super) fn root(look: &Look<'_>) -> Result<Outcome> {
+    let uid = Privilege::load(look.cx.machine)?.uid;
+    if uid == 0 {
+        return Ok(Outcome::pass("running as root"));
+    }
+    Ok(Outcome::fail(format!("running as user {uid}"), "run edgelay as root, for example with sudo"))
+}
+
+pub(super) fn capabilities(look: &Look<'_>) -> Result<Outcome> {
+    let privilege = Privilege::load(look.cx.machine)?;
+    let missing = privilege.missing();
+    if !missing.is_empty() {
+        let seen = format!("without {}", list(&missing));
+        return Ok(Outcome::fail(seen, "run edgelay on the machine itself, or in a container with all privileges"));
+    }
+    if !privilege.can_lower_oom_score() {
+        return Ok(Outcome::pass("without CAP_SYS_RESOURCE; containerd will run with restrict_oom_score_adj"));
+    }
+    Ok(Outcome::pass("all that containers need"))
+}
+
+pub(super) fn architecture(look: &Look<'_>) -> Result<Outcome> {
+    let (machine, bundle) = (&look.cx.architecture, &look.cx.wanted.architecture);
+    let Some(bundle) = bundle else { return Ok(Outcome::skip(format!("{machine}; no bundle given"))) };
+    if machine == bundle {
+        return Ok(Outcome::pass(format!("{machine}, as the bundle")));
+    }
+    let advice = format!("use a bundle made with --arch {machine}");
+    Ok(Outcome::fail(format!("this machine is {machine}, the bundle is for {bundle}"), advice))
+}
+
+pub(super) fn memory(look: &Look<'_>) -> Result<Outcome> {
+    let total = host::memory(look.cx.machine)?;
+    let seen = format!("{} MiB", total >> 20);
+    let Some(need) = look.cx.wanted.memory else { return Ok(Outcome::skip(seen)) };
+    if total < need.least {
+        return Ok(Outcome::fail(
+            format!("{seen}, less than {} MiB", need.least >> 20),
+            "use a machine with more memory",
+        ));
+    }
+    if total < need.fair {
+        let advice = "keep EdgeMesh and MQTT switched off and the number of pods small";
+        return Ok(Outcome::warn(format!("{seen}, less than {} MiB", need.fair >> 20), advice));
+    }
+    Ok(Outcome::pass(seen))
+}
+
+/// The oldest major release of the kernel with an overlay file system that containerd can use.
+const OLDEST_KERNEL: u32 = 4;
+
+pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
+    let kernel = Kernel::load(look.cx.machine)?;
+    if kernel.major() < OLDEST_KERNEL {
+        let seen = format!("kernel {}, older than {OLDEST_KERNEL}.0", kernel.release);
+        return Ok(Outcome::fail(seen, "boot a newer kernel"));
+    }
+    let wanted = || FEATURES.iter().filter(|f| f.used_by == Use::Pods || look.cx.wanted.edgemesh);
+    let of = |state, used_by| -> Vec<&str> {
+        wanted().filter(|f| f.used_by == used_by && kernel.state(f) == state).map(|f| f.name).collect()
+    };
+    let absent = of(State::Absent, Use::Pods);
+    if !absent.is_empty() {
+        let seen = format!("kernel {} has no {}", kernel.release, list(&absent));
+        return Ok(Outcome::fail(seen, "install the modules of this kernel, or boot one that was built with them"));
+    }
+    let absent = of(State::Absent, Use::EdgeMesh);
+    if !absent.is_empty() {
+        let seen = format!("kernel {} has no {}, so EdgeMesh will not work", kernel.release, list(&absent));
+        return Ok(Outcome::warn(seen, "install the modules of this kernel, or switch EdgeMesh off"));
+    }
+    let mut unknown = of(State::Unknown, Use::Pods);
+    unknown.extend(of(State::Unknown, Use::EdgeMesh));
+    if !unknown.is_empty() {
+        let seen = format!("kernel {} does not tell whether it has {}", kernel.release, list(&unknown));
+        return Ok(Outcome::warn(seen, "try them with modprobe, or go on and look at the pod network afterwards"));
+    }
+    Ok(Outcome::pass(format!("kernel {} has all {} features", kernel.release, wanted().count())))
+}
+
+pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
+    let found = Cgroups::load(look.cx.machine)?;
+    let missing = found.missing();
+    if missing.is_empty() {
+        return Ok(Outcome::pass(format!("{} with all controllers that are needed", found.version)));
+    }
+    if found.version == Version::None {
+        return Ok(Outcome::fail("no cgroup file system is mounted", "mount cgroup2 on /sys/fs/cgroup when booting"));
+    }
+    let seen = format!("{} without {}", found.version, list(&missing));
+    let off: Vec<&str> = missing.iter().copied().filter(|name| found.disabled.contains(*name)).collect();
+    if off.is_empty() && !missing.contains(&"memory") {
+        return Ok(Outcome::fail(seen, "boot a kernel that has them, with the controllers mounted or enabled"));
+    }
+    Ok(Outcome::fail(seen, cmdline_advice(look)?))
+}
+
+/// Files that hold the kernel's arguments on a Raspberry Pi, the newer first.
+const PI_CMDLINE: [RelPath<'static>; 2] =
+    [RelPath::literal("boot/firmware/cmdline.txt"), RelPath::literal("boot/cmdline.txt")];
+
+fn cmdline_advice(look: &Look<'_>) -> Result<String> {
+    let args = "cgroup_enable=memory cgroup_memory=1";
+    let pi = host::board(look.cx.machine)?.is_some_and(|model| model.contains("Raspberry Pi"));
+    if !pi {
+        return Ok(format!("add '{args}' to the kernel's command line and reboot"));
+    }
+    let [newer, older] = PI_CMDLINE;
+    let file =
+        if look.cx.target.stat(newer)?.is_none() && look.cx.target.stat(older)?.is_some() { older } else { newer };
+    Ok(format!("add '{args}' to the end of the one line in {file} and reboot"))
+}
+
+pub(super) fn kmsg(look: &Look<'_>) -> Result<Outcome> {
+    if look.cx.machine.stat(RelPath::literal("dev/kmsg"))?.is_some() {
+        return Ok(Outcome::pass("/dev/kmsg is there"));
+    }
+    let advice = "make the device with 'mknod /dev/kmsg c 1 11'";
+    Ok(Outcome::fail("/dev/kmsg is missing, and the edge agent does not start without it", advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Fail, Pass, Skip, Warn};
+    use super::super::testing::{Bed, told};
+
+    #[test]
+    fn rights() {
+        let status = |uid, caps| {
+            let text = format!("Uid:\t0\t{uid}\t0\t0\nCapEff:\t{caps}\n");
+            Bed::new().with(|tree| tree.file("proc/1/status", &text))
+        };
+        assert_eq!(Bed::new().one("root", |_| {}), told(Pass, "running as root", ""));
+        let advice = "run edgelay as root, for example with sudo";
+        assert_eq!(status(1000, "0").one("root", |_| {}), told(Fail, "running as user 1000", advice));
+
+        let one = |caps| status(0, caps).one("capabilities", |_| {});
+        assert_eq!(one("000001ffffffffff"), told(Pass, "all that containers need", ""));
+        let seen = "without CAP_SYS_RESOURCE; containerd will run with restrict_oom_score_adj";
+        assert_eq!(one("000001fffeffffff"), told(Pass, seen, ""));
+        // What a container gets by default.
+        let advice = "run edgelay on the machine itself, or in a container with all privileges";
+        assert_eq!(one("00000000a80425fb"), told(Fail, "without CAP_NET_ADMIN and CAP_SYS_ADMIN", advice));
+    }
+
+    #[test]
+    fn processor_and_memory() {
+        let mut bed = Bed::new();
+        assert_eq!(bed.one("architecture", |_| {}), told(Pass, "arm64, as the bundle", ""));
+        assert_eq!(bed.one("architecture", |w| w.architecture = None), told(Skip, "arm64; no bundle given", ""));
+        bed.architecture = "amd64";
+        let seen = "this machine is amd64, the bundle is for arm64";
+        assert_eq!(bed.one("architecture", |_| {}), told(Fail, seen, "use a bundle made with --arch amd64"));
+
+        let one = |kib: u32| {
+            let text = format!("MemTotal: {kib} kB\n");
+            Bed::new().with(|tree| tree.file("proc/meminfo", &text)).one("memory", |_| {})
+        };
+        assert_eq!(one(1_995_824), told(Pass, "1949 MiB", ""));
+        let advice = "keep EdgeMesh and MQTT switched off and the number of pods small";
+        assert_eq!(one(400_000), told(Warn, "390 MiB, less than 448 MiB", advice));
+        let advice = "use a machine with more memory";
+        assert_eq!(one(120_000), told(Fail, "117 MiB, less than 200 MiB", advice));
+    }
+
+    #[test]
+    fn kernels() {
+        let config = |text: &str| {
+            let bed = Bed::new().with(|tree| tree.file("boot/config-6.1.0-18-arm64", text));
+            bed.one("kernel-features", |_| {})
+        };
+        let fit = Bed::new();
+        assert_eq!(fit.one("kernel-features", |_| {}), told(Pass, "kernel 6.1.0-18-arm64 has all 15 features", ""));
+        let without = fit.one("kernel-features", |w| w.edgemesh = false);
+        assert_eq!(without, told(Pass, "kernel 6.1.0-18-arm64 has all 14 features", ""));
+
+        let bare = "CONFIG_NET_NS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_VETH=y\nCONFIG_BRIDGE=y\nCONFIG_NF_CONNTRACK=y\n\
+            CONFIG_NF_NAT=y\nCONFIG_NFT_COMPAT=m\nCONFIG_IP_NF_NAT=y\nCONFIG_IP_NF_TARGET_MASQUERADE=y\n\
+            CONFIG_NETFILTER_XT_MARK=y\nCONFIG_NETFILTER_XT_MATCH_CONNTRACK=y\n\
+            CONFIG_NETFILTER_XT_MATCH_ADDRTYPE=y\n";
+        let advice = "install the modules of this kernel, or boot one that was built with them";
+        let seen = "kernel 6.1.0-18-arm64 has no br_netfilter, xt_comment and xt_multiport";
+        assert_eq!(config(bare), told(Fail, seen, advice));
+
+        let no_dummy = format!(
+            "{bare}CONFIG_BRIDGE_NETFILTER=y\nCONFIG_NETFILTER_XT_MATCH_COMMENT=y\n\
+             CONFIG_NETFILTER_XT_MATCH_MULTIPORT=y\n"
+        );
+        let seen = "kernel 6.1.0-18-arm64 has no dummy, so EdgeMesh will not work";
+        let advice = "install the modules of this kernel, or switch EdgeMesh off";
+        assert_eq!(config(&no_dummy), told(Warn, seen, advice));
+
+        let bed = Bed::new().with(|tree| {
+            tree.without("boot/config-6.1.0-18-arm64")
+                .file("proc/filesystems", "nodev\toverlay\n")
+                .dir("sys/module/veth")
+        });
+        let (verdict, seen, _) = bed.one("kernel-features", |w| w.edgemesh = false);
+        assert_eq!(verdict, Warn);
+        assert!(seen.starts_with("kernel 6.1.0-18-arm64 does not tell whether it has namespaces, bridge, "), "{seen}");
+
+        let old = Bed::new().with(|tree| tree.file("proc/sys/kernel/osrelease", "3.10.0-1160.el7\n"));
+        let seen = "kernel 3.10.0-1160.el7, older than 4.0";
+        assert_eq!(old.one("kernel-features", |_| {}), told(Fail, seen, "boot a newer kernel"));
+    }
+
+    #[test]
+    fn control_groups() {
+        let pass = "v2 with all controllers that are needed";
+        assert_eq!(Bed::new().one("cgroups", |_| {}), told(Pass, pass, ""));
+
+        let hybrid = "cgroup /a cgroup rw,cpu,cpuacct 0 0\ncgroup /b cgroup rw,cpuset 0 0\n\
+            cgroup /c cgroup rw,memory 0 0\ncgroup2 /d cgroup2 rw 0 0\n";
+        let bed = Bed::new().with(|tree| tree.file("proc/1/mounts", hybrid));
+        assert_eq!(bed.one("cgroups", |_| {}), told(Pass, "hybrid with all controllers that are needed", ""));
+
+        let bed = Bed::new().with(|tree| tree.file("proc/1/mounts", "proc /proc proc rw 0 0\n"));
+        let advice = "mount cgroup2 on /sys/fs/cgroup when booting";
+        assert_eq!(bed.one("cgroups", |_| {}), told(Fail, "no cgroup file system is mounted", advice));
+
+        let no_pids = Bed::new().with(|tree| tree.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory\n"));
+        let advice = "boot a kernel that has them, with the controllers mounted or enabled";
+        assert_eq!(no_pids.one("cgroups", |_| {}), told(Fail, "v2 without pids", advice));
+    }
+
+    #[test]
+    fn memory_cgroup_of_a_raspberry_pi() {
+        let off = || {
+            Bed::new().with(|tree| {
+                tree.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n")
+                    .file("proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t0\t9\t0\n")
+            })
+        };
+        let pi = || off().with(|tree| tree.file("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0"));
+        let advice = |bed: Bed| {
+            let (verdict, seen, advice) = bed.one("cgroups", |_| {});
+            assert_eq!((verdict, seen.as_str()), (Fail, "v2 without memory"));
+            advice
+        };
+        let args = "cgroup_enable=memory cgroup_memory=1";
+        assert_eq!(advice(off()), format!("add '{args}' to the kernel's command line and reboot"));
+        let line = "to the end of the one line in";
+        assert_eq!(advice(pi()), format!("add '{args}' {line} /boot/firmware/cmdline.txt and reboot"));
+        let older = pi().with(|tree| tree.file("boot/cmdline.txt", "console=tty1\n"));
+        assert_eq!(advice(older), format!("add '{args}' {line} /boot/cmdline.txt and reboot"));
+    }
+
+    #[test]
+    fn kernel_messages() {
+        assert_eq!(Bed::new().one("kmsg", |_| {}), told(Pass, "/dev/kmsg is there", ""));
+        let bed = Bed::new().with(|tree| tree.without("dev/kmsg"));
+        let seen = "/dev/kmsg is missing, and the edge agent does not start without it";
+        assert_eq!(bed.one("kmsg", |_| {}), told(Fail, seen, "make the device with 'mknod /dev/kmsg c 1 11'"));
+    }
+}

@@ -1,0 +1,276 @@
+//! Programs that are needed, and programs and files that are in the way.
+
+use super::wanted::Containerd;
+use super::{Look, Outcome, Verdict, list};
+use crate::error::Result;
+use crate::host::process::Process;
+use crate::host::{Init, init_system, program};
+use crate::ids::RelPath;
+
+pub(super) fn service_manager(look: &Look<'_>) -> Result<Outcome> {
+    match init_system(look.cx.machine)? {
+        Init::Systemd => Ok(Outcome::pass("systemd runs as PID 1")),
+        other => {
+            let seen = format!("PID 1 is {other}, not systemd, so services cannot be managed");
+            Ok(Outcome::fail(seen, "boot the machine with systemd"))
+        }
+    }
+}
+
+pub(super) fn programs(look: &Look<'_>) -> Result<Outcome> {
+    let needs = &look.cx.wanted.programs;
+    if needs.is_empty() {
+        return Ok(Outcome::skip("none needed"));
+    }
+    let mut missing = Vec::new();
+    for need in needs {
+        if program::find(look.cx.machine, need.name)?.is_none() {
+            missing.push(need);
+        }
+    }
+    let Some(verdict) = missing.iter().map(|need| need.missing).max() else {
+        let names: Vec<&str> = needs.iter().map(|need| need.name).collect();
+        return Ok(Outcome::pass(format!("{} are there", list(&names))));
+    };
+    let seen: Vec<String> = missing.iter().map(|need| format!("no {} ({})", need.name, need.why)).collect();
+    let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
+    let advice = format!("install {}", list(&names));
+    Ok(Outcome { verdict, seen: seen.join("; "), advice: (verdict > Verdict::Pass).then_some(advice) })
+}
+
+/// CRI says that the network is ready even without it; only the first pod shows the truth.
+pub(super) fn iptables(look: &Look<'_>) -> Result<Outcome> {
+    match program::find(look.cx.machine, "iptables")? {
+        Some(path) => Ok(Outcome::pass(path)),
+        None => {
+            let seen = "no iptables program, without which the bridge and portmap plugins start no pod";
+            Ok(Outcome::fail(seen, "install iptables in /usr/sbin"))
+        }
+    }
+}
+
+/// The official edgecore is linked dynamically against glibc; its program interpreter per processor.
+const INTERPRETERS: [(&str, RelPath<'static>); 2] = [
+    ("amd64", RelPath::literal("lib64/ld-linux-x86-64.so.2")),
+    ("arm64", RelPath::literal("lib/ld-linux-aarch64.so.1")),
+];
+
+pub(super) fn libc(look: &Look<'_>) -> Result<Outcome> {
+    let Some((_, path)) = INTERPRETERS.iter().find(|(arch, _)| *arch == look.cx.architecture) else {
+        return Ok(Outcome::skip("not known for this processor"));
+    };
+    if look.cx.machine.stat(*path)?.is_some() {
+        return Ok(Outcome::pass(format!("glibc: {path}")));
+    }
+    let seen = format!("no {path}, so an edgecore that is linked against glibc does not start");
+    Ok(Outcome::warn(seen, "install glibc, or use a statically linked edgecore"))
+}
+
+const SOCKET: &str = "/run/containerd/containerd.sock";
+const CONFIG: &str = "/etc/containerd/config.toml";
+
+/// Whether this containerd uses the socket or the configuration that ours is to use.
+fn clashes(containerd: &Process) -> bool {
+    match containerd.option(&["--address", "-a"]) {
+        Some(address) => address.trim_start_matches("/var") == SOCKET,
+        // Elsewhere the configuration file names another socket, as Docker's own does.
+        None => containerd.option(&["--config", "-c"]).is_none_or(|config| config == CONFIG),
+    }
+}
+
+pub(super) fn foreign_containerd(look: &Look<'_>) -> Result<Outcome> {
+    let all: Vec<&Process> = look.foreign("containerd")?.filter(|p| !p.contained).collect();
+    if look.cx.wanted.containerd == Containerd::Existing {
+        return Ok(
+            match all.first().copied().or_else(|| look.rivals().ok()?.iter().find(|p| p.name == "containerd")) {
+                Some(process) => Outcome::pass(format!("{} is used as it is", show(process))),
+                None => Outcome::fail("no containerd runs, though an existing one is to be used", "start containerd"),
+            },
+        );
+    }
+    if let Some(process) = all.iter().find(|p| clashes(p)) {
+        let seen = format!("{} runs and is not ours", show(process));
+        return Ok(Outcome::fail(seen, "stop and disable it, or set containerd to 'existing' to use it"));
+    }
+    match all.first() {
+        Some(process) => {
+            let seen = format!("{} runs beside ours, on its own socket", show(process));
+            Ok(Outcome::warn(seen, "stop and disable it unless you need it"))
+        }
+        None => Ok(Outcome::pass("none runs")),
+    }
+}
+
+pub(super) fn foreign_docker(look: &Look<'_>) -> Result<Outcome> {
+    match look.foreign("dockerd")?.find(|p| !p.contained) {
+        Some(process) => {
+            let seen = format!("{} runs; its firewall rules drop forwarded traffic of pods", show(process));
+            Ok(Outcome::warn(seen, "stop and disable docker, or allow forwarding from and to the pod network"))
+        }
+        None => Ok(Outcome::pass("none runs")),
+    }
+}
+
+/// In a container or not: the edge agent looks at process names alone.
+pub(super) fn foreign_kubelet(look: &Look<'_>) -> Result<Outcome> {
+    Ok(match look.foreign("kubelet")?.next() {
+        Some(process) => {
+            let seen = format!("{} runs, and edgecore does not start beside a kubelet", show(process));
+            Outcome::fail(seen, "stop and disable kubelet")
+        }
+        None => Outcome::pass("none runs"),
+    })
+}
+
+pub(super) fn foreign_edgecore(look: &Look<'_>) -> Result<Outcome> {
+    Ok(match look.foreign("edgecore")?.find(|p| !p.contained) {
+        Some(process) => {
+            let seen = format!("{} runs and was not installed by edgelay", show(process));
+            Outcome::fail(seen, "stop it and remove that installation first")
+        }
+        None => Outcome::pass("none runs"),
+    })
+}
+
+/// Names shown of a directory with leftovers.
+const SHOWN: usize = 4;
+
+pub(super) fn kubeedge_files(look: &Look<'_>) -> Result<Outcome> {
+    let dir = RelPath::literal("etc/kubeedge");
+    let names = look.cx.target.list(dir)?.unwrap_or_default();
+    if names.is_empty() {
+        return Ok(Outcome::pass(format!("{dir} is not there or empty")));
+    }
+    if look.cx.wanted.kubeedge_files_are_ours {
+        return Ok(Outcome::pass(format!("{dir} is ours")));
+    }
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if names.len() > SHOWN { " and more" } else { "" };
+    let seen = format!("{dir} is not empty and not ours: {}{more}", shown.join(", "));
+    Ok(Outcome::fail(seen, format!("save what you need of {dir} and remove it")))
+}
+
+fn show(process: &Process) -> String {
+    format!("{} (pid {})", process.program, process.pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Fail, Pass, Warn};
+    use super::super::testing::{Bed, told};
+    use super::*;
+
+    #[test]
+    fn service_managers() {
+        let one = |bed: Bed| bed.one("service-manager", |_| {});
+        assert_eq!(one(Bed::new()), told(Pass, "systemd runs as PID 1", ""));
+        let advice = "boot the machine with systemd";
+        let openrc = Bed::new().with(|tree| tree.without("run/systemd/system").dir("run/openrc"));
+        let seen = "PID 1 is OpenRC, not systemd, so services cannot be managed";
+        assert_eq!(one(openrc), told(Fail, seen, advice));
+        let none = Bed::new().with(|tree| tree.without("run/systemd/system").file("proc/1/comm", "tini\n"));
+        let seen = "PID 1 is 'tini', not systemd, so services cannot be managed";
+        assert_eq!(one(none), told(Fail, seen, advice));
+    }
+
+    #[test]
+    fn programs_that_are_called() {
+        let without = |path: &str| Bed::new().with(|tree| tree.without(path));
+        assert_eq!(Bed::new().one("programs", |_| {}), told(Pass, "bash, pidof and sudo are there", ""));
+        let seen = "no sudo (keadm starts edgecore with it; it will be bridged)";
+        assert_eq!(without("usr/bin/sudo").one("programs", |_| {}), told(Warn, seen, "install sudo"));
+        let both = without("usr/bin/sudo").with(|tree| tree.without("usr/bin/pidof"));
+        let seen = "no pidof (keadm looks for a running edgecore with it); \
+            no sudo (keadm starts edgecore with it; it will be bridged)";
+        assert_eq!(both.one("programs", |_| {}), told(Fail, seen, "install pidof and sudo"));
+
+        assert_eq!(Bed::new().one("iptables", |_| {}), told(Pass, "/usr/sbin/iptables", ""));
+        let seen = "no iptables program, without which the bridge and portmap plugins start no pod";
+        let advice = "install iptables in /usr/sbin";
+        assert_eq!(without("usr/sbin/iptables").one("iptables", |_| {}), told(Fail, seen, advice));
+
+        assert_eq!(Bed::new().one("libc", |_| {}), told(Pass, "glibc: /lib/ld-linux-aarch64.so.1", ""));
+        let seen = "no /lib/ld-linux-aarch64.so.1, so an edgecore that is linked against glibc does not start";
+        let advice = "install glibc, or use a statically linked edgecore";
+        assert_eq!(without("lib/ld-linux-aarch64.so.1").one("libc", |_| {}), told(Warn, seen, advice));
+    }
+
+    fn running(exe: &str, args: &[&str]) -> Bed {
+        Bed::new().with(|tree| tree.process(77, exe, args).link("proc/1/ns/pid", "pid:[4026531836]"))
+    }
+
+    #[test]
+    fn containerds() {
+        let one = |bed: &Bed| bed.one("foreign-containerd", |_| {});
+        assert_eq!(one(&Bed::new()), told(Pass, "none runs", ""));
+        let exe = "/usr/bin/containerd";
+        let advice = "stop and disable it, or set containerd to 'existing' to use it";
+        let seen = "/usr/bin/containerd (pid 77) runs and is not ours";
+        for args in [
+            &[exe][..],
+            &[exe, "--config", "/etc/containerd/config.toml"],
+            &[exe, "-c", "/x.toml", "-a", "/run/containerd/containerd.sock"],
+            &[exe, "--address=/var/run/containerd/containerd.sock"],
+        ] {
+            assert_eq!(one(&running(exe, args)), told(Fail, seen, advice), "{args:?}");
+        }
+        let seen = "/usr/bin/containerd (pid 77) runs beside ours, on its own socket";
+        let advice = "stop and disable it unless you need it";
+        for args in [
+            &[exe, "--config", "/var/run/docker/containerd/containerd.toml"][..],
+            &[exe, "-c", "/y.toml", "-a", "/run/k3s/containerd/containerd.sock"],
+        ] {
+            assert_eq!(one(&running(exe, args)), told(Warn, seen, advice), "{args:?}");
+        }
+        let contained = running(exe, &[exe]).with(|tree| tree.link("proc/77/ns/pid", "pid:[5]"));
+        assert_eq!(one(&contained).0, Pass);
+        let ours = |w: &mut super::super::Wanted<'_>| w.own_programs = vec![exe.into()];
+        assert_eq!(running(exe, &[exe]).one("foreign-containerd", ours), told(Pass, "none runs", ""));
+    }
+
+    #[test]
+    fn an_existing_containerd_must_run() {
+        let exe = "/usr/bin/containerd";
+        let existing = |bed: Bed| bed.one("foreign-containerd", |w| w.containerd = Containerd::Existing);
+        let seen = "/usr/bin/containerd (pid 77) is used as it is";
+        assert_eq!(existing(running(exe, &[exe])), told(Pass, seen, ""));
+        let seen = "no containerd runs, though an existing one is to be used";
+        assert_eq!(existing(Bed::new()), told(Fail, seen, "start containerd"));
+    }
+
+    #[test]
+    fn docker_kubelet_and_edgecore() {
+        for name in ["foreign-docker", "foreign-kubelet", "foreign-edgecore"] {
+            assert_eq!(Bed::new().one(name, |_| {}), told(Pass, "none runs", ""));
+        }
+        let docker = running("/usr/bin/dockerd", &["dockerd"]);
+        let seen = "/usr/bin/dockerd (pid 77) runs; its firewall rules drop forwarded traffic of pods";
+        let advice = "stop and disable docker, or allow forwarding from and to the pod network";
+        assert_eq!(docker.one("foreign-docker", |_| {}), told(Warn, seen, advice));
+
+        let kubelet = running("/usr/bin/kubelet", &["kubelet"]).with(|tree| tree.link("proc/77/ns/pid", "pid:[5]"));
+        let seen = "/usr/bin/kubelet (pid 77) runs, and edgecore does not start beside a kubelet";
+        assert_eq!(kubelet.one("foreign-kubelet", |_| {}), told(Fail, seen, "stop and disable kubelet"));
+
+        let exe = "/usr/local/bin/edgecore";
+        let edgecore = running(exe, &["edgecore"]);
+        let seen = "/usr/local/bin/edgecore (pid 77) runs and was not installed by edgelay";
+        let advice = "stop it and remove that installation first";
+        assert_eq!(edgecore.one("foreign-edgecore", |_| {}), told(Fail, seen, advice));
+        assert_eq!(edgecore.one("foreign-edgecore", |w| w.own_programs = vec![exe.into()]).0, Pass);
+    }
+
+    #[test]
+    fn leftovers() {
+        let one = |bed: &Bed| bed.one("kubeedge-files", |_| {});
+        assert_eq!(one(&Bed::new()), told(Pass, "/etc/kubeedge is not there or empty", ""));
+        let advice = "save what you need of /etc/kubeedge and remove it";
+        let full = Bed::new().with(|tree| tree.file("etc/kubeedge/config/edgecore.yaml", "x").dir("etc/kubeedge/ca"));
+        assert_eq!(one(&full), told(Fail, "/etc/kubeedge is not empty and not ours: ca, config", advice));
+        let ours = full.one("kubeedge-files", |w| w.kubeedge_files_are_ours = true);
+        assert_eq!(ours, told(Pass, "/etc/kubeedge is ours", ""));
+        let more = full.with(|tree| ["a", "b", "c"].iter().fold(tree, |t, n| t.dir(&format!("etc/kubeedge/{n}"))));
+        let seen = "/etc/kubeedge is not empty and not ours: a, b, c, ca and more";
+        assert_eq!(one(&more), told(Fail, seen, advice));
+    }
+}

@@ -1,0 +1,204 @@
+//! File systems: writable, roomy, of a kind that containerd can use.
+
+use std::collections::BTreeMap;
+
+use super::{Look, Outcome, list};
+use crate::error::Result;
+use crate::ids::RelPath;
+use crate::root::Space;
+
+pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
+    let wanted = &look.cx.wanted.writable;
+    if wanted.is_empty() {
+        return Ok(Outcome::skip("nothing to write"));
+    }
+    let mut closed = Vec::new();
+    for path in wanted {
+        if look.cx.target.space(*path)?.read_only {
+            closed.push(path.to_string());
+        }
+    }
+    if !closed.is_empty() {
+        let advice = "remount them writable, or bind a writable directory over them";
+        return Ok(Outcome::fail(format!("read-only: {}", list(&closed)), advice));
+    }
+    // The agent sets kernel parameters when it starts.
+    if look.cx.machine.space(RelPath::literal("proc/sys"))?.read_only {
+        return Ok(Outcome::fail("read-only: /proc/sys", "run edgelay on the machine itself, not in a container"));
+    }
+    let paths: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+    Ok(Outcome::pass(format!("{} can be written", list(&paths))))
+}
+
+/// Below 15 % free the agent reports DiskPressure and deletes images, which cannot be pulled again; 20 % leave it room.
+const KEEP_FREE_PERCENT: u64 = 20;
+/// An unpacked Debian image has some 10 000 files.
+const KEEP_INODES: u64 = 20_000;
+
+/// What is needed on one file system.
+struct Device {
+    space: Space,
+    bytes: u64,
+    paths: Vec<String>,
+}
+
+impl Device {
+    fn short(&self) -> bool {
+        self.space.free < self.bytes
+    }
+
+    fn left(&self) -> u64 {
+        self.space.free.saturating_sub(self.bytes)
+    }
+
+    fn percent_left(&self) -> u64 {
+        self.left().saturating_mul(100) / self.space.total.max(1)
+    }
+
+    fn show(&self) -> String {
+        format!("{}: needs {}, free {}", list(&self.paths), mib(self.bytes), mib(self.space.free))
+    }
+}
+
+/// Rounded up: a need of one byte is not none.
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+pub(super) fn disk_space(look: &Look<'_>) -> Result<Outcome> {
+    let mut devices: BTreeMap<u64, Device> = BTreeMap::new();
+    for need in &look.cx.wanted.disk {
+        let space = look.cx.target.space(need.path)?;
+        let device = devices.entry(space.device).or_insert(Device { space, bytes: 0, paths: Vec::new() });
+        device.bytes = device.bytes.saturating_add(need.bytes);
+        device.paths.push(need.path.to_string());
+    }
+    Ok(judge(&devices.into_values().collect::<Vec<_>>()))
+}
+
+fn judge(devices: &[Device]) -> Outcome {
+    let show = |which: &dyn Fn(&Device) -> bool| {
+        let shown: Vec<String> = devices.iter().filter(|d| which(d)).map(Device::show).collect();
+        shown.join("; ")
+    };
+    if devices.is_empty() {
+        return Outcome::skip("no bundle given");
+    }
+    if let Some(first) = devices.iter().find(|d| d.short()) {
+        let more = mib(first.bytes.saturating_sub(first.space.free));
+        let place = first.paths.first().map_or("/", String::as_str);
+        return Outcome::fail(show(&Device::short), format!("free {more} more on the file system of {place}"));
+    }
+    let tight = |d: &Device| d.percent_left() < KEEP_FREE_PERCENT;
+    if let Some(first) = devices.iter().find(|d| tight(d)) {
+        let seen = format!("{} ({} % would be left)", show(&tight), first.percent_left());
+        let advice = format!("keep {KEEP_FREE_PERCENT} % free, as below 15 % the node deletes images and evicts pods");
+        return Outcome::warn(seen, advice);
+    }
+    if let Some(first) = devices.iter().find(|d| d.space.inodes < KEEP_INODES) {
+        let seen = format!("{}: only {} inodes are free", list(&first.paths), first.space.inodes);
+        return Outcome::warn(seen, "delete small files, or make the file system with more inodes");
+    }
+    Outcome::pass(show(&|_| true))
+}
+
+/// File systems by their magic numbers (statfs(2), magic.h) on which the overlay snapshotter fails.
+const UNFIT: [(u64, &str); 5] =
+    [(0x794c_7630, "overlay"), (0x6969, "NFS"), (0x4d44, "FAT"), (0x2011_bab0, "exFAT"), (0x7366_746e, "NTFS")];
+/// Those that are empty after a reboot.
+const FLEETING: [(u64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
+
+pub(super) fn containerd_store(look: &Look<'_>) -> Result<Outcome> {
+    let Some(path) = look.cx.wanted.containerd_store else { return Ok(Outcome::skip("containerd is not ours")) };
+    Ok(fit(&path.to_string(), look.cx.target.space(path)?.magic))
+}
+
+fn fit(path: &str, magic: u64) -> Outcome {
+    let name = |table: &[(u64, &'static str)]| table.iter().find(|(m, _)| *m == magic).map(|(_, name)| *name);
+    if let Some(name) = name(&UNFIT) {
+        let seen = format!("{path} is on {name}, on which images cannot be unpacked");
+        return Outcome::fail(seen, format!("mount an ext4, xfs or btrfs file system on {path}"));
+    }
+    if let Some(name) = name(&FLEETING) {
+        let seen = format!("{path} is on {name}, so all images are gone after a reboot");
+        return Outcome::warn(seen, format!("mount an ext4, xfs or btrfs file system on {path}"));
+    }
+    Outcome::pass(format!("{path} is on a file system that holds images"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::super::testing::Bed;
+    use super::*;
+
+    fn device(free_mib: u64, total_mib: u64, needs_mib: u64, path: &str) -> Device {
+        let space = Space {
+            free: free_mib << 20,
+            total: total_mib << 20,
+            inodes: 50_000,
+            device: 1,
+            read_only: false,
+            magic: 0,
+        };
+        Device { space, bytes: needs_mib << 20, paths: vec![path.into()] }
+    }
+
+    fn told(outcome: Outcome) -> (Verdict, String, String) {
+        (outcome.verdict, outcome.seen, outcome.advice.unwrap_or_default())
+    }
+
+    #[test]
+    fn room() {
+        let told = |devices: &[Device]| told(judge(devices));
+        assert_eq!(told(&[]), (Verdict::Skip, "no bundle given".into(), String::new()));
+
+        let both = [device(900, 1000, 100, "/var/lib/containerd"), device(50, 60, 1, "/usr/local/bin")];
+        let seen = "/var/lib/containerd: needs 100 MiB, free 900 MiB; /usr/local/bin: needs 1 MiB, free 50 MiB";
+        assert_eq!(told(&both), (Verdict::Pass, seen.into(), String::new()));
+
+        let short = [device(900, 1000, 100, "/a"), device(50, 60, 80, "/b")];
+        let advice = "free 30 MiB more on the file system of /b";
+        assert_eq!(told(&short), (Verdict::Fail, "/b: needs 80 MiB, free 50 MiB".into(), advice.into()));
+
+        let tight = [device(300, 1000, 101, "/a")];
+        let seen = "/a: needs 101 MiB, free 300 MiB (19 % would be left)";
+        let advice = "keep 20 % free, as below 15 % the node deletes images and evicts pods";
+        assert_eq!(told(&tight), (Verdict::Warn, seen.into(), advice.into()));
+        assert_eq!(told(&[device(300, 1000, 100, "/a")]).0, Verdict::Pass);
+
+        let mut few = device(900, 1000, 1, "/a");
+        few.space.inodes = 19_999;
+        assert_eq!(told(&[few]).1, "/a: only 19999 inodes are free");
+    }
+
+    #[test]
+    fn kinds_of_file_systems() {
+        let seen = "/s is on overlay, on which images cannot be unpacked";
+        let advice = "mount an ext4, xfs or btrfs file system on /s";
+        assert_eq!(told(fit("/s", 0x794c_7630)), (Verdict::Fail, seen.into(), advice.into()));
+        let seen = "/s is on tmpfs, so all images are gone after a reboot";
+        assert_eq!(told(fit("/s", 0x0102_1994)), (Verdict::Warn, seen.into(), advice.into()));
+        let ext4 = fit("/s", 0xef53);
+        assert_eq!(told(ext4), (Verdict::Pass, "/s is on a file system that holds images".into(), String::new()));
+    }
+
+    #[test]
+    fn needs_on_one_file_system_are_added_up() {
+        let need = |path, bytes| super::super::DiskNeed { path: RelPath::parse(path).unwrap(), bytes };
+        let disk = || vec![need("var/lib/containerd", 1 << 60), need("usr/local/bin", 1 << 60)];
+        let (verdict, seen, advice) = Bed::new().one("disk-space", |w| w.disk = disk());
+        assert_eq!(verdict, Verdict::Fail);
+        let begin = "/var/lib/containerd and /usr/local/bin: needs 2199023255552 MiB, free ";
+        assert!(seen.starts_with(begin), "{seen}");
+        assert!(advice.ends_with(" MiB more on the file system of /var/lib/containerd"), "{advice}");
+    }
+
+    #[test]
+    fn what_must_be_writable() {
+        let seen = "/etc, /opt, /usr/local/bin, /var/lib and /var/log can be written";
+        let (verdict, found, advice) = Bed::new().one("read-only", |_| {});
+        assert_eq!((verdict, found.as_str(), advice.as_str()), (Verdict::Pass, seen, ""));
+        assert_eq!(Bed::new().one("read-only", |w| w.writable.clear()).0, Verdict::Skip);
+    }
+}

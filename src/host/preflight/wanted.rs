@@ -1,0 +1,170 @@
+//! What the checks are given: where to look, and what is wanted of the machine.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Verdict;
+use crate::clock::Clock;
+use crate::ids::{BadName, Cidr, HostPort, RelPath, Token};
+use crate::root::Root;
+
+/// Where to look, and for what.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The running system: `/` except in tests. `/proc`, `/sys`, programs and the network's files are read here.
+    pub machine: &'a Root,
+    /// Where things will be laid down; `/` on a live install. Room and leftovers are looked for here.
+    pub target: &'a Root,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// The machine's processor ([`crate::host::architecture`]).
+    pub architecture: String,
+    /// How long the cloud's ports may take to answer, all together.
+    pub connect_limit: Duration,
+    /// What is wanted.
+    pub wanted: Wanted<'a>,
+}
+
+/// Three seconds are enough for a connection over a satellite (0.6 s a round trip) with one lost packet.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+impl<'a> Context<'a> {
+    /// For this very machine.
+    pub fn new(machine: &'a Root, target: &'a Root, clock: &'a dyn Clock, wanted: Wanted<'a>) -> Self {
+        // uname(2) cannot fail with a valid buffer; an empty name matches no bundle.
+        let architecture = crate::host::architecture().unwrap_or_default();
+        Context { machine, target, clock, architecture, connect_limit: CONNECT_LIMIT, wanted }
+    }
+}
+
+/// What is wanted of the machine. Whatever is `None` or empty is not checked.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// Processor of the bundle: `amd64`, `arm64`.
+    pub architecture: Option<String>,
+    /// Memory.
+    pub memory: Option<MemoryNeed>,
+    /// Room that the bundle's content takes.
+    pub disk: Vec<DiskNeed<'a>>,
+    /// Directories that must not be on a read-only file system.
+    pub writable: Vec<RelPath<'a>>,
+    /// Where containerd will keep its images.
+    pub containerd_store: Option<RelPath<'a>>,
+    /// Programs besides iptables.
+    pub programs: Vec<ProgramNeed>,
+    /// Ports that must be free.
+    pub ports: Vec<PortNeed>,
+    /// Absolute paths of programs that the journal says are ours: processes running them are no foreigners.
+    pub own_programs: Vec<String>,
+    /// Whether what lies in `/etc/kubeedge` is ours by the journal.
+    pub kubeedge_files_are_ours: bool,
+    /// Who runs containerd.
+    pub containerd: Containerd,
+    /// Whether EdgeMesh is to run here.
+    pub edgemesh: bool,
+    /// The node's name as it will be registered.
+    pub node_name: Option<String>,
+    /// The node's address, where it is set by hand. Looked at only if there is a name, as both belong to joining.
+    pub node_ip: Option<IpAddr>,
+    /// Addresses of the pods on this node, and the bridge that has them.
+    pub pod_cidr: Option<Cidr>,
+    /// Name of our own bridge: its route and address are no clash.
+    pub pod_bridge: &'a str,
+    /// Time that cannot be earlier than now: when the bundle was made, or a later saved stamp. Seconds since 1970.
+    pub time_floor: Option<u64>,
+    /// The join token, or why it is none.
+    pub token: Option<Result<Token, BadName>>,
+    /// The cloud.
+    pub cloud: Option<Cloud>,
+}
+
+impl Wanted<'_> {
+    /// Directories that an edge install writes to.
+    pub const EDGE_WRITABLE: [RelPath<'static>; 5] = [
+        RelPath::literal("etc"),
+        RelPath::literal("opt"),
+        RelPath::literal("usr/local/bin"),
+        RelPath::literal("var/lib"),
+        RelPath::literal("var/log"),
+    ];
+}
+
+/// Memory below which an install fails or is warned about, in bytes as [`crate::host::memory`] counts them.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryNeed {
+    /// Less than this is refused.
+    pub least: u64,
+    /// Less than this is warned about.
+    pub fair: u64,
+}
+
+impl MemoryNeed {
+    /// An edge node: boards sold with 256 and 512 MiB, less what kernel and firmware keep for themselves.
+    pub const EDGE: MemoryNeed = MemoryNeed { least: 200 << 20, fair: 448 << 20 };
+}
+
+/// Room that something takes.
+#[derive(Debug, Clone, Copy)]
+pub struct DiskNeed<'a> {
+    /// Where it will lie; needs on the same file system are added up.
+    pub path: RelPath<'a>,
+    /// How much.
+    pub bytes: u64,
+}
+
+/// A program that must be on the fixed path.
+#[derive(Debug, Clone, Copy)]
+pub struct ProgramNeed {
+    /// Its name.
+    pub name: &'static str,
+    /// What its absence means.
+    pub missing: Verdict,
+    /// Who calls it and what happens without it.
+    pub why: &'static str,
+}
+
+impl ProgramNeed {
+    /// What `keadm join` calls through `bash -c`. A missing sudo is bridged for that one call.
+    pub const KEADM: [ProgramNeed; 3] = [
+        ProgramNeed { name: "bash", missing: Verdict::Fail, why: "keadm runs every command through it" },
+        ProgramNeed { name: "pidof", missing: Verdict::Fail, why: "keadm looks for a running edgecore with it" },
+        ProgramNeed { name: "sudo", missing: Verdict::Warn, why: "keadm starts edgecore with it; it will be bridged" },
+    ];
+}
+
+/// A TCP port that must be free.
+#[derive(Debug, Clone, Copy)]
+pub struct PortNeed {
+    /// Its number.
+    pub port: u16,
+    /// What will listen there.
+    pub what: &'static str,
+}
+
+impl PortNeed {
+    /// The edge agent's own port.
+    pub const AGENT: PortNeed = PortNeed { port: 10350, what: "edgecore" };
+    /// The local API server, which EdgeMesh needs.
+    pub const META_SERVER: PortNeed = PortNeed { port: 10550, what: "metaServer" };
+    /// The MQTT broker.
+    pub const MQTT: PortNeed = PortNeed { port: 1883, what: "MQTT" };
+}
+
+/// Who runs containerd.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Containerd {
+    /// We lay it down and start it.
+    #[default]
+    Managed,
+    /// It is there already, run by somebody else.
+    Existing,
+}
+
+/// Where CloudCore listens.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// The WebSocket port, 10000 by default.
+    pub websocket: HostPort,
+    /// The certificate port, 10002 by default.
+    pub certificate: HostPort,
+}

@@ -1,0 +1,104 @@
+//! When a join token ends: the `exp` claim of its JWT (RFC 7519 §4.1.4). The signature cannot be judged here; only the
+//! cloud has the key.
+
+use crate::ids::Token;
+use crate::json;
+
+/// Why the claims of a token cannot be read. The token's text is in none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BadClaims {
+    /// Not base64url (RFC 4648 §5).
+    Encoding,
+    /// Not a JSON object.
+    Json,
+    /// `exp` is not a number of seconds.
+    Expiry,
+}
+
+impl std::fmt::Display for BadClaims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            BadClaims::Encoding => "its claims are not base64url",
+            BadClaims::Json => "its claims are not a JSON object",
+            BadClaims::Expiry => "its claim 'exp' is not a number of seconds",
+        })
+    }
+}
+
+/// A token is at most 4 KiB; so are its claims.
+const LIMIT: usize = 4096;
+
+/// Seconds since 1970 at which the token ends. `None`: never.
+pub(super) fn expiry(token: &Token) -> Result<Option<u64>, BadClaims> {
+    let bytes = base64url(token.claims()).ok_or(BadClaims::Encoding)?;
+    let claims = json::read(&bytes, LIMIT).map_err(|_| BadClaims::Json)?;
+    claims.members().map_err(|_| BadClaims::Json)?;
+    let Some(exp) = claims.get("exp") else { return Ok(None) };
+    match exp.data {
+        json::Data::Number(json::Number::Whole(seconds)) => Ok(Some(seconds)),
+        // Allowed by the RFC. The cast saturates, which is right for a time beyond all clocks.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
+        json::Data::Number(json::Number::Float(seconds)) if seconds >= 0.0 => Ok(Some(seconds as u64)),
+        _ => Err(BadClaims::Expiry),
+    }
+}
+
+/// Decodes base64url without padding. Bits left over must be zero.
+fn base64url(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from(bits >> count & 0xff).ok()?);
+        }
+        bits &= (1 << count) - 1;
+    }
+    // One letter alone in the last group carries no whole byte.
+    (bits == 0 && count < 6).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_4648_section_10_without_padding() {
+        for (text, bytes) in
+            [("", ""), ("Zg", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zm9vYg", "foob"), ("Zm9vYmFy", "foobar")]
+        {
+            assert_eq!(base64url(text).as_deref(), Some(bytes.as_bytes()), "{text}");
+        }
+        assert_eq!(base64url("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
+        for bad in ["Z", "Zg==", "Zh", "Zm9vY", "Z+8", "Z 8"] {
+            assert_eq!(base64url(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn expiry_of_a_token() {
+        let of = |claims: &str| {
+            let text = format!("{}.eyJhbGciOiJIUzI1NiJ9.{claims}.c2ln", "a".repeat(64));
+            expiry(&text.parse::<Token>().unwrap())
+        };
+        // {"exp":1700000000}  {}  {"exp":1.7e9}  {"exp":"x"}  {"exp":-1}  []
+        assert_eq!(of("eyJleHAiOjE3MDAwMDAwMDB9"), Ok(Some(1_700_000_000)));
+        assert_eq!(of("e30"), Ok(None));
+        assert_eq!(of("eyJleHAiOjEuN2U5fQ"), Ok(Some(1_700_000_000)));
+        assert_eq!(of("eyJleHAiOiJ4In0"), Err(BadClaims::Expiry));
+        assert_eq!(of("eyJleHAiOi0xfQ"), Err(BadClaims::Expiry));
+        assert_eq!(of("W10"), Err(BadClaims::Json));
+        assert_eq!(of("A"), Err(BadClaims::Encoding));
+        assert_eq!(of("AAAA"), Err(BadClaims::Json));
+    }
+}

@@ -1,0 +1,74 @@
+//! Preflight on the machine that runs the tests: nothing of it is assumed but that it is a Linux.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use edgelay::clock::SystemClock;
+use edgelay::host::preflight::{Cloud, Context, EDGE, MemoryNeed, PortNeed, ProgramNeed, Wanted, json, preflight};
+use edgelay::ids::HostPort;
+use edgelay::root::Root;
+
+fn wanted() -> Wanted<'static> {
+    Wanted {
+        memory: Some(MemoryNeed::EDGE),
+        writable: Wanted::EDGE_WRITABLE.to_vec(),
+        programs: ProgramNeed::KEADM.to_vec(),
+        ports: vec![PortNeed::AGENT, PortNeed::META_SERVER, PortNeed::MQTT],
+        edgemesh: true,
+        node_name: Some("edge-1".into()),
+        pod_cidr: "10.88.0.0/24".parse().ok(),
+        pod_bridge: "cni0",
+        ..Wanted::default()
+    }
+}
+
+#[test]
+fn every_check_answers_within_a_second() {
+    let (root, clock) = (Root::open(Path::new("/")).unwrap(), SystemClock::default());
+    let cx = Context::new(&root, &root, &clock, wanted());
+    let start = Instant::now();
+    let findings = preflight(&cx);
+    let spent = start.elapsed();
+    assert!(spent < Duration::from_secs(1), "{spent:?}");
+
+    let text = json(&findings).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|f| f["check"].as_str().unwrap()).collect();
+    assert_eq!(names, EDGE.map(|check| check.name));
+    assert_eq!(report["schema"], 1);
+    // Everything that is asked here can be found out wherever /proc is mounted.
+    for finding in findings {
+        assert!(!finding.seen.starts_with("cannot be found out"), "{finding:?}");
+    }
+}
+
+/// In a network namespace of its own, where nothing is up, no traffic can leave this machine.
+fn cloud_finding(host: &'static str) -> Option<(String, Option<String>, Duration)> {
+    let run = move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).ok()?;
+        let (root, clock) = (Root::open(Path::new("/")).unwrap(), SystemClock::default());
+        let port = |port| HostPort::new(host, port).unwrap();
+        let cloud = Cloud { websocket: port(10000), certificate: port(10002) };
+        let cx = Context::new(&root, &root, &clock, Wanted { cloud: Some(cloud), ..Wanted::default() });
+        let start = Instant::now();
+        let finding = preflight(&cx).into_iter().find(|f| f.check == "cloud-ports").unwrap();
+        Some((finding.seen, finding.advice, start.elapsed()))
+    };
+    std::thread::spawn(run).join().unwrap()
+}
+
+#[test]
+fn no_route_and_no_name_are_told_apart() {
+    let Some((seen, advice, spent)) = cloud_finding("192.0.2.7") else {
+        return crate::support::skip("no_route_and_no_name_are_told_apart", "no right to make a network namespace");
+    };
+    assert_eq!(seen, "192.0.2.7:10000 no route, 192.0.2.7:10002 no route");
+    assert_eq!(advice.as_deref(), Some("connect this machine to the cloud's network, or add a route to it"));
+    assert!(spent < Duration::from_secs(4), "{spent:?}");
+
+    let (seen, advice, spent) = cloud_finding("nowhere.invalid").unwrap();
+    assert_eq!(seen, "nowhere.invalid:10000 name not resolved, nowhere.invalid:10002 name not resolved");
+    assert_eq!(advice.as_deref(), Some("give the cloud's IP address, or add its name to /etc/hosts"));
+    assert!(spent < Duration::from_secs(4), "{spent:?}");
+}
