@@ -18,7 +18,7 @@ mod token;
 mod value;
 
 pub use doc::render_doc;
-pub use edge::{Cloud, ContainerdMode, EdgeConfig, Identity, Node};
+pub use edge::{Cloud, ContainerdMode, EdgeConfig, Identity, Node, VENDOR_NAMES};
 pub use file::{MAX_FILE, SCHEMA, parse_file};
 pub use keys::{KEYS, Key, key_of_path};
 pub use label::{Effect, LabelKey, LabelValue, Taint};

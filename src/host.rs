@@ -10,7 +10,6 @@ pub mod net;
 pub mod preflight;
 pub mod privilege;
 pub mod process;
-pub mod program;
 mod reach;
 mod token;
 #[cfg(test)]

@@ -88,7 +88,7 @@ const POD_CIDR: Cidr = Cidr::literal([10, 87, 0, 0], 16);
 const K3S: [Cidr; 2] = [Cidr::literal([10, 42, 0, 0], 16), Cidr::literal([10, 43, 0, 0], 16)];
 
 /// Host names that vendors' images come with: the second box with the same one pushes the first out of the cluster.
-const VENDOR_NAMES: [&str; 12] = [
+pub const VENDOR_NAMES: [&str; 12] = [
     "alpine",
     "armbian",
     "debian",

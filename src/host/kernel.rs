@@ -106,7 +106,7 @@ impl<'a> Kernel<'a> {
     /// Collects the evidence.
     pub fn load(root: &'a Root) -> Result<Self> {
         let release = kernel_release(root)?;
-        let read = |path| Ok(root.read_text(RelPath::literal(path), SMALL)?.unwrap_or_default());
+        let read = |path| -> Result<String> { Ok(root.read_text(RelPath::literal(path), SMALL)?.unwrap_or_default()) };
         let xtables = read("proc/net/ip_tables_matches")? + &read("proc/net/ip_tables_targets")?;
         Ok(Kernel {
             root,

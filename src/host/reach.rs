@@ -103,9 +103,7 @@ fn connect(address: &SocketAddr, end: Instant) -> Answer {
 mod tests {
     use std::os::fd::{AsRawFd, OwnedFd};
 
-    use nix::sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket,
-    };
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket};
 
     use super::*;
 

@@ -43,6 +43,12 @@ impl Tree {
         self
     }
 
+    pub(crate) fn socket(self, path: &str) -> Self {
+        // The name stays when the listener is dropped.
+        std::os::unix::net::UnixListener::bind(self.place(path)).unwrap();
+        self
+    }
+
     pub(crate) fn without(self, path: &str) -> Self {
         let place = self.0.path().join(path);
         if place.is_dir() && !place.is_symlink() {

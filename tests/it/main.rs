@@ -8,6 +8,7 @@ mod docs;
 mod formats;
 mod layers;
 mod policy;
+mod preflight;
 mod standins;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;

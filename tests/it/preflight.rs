@@ -4,22 +4,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use edgelay::clock::SystemClock;
-use edgelay::host::preflight::{Cloud, Context, EDGE, MemoryNeed, PortNeed, ProgramNeed, Wanted, json, preflight};
+use edgelay::config::EdgeConfig;
+use edgelay::host::preflight::{Cloud, Context, EDGE, Wanted, json, preflight};
 use edgelay::ids::HostPort;
 use edgelay::root::Root;
 
+use super::support::peers::skip;
+
 fn wanted() -> Wanted<'static> {
-    Wanted {
-        memory: Some(MemoryNeed::EDGE),
-        writable: Wanted::EDGE_WRITABLE.to_vec(),
-        programs: ProgramNeed::KEADM.to_vec(),
-        ports: vec![PortNeed::AGENT, PortNeed::META_SERVER, PortNeed::MQTT],
-        edgemesh: true,
-        node_name: Some("edge-1".into()),
-        pod_cidr: "10.88.0.0/24".parse().ok(),
-        pod_bridge: "cni0",
-        ..Wanted::default()
-    }
+    let mut config = EdgeConfig::default();
+    config.node.name = "edge-1".parse().ok();
+    config.mqtt = true;
+    Wanted::of_edge(&config)
 }
 
 #[test]
@@ -61,7 +57,7 @@ fn cloud_finding(host: &'static str) -> Option<(String, Option<String>, Duration
 #[test]
 fn no_route_and_no_name_are_told_apart() {
     let Some((seen, advice, spent)) = cloud_finding("192.0.2.7") else {
-        return crate::support::skip("no_route_and_no_name_are_told_apart", "no right to make a network namespace");
+        return skip("no_route_and_no_name_are_told_apart", "no right to make a network namespace");
     };
     assert_eq!(seen, "192.0.2.7:10000 no route, 192.0.2.7:10002 no route");
     assert_eq!(advice.as_deref(), Some("connect this machine to the cloud's network, or add a route to it"));
@@ -71,4 +67,10 @@ fn no_route_and_no_name_are_told_apart() {
     assert_eq!(seen, "nowhere.invalid:10000 name not resolved, nowhere.invalid:10002 name not resolved");
     assert_eq!(advice.as_deref(), Some("give the cloud's IP address, or add its name to /etc/hosts"));
     assert!(spent < Duration::from_secs(4), "{spent:?}");
+}
+
+#[test]
+fn the_bridge_that_is_no_clash_is_the_one_of_the_conflist() {
+    let text = String::from_utf8(edgelay::cni::conflist("10.87.0.0/16".parse().unwrap()).unwrap()).unwrap();
+    assert!(text.contains(&format!("\"bridge\":\"{}\"", wanted().pod_bridge)), "{text}");
 }

@@ -2,44 +2,19 @@
 
 use super::{Look, Outcome};
 use crate::clock::rfc3339;
+use crate::config::VENDOR_NAMES;
 use crate::error::Result;
 use crate::host::token::expiry;
-use crate::ids::NodeName;
-
-/// Names that machines have before anybody names them. Two nodes of one name throw each other out of the cloud.
-const GENERIC: [&str; 18] = [
-    "alarm",
-    "alpine",
-    "archlinux",
-    "armbian",
-    "bogon",
-    "buildroot",
-    "debian",
-    "default-edge-node",
-    "edge-node",
-    "jetson",
-    "linux",
-    "localhost",
-    "localhost.localdomain",
-    "nvidia-desktop",
-    "orangepi",
-    "raspberrypi",
-    "tegra-ubuntu",
-    "ubuntu",
-];
 
 pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
-    let Some(text) = &look.cx.wanted.node_name else { return Ok(Outcome::skip("not joining")) };
-    let name = match text.parse::<NodeName>() {
-        Ok(name) => name,
-        Err(why) => {
-            let advice = "use lower-case letters, digits, '-' and '.', at most 63 of them";
-            return Ok(Outcome::fail(format!("'{text}' {why}"), advice));
-        }
+    let name = match &look.cx.wanted.node_name {
+        None => return Ok(Outcome::skip("not joining")),
+        Some(Err(why)) => return Ok(Outcome::fail(why.clone(), "give this node a name of its own")),
+        Some(Ok(name)) => name,
     };
-    if GENERIC.contains(&name.as_str()) {
-        let seen = format!("'{name}' is a name that many machines have, and node names must be unique");
-        return Ok(Outcome::fail(seen, "give this node a name of its own"));
+    if VENDOR_NAMES.contains(&name.as_str()) {
+        let seen = format!("'{name}' is a name that many machines have; a second node of that name cannot join");
+        return Ok(Outcome::warn(seen, "give this node a name of its own"));
     }
     Ok(Outcome::pass(format!("'{name}'")))
 }
@@ -62,7 +37,8 @@ pub(super) fn token(look: &Look<'_>) -> Result<Outcome> {
     let token = match &look.cx.wanted.token {
         None => return Ok(Outcome::skip("no token given")),
         Some(Err(why)) => {
-            return Ok(Outcome::fail(format!("the token {why}"), "copy the token again, whole and on one line"));
+            let advice = why.hint_text().unwrap_or("copy the token again, whole and on one line");
+            return Ok(Outcome::fail(why.to_string(), advice));
         }
         Some(Ok(token)) => token,
     };
@@ -99,19 +75,24 @@ fn span(seconds: u64) -> String {
 mod tests {
     use super::super::Verdict::{Fail, Pass, Skip, Warn};
     use super::super::testing::{Bed, CANARY, NOW, token, told};
+    use crate::error::{Kind, Lift, Result};
     use crate::ids::Token;
+
+    fn parsed(text: &str) -> Option<Result<Token>> {
+        Some(text.parse().lift(Kind::Config, || "the token".to_owned()))
+    }
 
     #[test]
     fn names() {
-        let one = |name: &str| Bed::new().one("node-name", |w| w.node_name = Some(name.into()));
-        assert_eq!(one("edge-1"), told(Pass, "'edge-1'", ""));
+        let one = |name: &str| {
+            let name = name.parse().map_err(|_| "the host name 'localhost' is every machine's name".to_owned());
+            Bed::new().one("node-name", |w| w.node_name = Some(name))
+        };
         assert_eq!(one("Edge-1"), told(Pass, "'edge-1'", ""));
-        let seen = "'raspberrypi' is a name that many machines have, and node names must be unique";
-        assert_eq!(one("RaspberryPi"), told(Fail, seen, "give this node a name of its own"));
-        let advice = "use lower-case letters, digits, '-' and '.', at most 63 of them";
-        let seen = "'edge_1' has a character that is not allowed, at position 4";
-        assert_eq!(one("edge_1"), told(Fail, seen, advice));
-        assert_eq!(one(""), told(Fail, "'' is empty", advice));
+        let advice = "give this node a name of its own";
+        let seen = "'raspberrypi' is a name that many machines have; a second node of that name cannot join";
+        assert_eq!(one("RaspberryPi"), told(Warn, seen, advice));
+        assert_eq!(one(""), told(Fail, "the host name 'localhost' is every machine's name", advice));
         assert_eq!(Bed::new().one("node-name", |w| w.node_name = None), told(Skip, "not joining", ""));
     }
 
@@ -128,7 +109,7 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let one = |text: &str| Bed::new().one("token", |w| w.token = Some(text.parse::<Token>()));
+        let one = |text: &str| Bed::new().one("token", |w| w.token = parsed(text));
         let fetch = "fetch a new token with 'keadm gettoken' in the cloud";
         for (exp, want) in [
             (NOW + 12 * 3600, told(Pass, "ends at 2026-02-02T14:40:00Z, in 12 h", "")),
@@ -149,8 +130,8 @@ mod tests {
         assert_eq!(one(&damaged), told(Fail, seen, fetch));
 
         let copy = "copy the token again, whole and on one line";
-        assert_eq!(one(""), told(Fail, "the token is empty", copy));
-        let seen = "the token is not four parts joined by '.' (a CA hash and a JWT)";
+        assert_eq!(one(""), told(Fail, "the token: is empty", copy));
+        let seen = "the token: is not four parts joined by '.' (a CA hash and a JWT)";
         assert_eq!(one(&format!("{}.e30", "a".repeat(64))), told(Fail, seen, copy));
         assert_eq!(Bed::new().one("token", |w| w.token = None), told(Skip, "no token given", ""));
     }
@@ -159,7 +140,7 @@ mod tests {
     fn a_clock_in_the_past_does_not_freshen_a_token() {
         let mut bed = Bed::new();
         bed.now = 30;
-        let old = bed.one("token", |w| w.token = Some(token(NOW - 3600).parse::<Token>()));
+        let old = bed.one("token", |w| w.token = parsed(&token(NOW - 3600)));
         assert_eq!(old.1, "the token ended at 2026-02-02T01:40:00Z");
     }
 
@@ -168,7 +149,7 @@ mod tests {
         for text in
             [token(NOW + 30), token(NOW - 30), format!("{}.x", token(1)), format!("{}.e30.!.{CANARY}", "b".repeat(64))]
         {
-            let findings = Bed::new().run(|w| w.token = Some(text.parse::<Token>()));
+            let findings = Bed::new().run(|w| w.token = parsed(&text));
             let shown =
                 super::super::text(&findings) + &super::super::json(&findings).unwrap() + &format!("{findings:?}");
             for part in text.split('.').filter(|part| part.len() > 3) {

@@ -30,9 +30,9 @@ pub(super) fn capabilities(look: &Look<'_>) -> Result<Outcome> {
 }
 
 pub(super) fn architecture(look: &Look<'_>) -> Result<Outcome> {
-    let (machine, bundle) = (&look.cx.architecture, &look.cx.wanted.architecture);
+    let (machine, bundle) = (look.cx.architecture.as_str(), look.cx.wanted.architecture);
     let Some(bundle) = bundle else { return Ok(Outcome::skip(format!("{machine}; no bundle given"))) };
-    if machine == bundle {
+    if machine == bundle.as_str() {
         return Ok(Outcome::pass(format!("{machine}, as the bundle")));
     }
     let advice = format!("use a bundle made with --arch {machine}");

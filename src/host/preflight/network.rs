@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::host::net::{self, Listener, Route};
 use crate::host::process;
 use crate::host::reach::{self, Answer};
-use crate::ids::Cidr;
+use crate::ids::{Cidr, NodeName};
 
 pub(super) fn ports(look: &Look<'_>) -> Result<Outcome> {
     let needs = &look.cx.wanted.ports;
@@ -68,6 +68,7 @@ pub(super) fn node_address(look: &Look<'_>) -> Result<Outcome> {
     if let Some(interface) = net::default_route(machine)? {
         return Ok(Outcome::pass(format!("default route through {interface}")));
     }
+    let name = name.as_ref().map_or("", NodeName::as_str);
     if let Some(address) = net::hosts_entry(machine, name)?.into_iter().find(local) {
         return Ok(Outcome::pass(format!("no default route, but /etc/hosts gives {address} to '{name}'")));
     }

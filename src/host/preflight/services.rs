@@ -3,9 +3,11 @@
 use super::wanted::Containerd;
 use super::{Look, Outcome, Verdict, list};
 use crate::error::Result;
+use crate::exec;
 use crate::host::process::Process;
-use crate::host::{Init, init_system, program};
-use crate::ids::RelPath;
+use crate::host::{Init, init_system};
+use crate::ids::{Arch, RelPath};
+use crate::root::Type;
 
 pub(super) fn service_manager(look: &Look<'_>) -> Result<Outcome> {
     match init_system(look.cx.machine)? {
@@ -24,7 +26,7 @@ pub(super) fn programs(look: &Look<'_>) -> Result<Outcome> {
     }
     let mut missing = Vec::new();
     for need in needs {
-        if program::find(look.cx.machine, need.name)?.is_none() {
+        if exec::find(look.cx.machine, need.name).is_none() {
             missing.push(need);
         }
     }
@@ -40,8 +42,8 @@ pub(super) fn programs(look: &Look<'_>) -> Result<Outcome> {
 
 /// CRI says that the network is ready even without it; only the first pod shows the truth.
 pub(super) fn iptables(look: &Look<'_>) -> Result<Outcome> {
-    match program::find(look.cx.machine, "iptables")? {
-        Some(path) => Ok(Outcome::pass(path)),
+    match exec::find(look.cx.machine, "iptables") {
+        Some(path) => Ok(Outcome::pass(path.display().to_string())),
         None => {
             let seen = "no iptables program, without which the bridge and portmap plugins start no pod";
             Ok(Outcome::fail(seen, "install iptables in /usr/sbin"))
@@ -50,13 +52,13 @@ pub(super) fn iptables(look: &Look<'_>) -> Result<Outcome> {
 }
 
 /// The official edgecore is linked dynamically against glibc; its program interpreter per processor.
-const INTERPRETERS: [(&str, RelPath<'static>); 2] = [
-    ("amd64", RelPath::literal("lib64/ld-linux-x86-64.so.2")),
-    ("arm64", RelPath::literal("lib/ld-linux-aarch64.so.1")),
+const INTERPRETERS: [(Arch, RelPath<'static>); 2] = [
+    (Arch::Amd64, RelPath::literal("lib64/ld-linux-x86-64.so.2")),
+    (Arch::Arm64, RelPath::literal("lib/ld-linux-aarch64.so.1")),
 ];
 
 pub(super) fn libc(look: &Look<'_>) -> Result<Outcome> {
-    let Some((_, path)) = INTERPRETERS.iter().find(|(arch, _)| *arch == look.cx.architecture) else {
+    let Some((_, path)) = INTERPRETERS.iter().find(|(arch, _)| arch.as_str() == look.cx.architecture) else {
         return Ok(Outcome::skip("not known for this processor"));
     };
     if look.cx.machine.stat(*path)?.is_some() {
@@ -79,15 +81,10 @@ fn clashes(containerd: &Process) -> bool {
 }
 
 pub(super) fn foreign_containerd(look: &Look<'_>) -> Result<Outcome> {
-    let all: Vec<&Process> = look.foreign("containerd")?.filter(|p| !p.contained).collect();
-    if look.cx.wanted.containerd == Containerd::Existing {
-        return Ok(
-            match all.first().copied().or_else(|| look.rivals().ok()?.iter().find(|p| p.name == "containerd")) {
-                Some(process) => Outcome::pass(format!("{} is used as it is", show(process))),
-                None => Outcome::fail("no containerd runs, though an existing one is to be used", "start containerd"),
-            },
-        );
+    if let Containerd::Existing(socket) = &look.cx.wanted.containerd {
+        return existing(look, socket);
     }
+    let all: Vec<&Process> = look.foreign("containerd")?.filter(|p| !p.contained).collect();
     if let Some(process) = all.iter().find(|p| clashes(p)) {
         let seen = format!("{} runs and is not ours", show(process));
         return Ok(Outcome::fail(seen, "stop and disable it, or set containerd to 'existing' to use it"));
@@ -99,6 +96,18 @@ pub(super) fn foreign_containerd(look: &Look<'_>) -> Result<Outcome> {
         }
         None => Ok(Outcome::pass("none runs")),
     }
+}
+
+fn existing(look: &Look<'_>, socket: &str) -> Result<Outcome> {
+    let meta = match RelPath::from_absolute(socket) {
+        Ok(path) => look.cx.machine.stat(path)?,
+        Err(_) => None,
+    };
+    if meta.is_some_and(|meta| meta.kind == Type::Socket) {
+        return Ok(Outcome::pass(format!("an existing one at {socket}")));
+    }
+    let seen = format!("an existing one is to be used, but there is no socket {socket}");
+    Ok(Outcome::fail(seen, "start containerd, or correct the address of its socket"))
 }
 
 pub(super) fn foreign_docker(look: &Look<'_>) -> Result<Outcome> {
@@ -229,13 +238,17 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_containerd_must_run() {
+    fn an_existing_containerd_has_a_socket() {
         let exe = "/usr/bin/containerd";
-        let existing = |bed: Bed| bed.one("foreign-containerd", |w| w.containerd = Containerd::Existing);
-        let seen = "/usr/bin/containerd (pid 77) is used as it is";
-        assert_eq!(existing(running(exe, &[exe])), told(Pass, seen, ""));
-        let seen = "no containerd runs, though an existing one is to be used";
-        assert_eq!(existing(Bed::new()), told(Fail, seen, "start containerd"));
+        let socket = "/run/containerd/containerd.sock";
+        let existing =
+            |bed: &Bed| bed.one("foreign-containerd", |w| w.containerd = Containerd::Existing(socket.into()));
+        let bed = running(exe, &[exe]);
+        let seen = "an existing one is to be used, but there is no socket /run/containerd/containerd.sock";
+        let advice = "start containerd, or correct the address of its socket";
+        assert_eq!(existing(&bed), told(Fail, seen, advice));
+        let bed = bed.with(|tree| tree.socket("run/containerd/containerd.sock"));
+        assert_eq!(existing(&bed), told(Pass, "an existing one at /run/containerd/containerd.sock", ""));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Cloud, Context, DiskNeed, Finding, MemoryNeed, PortNeed, ProgramNeed, Verdict, Wanted, preflight};
 use crate::clock::CountingClock;
 use crate::host::tree::Tree;
-use crate::ids::{HostPort, RelPath, Token};
+use crate::ids::{Arch, HostPort, RelPath, Token};
 
 /// 2026-02-02T02:40:00Z.
 pub(super) const NOW: u64 = 1_770_000_000;
@@ -91,7 +91,7 @@ impl Bed {
     /// All findings; `edit` changes what is wanted.
     pub(super) fn run(&self, edit: impl FnOnce(&mut Wanted<'static>)) -> Vec<Finding> {
         let mut wanted = Wanted {
-            architecture: Some("arm64".into()),
+            architecture: Some(Arch::Arm64),
             memory: Some(MemoryNeed::EDGE),
             disk: vec![DiskNeed { path: RelPath::literal("var/lib/containerd"), bytes: 1 }],
             writable: Wanted::EDGE_WRITABLE.to_vec(),
@@ -99,11 +99,11 @@ impl Bed {
             programs: ProgramNeed::KEADM.to_vec(),
             ports: vec![PortNeed::AGENT, PortNeed::META_SERVER, PortNeed::MQTT],
             edgemesh: true,
-            node_name: Some("edge-1".into()),
+            node_name: Some(Ok("edge-1".parse().unwrap())),
             pod_cidr: Some("10.88.0.0/24".parse().unwrap()),
             pod_bridge: "cni0",
             time_floor: Some(NOW - 1),
-            token: Some(token(NOW + 12 * 3600).parse::<Token>()),
+            token: Some(Ok(token(NOW + 12 * 3600).parse::<Token>().unwrap())),
             cloud: Some(Cloud {
                 websocket: HostPort::new("127.0.0.1", self.websocket_port()).unwrap(),
                 certificate: HostPort::new("127.0.0.1", self.certificate_port()).unwrap(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::Verdict;
 use crate::clock::Clock;
-use crate::ids::{BadName, Cidr, HostPort, RelPath, Token};
+use crate::config::{ContainerdMode, EdgeConfig};
+use crate::error::Result;
+use crate::ids::{Arch, Cidr, HostPort, NodeName, RelPath, Token};
 use crate::root::Root;
 
 /// Where to look, and for what.
@@ -40,8 +42,8 @@ impl<'a> Context<'a> {
 /// What is wanted of the machine. Whatever is `None` or empty is not checked.
 #[derive(Debug, Default)]
 pub struct Wanted<'a> {
-    /// Processor of the bundle: `amd64`, `arm64`.
-    pub architecture: Option<String>,
+    /// Processor of the bundle.
+    pub architecture: Option<Arch>,
     /// Memory.
     pub memory: Option<MemoryNeed>,
     /// Room that the bundle's content takes.
@@ -62,8 +64,8 @@ pub struct Wanted<'a> {
     pub containerd: Containerd,
     /// Whether EdgeMesh is to run here.
     pub edgemesh: bool,
-    /// The node's name as it will be registered.
-    pub node_name: Option<String>,
+    /// The node's name, or why there is none that would do.
+    pub node_name: Option<std::result::Result<NodeName, String>>,
     /// The node's address, where it is set by hand. Looked at only if there is a name, as both belong to joining.
     pub node_ip: Option<IpAddr>,
     /// Addresses of the pods on this node, and the bridge that has them.
@@ -72,13 +74,47 @@ pub struct Wanted<'a> {
     pub pod_bridge: &'a str,
     /// Time that cannot be earlier than now: when the bundle was made, or a later saved stamp. Seconds since 1970.
     pub time_floor: Option<u64>,
-    /// The join token, or why it is none.
-    pub token: Option<Result<Token, BadName>>,
+    /// The join token, or why it cannot be had ([`crate::config::load_token`]).
+    pub token: Option<Result<Token>>,
     /// The cloud.
     pub cloud: Option<Cloud>,
 }
 
+/// Name of the bridge in our conflist.
+const POD_BRIDGE: &str = "cni0";
+
 impl Wanted<'_> {
+    /// What an edge node of this configuration wants, as far as the configuration tells. Still to be filled in from
+    /// elsewhere: bundle (`architecture`, `disk`, `time_floor`), journal (`own_programs`, `kubeedge_files_are_ours`),
+    /// and `token`.
+    pub fn of_edge(config: &EdgeConfig) -> Self {
+        let mut ports = vec![PortNeed::AGENT];
+        ports.extend(config.edgemesh.then_some(PortNeed::META_SERVER));
+        ports.extend(config.mqtt.then_some(PortNeed::MQTT));
+        let managed = config.containerd == ContainerdMode::Managed;
+        Wanted {
+            memory: Some(MemoryNeed::EDGE),
+            writable: Self::EDGE_WRITABLE.to_vec(),
+            containerd_store: managed.then_some(RelPath::literal("var/lib/containerd")),
+            programs: ProgramNeed::KEADM.to_vec(),
+            ports,
+            containerd: match config.containerd {
+                ContainerdMode::Managed => Containerd::Managed,
+                ContainerdMode::Existing => Containerd::Existing(config.containerd_address.display().to_string()),
+            },
+            edgemesh: config.edgemesh,
+            node_name: match (&config.node.name, &config.node.name_problem) {
+                (Some(name), _) => Some(Ok(name.clone())),
+                (None, problem) => problem.clone().map(Err),
+            },
+            node_ip: config.node.ip,
+            pod_cidr: managed.then_some(config.pod_cidr),
+            pod_bridge: POD_BRIDGE,
+            cloud: Cloud::of(config),
+            ..Wanted::default()
+        }
+    }
+
     /// Directories that an edge install writes to.
     pub const EDGE_WRITABLE: [RelPath<'static>; 5] = [
         RelPath::literal("etc"),
@@ -151,13 +187,13 @@ impl PortNeed {
 }
 
 /// Who runs containerd.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Containerd {
     /// We lay it down and start it.
     #[default]
     Managed,
-    /// It is there already, run by somebody else.
-    Existing,
+    /// It is there already, run by somebody else, with this socket.
+    Existing(String),
 }
 
 /// Where CloudCore listens.
@@ -167,4 +203,38 @@ pub struct Cloud {
     pub websocket: HostPort,
     /// The certificate port, 10002 by default.
     pub certificate: HostPort,
+}
+
+impl Cloud {
+    fn of(config: &EdgeConfig) -> Option<Self> {
+        // The host was checked when the configuration was read; ignoring: a bad one cannot be there.
+        let at = |port| HostPort::new(config.cloud.host.as_deref()?, port).ok();
+        Some(Cloud { websocket: at(config.cloud.websocket_port)?, certificate: at(config.cloud.cert_port)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_decides_what_is_looked_at() {
+        let mut config = EdgeConfig::default();
+        let ports = |wanted: &Wanted<'_>| wanted.ports.iter().map(|need| need.port).collect::<Vec<_>>();
+        let wanted = Wanted::of_edge(&config);
+        assert_eq!(ports(&wanted), [10350, 10550]);
+        assert_eq!((wanted.containerd, wanted.cloud.is_none()), (Containerd::Managed, true));
+        assert_eq!((wanted.node_name, wanted.pod_cidr), (None, Some(config.pod_cidr)));
+
+        config.edgemesh = false;
+        config.mqtt = true;
+        config.containerd = ContainerdMode::Existing;
+        config.cloud.host = Some("cloud.example".into());
+        config.node.name_problem = Some("no name".into());
+        let wanted = Wanted::of_edge(&config);
+        assert_eq!(ports(&wanted), [10350, 1883]);
+        assert_eq!(wanted.containerd, Containerd::Existing("/run/containerd/containerd.sock".into()));
+        assert_eq!(wanted.cloud.unwrap().websocket.to_string(), "cloud.example:10000");
+        assert_eq!((wanted.node_name, wanted.pod_cidr), (Some(Err("no name".into())), None));
+    }
 }
