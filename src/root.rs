@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statvfs::fstatvfs;
 
@@ -158,16 +158,6 @@ impl Root {
     pub fn lstat(&self, path: RelPath<'_>) -> Result<Option<Meta>> {
         let Some((parent, name)) = self.find_parent(path)? else { return Ok(None) };
         self.stat_at(parent.as_fd(), name.as_ref(), path)
-    }
-
-    /// The target of a symbolic link, as it is written there. `None`: nothing there, or no link.
-    pub fn read_link(&self, path: RelPath<'_>) -> Result<Option<String>> {
-        let Some((parent, name)) = self.find_parent(path)? else { return Ok(None) };
-        match readlinkat(&parent, name) {
-            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
-            Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("read the link", path)),
-        }
     }
 
     fn stat_at(
