@@ -4,29 +4,41 @@
 //! are then read with [`crate::oci::Blobs::open`], each hashed as it streams. Whoever writes one down must let nothing take
 //! effect before the reader came to its end.
 
+mod catalogue;
+mod convert;
 mod cursor;
+mod draft;
+mod elf;
 mod fault;
 mod image;
 mod index;
 mod load;
 mod manifest;
 mod names;
+mod origin;
 mod pack;
+mod pattern;
+mod pull;
 #[cfg(test)]
 mod sample;
+mod select;
 mod tape;
 mod tar;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
+mod verify;
 
+pub use catalogue::Catalogue;
+pub use draft::{Draft, Request};
 pub use fault::{Fault, Flaw};
 pub use manifest::{COMPONENT_TYPE, Component, ImageEntry, MEDIA_TYPE, Manifest, SCHEMA};
 pub use names::{Destination, Mode, Role, Version};
 pub use pack::write;
 pub use tape::Seekable;
 pub use time::Timestamp;
+pub use verify::{Contents, Verdict, verify, verify_pipe};
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -71,11 +83,19 @@ impl Bundle {
 
     /// [`Bundle::open`], with the class of what is wrong.
     pub fn try_open(path: &Path) -> std::result::Result<Self, Flaw> {
+        let mut bundle = Self::unscanned(path)?;
+        if bundle.is_seekable() {
+            bundle.cursor.scan()?;
+        }
+        Ok(bundle)
+    }
+
+    fn unscanned(path: &Path) -> std::result::Result<Self, Flaw> {
         let unreadable = |e: io::Error| Flaw::new(Fault::Unreadable, format!("cannot be read: {e}"));
         let mut file = File::open(path).map_err(unreadable)?;
         let name = path.display().to_string();
         match io::Seek::rewind(&mut file) {
-            Ok(()) => Self::from_seekable(file, &name),
+            Ok(()) => load::load(Tape::file(Box::new(file))?, name),
             // ESPIPE: `--bundle /dev/stdin`, or a named pipe.
             Err(_) => load::load(Tape::pipe(Box::new(file)), name),
         }

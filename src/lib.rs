@@ -21,6 +21,7 @@ pub mod ids;
 pub mod images;
 pub mod json;
 pub mod kubeedge;
+pub mod mode;
 pub mod oci;
 pub mod pb;
 pub mod plan;

@@ -34,6 +34,18 @@ impl Fault {
         }
     }
 
+    /// For messages: what the bundle is.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Fault::Unreadable => "unreadable",
+            Fault::NotABundle => "no bundle",
+            Fault::TooNew => "too new",
+            Fault::Damaged => "damaged",
+            Fault::WrongArchitecture => "for another architecture",
+            Fault::Incomplete => "incomplete",
+        }
+    }
+
     /// What to do about it, in one imperative sentence.
     pub const fn hint(self) -> &'static str {
         match self {

@@ -23,7 +23,7 @@ const MAX_LAYERS: usize = 500;
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) config: Descriptor,
-    layers: Vec<Descriptor>,
+    pub(super) layers: Vec<Descriptor>,
 }
 
 impl Parts {

@@ -84,6 +84,14 @@ impl FromStr for Version {
 pub struct Mode(u32);
 
 impl Mode {
+    /// 0755.
+    pub const EXECUTABLE: Mode = Mode(0o755);
+
+    /// Whether its owner may run it.
+    pub const fn is_executable(self) -> bool {
+        self.0 & 0o100 != 0
+    }
+
     /// Permission bits, as for `chmod`.
     pub const fn bits(self) -> u32 {
         self.0

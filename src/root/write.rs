@@ -57,9 +57,31 @@ impl Root {
     /// Puts what `from` delivers into the file `path`; returns the number of bytes. The file appears only after `from`
     /// ended well, so a reader that verifies its bytes ([`crate::digest::Verified`]) keeps bad ones off the disk's names.
     pub fn write_stream(&self, path: RelPath<'_>, mode: u32, from: &mut dyn Read) -> Result<u64> {
+        self.write_with(path, mode, &mut |file| {
+            let mut buffer = vec![0; BUFFER];
+            loop {
+                let n = match from.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(n) => n,
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                    Err(e) => return Err(e).lift(Kind::Host, || self.failed("write", path)),
+                };
+                let chunk = buffer.get(..n).unwrap_or_default();
+                file.write_all(chunk).lift(Kind::Host, || self.failed("write", path))?;
+            }
+        })
+    }
+
+    /// Lets `fill` write the file `path`; returns the number of bytes. The file appears only if `fill` ended well.
+    pub fn write_with(
+        &self,
+        path: RelPath<'_>,
+        mode: u32,
+        fill: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<u64> {
         let (dir, name) = self.make_parent(path)?;
         let temp = temp_name(name);
-        let filled = self.fill(&dir, &temp, from, mode, path).and_then(|size| {
+        let filled = self.fill(&dir, &temp, mode, path, fill).and_then(|size| {
             crash::point();
             renameat(&dir, temp.as_str(), &dir, name).lift(Kind::Host, || self.failed("rename into place", path))?;
             Ok(size)
@@ -78,7 +100,14 @@ impl Root {
         }
     }
 
-    fn fill(&self, dir: &OwnedFd, temp: &str, from: &mut dyn Read, mode: u32, path: RelPath<'_>) -> Result<u64> {
+    fn fill(
+        &self,
+        dir: &OwnedFd,
+        temp: &str,
+        mode: u32,
+        path: RelPath<'_>,
+        fill: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<u64> {
         match unlinkat(dir, temp, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(e) => return Err(e).lift(Kind::Host, || self.failed("remove the leftover temporary file of", path)),
@@ -89,19 +118,8 @@ impl Root {
             .map_err(read_only_hint)?;
         crash::point();
         let mut file = File::from(fd);
-        let mut buffer = vec![0; BUFFER];
-        let mut size = 0u64;
-        loop {
-            let n = match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(e).lift(Kind::Host, || self.failed("write", path)),
-            };
-            let chunk = buffer.get(..n).unwrap_or_default();
-            file.write_all(chunk).lift(Kind::Host, || self.failed("write", path))?;
-            size += n as u64;
-        }
+        fill(&mut file)?;
+        let size = file.metadata().lift(Kind::Host, || self.failed("look at", path))?.len();
         fchmod(&file, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
         file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;
         Ok(size)

@@ -197,7 +197,7 @@ fn rust_findings(path: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn rust_files_keep_the_rules() {
-    let sources = files("src").into_iter().chain(files("tests/it"));
+    let sources = files("src").into_iter().chain(files("tests/it")).filter(|f| f.path.ends_with(".rs"));
     let found: Vec<String> = sources.flat_map(|f| rust_findings(&f.path, &f.text)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -1,0 +1,131 @@
+//! From local files to a bundle that is ready to be written.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use super::catalogue::{Catalogue, Need};
+use super::manifest::{ImageEntry, Manifest};
+use super::names::{Role, Version};
+use super::origin::Origin;
+use super::pull::{Images, Pulled, pull};
+use super::select::{Wish, select};
+use super::time::Timestamp;
+use super::write;
+use crate::digest::{Digest, Verified};
+use crate::error::{Error, Kind, Result};
+use crate::ids::Arch;
+use crate::oci::{Blobs, Descriptor, Image};
+
+/// What a bundle shall be made of.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What kind of node it shall make.
+    pub role: Role,
+    /// For which processor.
+    pub arch: Arch,
+    /// KubeEdge version; `None`: the catalogue's default.
+    pub kubeedge: Option<Version>,
+    /// Directories with release archives and programs.
+    pub components: Vec<PathBuf>,
+    /// Directories with image archives, image archives, OCI layouts.
+    pub images: Vec<PathBuf>,
+    /// Optional components to take out of release archives.
+    pub with: Vec<String>,
+    /// Build time; `None`: that of the newest image, so that the same input gives the same bytes.
+    pub built: Option<Timestamp>,
+}
+
+/// A bundle that only needs to be written.
+pub struct Draft {
+    manifest: Manifest,
+    images: Vec<Image>,
+    sources: Sources,
+    notes: Vec<String>,
+}
+
+impl std::fmt::Debug for Draft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Draft").field("manifest", &self.manifest).finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// Finds and checks everything that goes into the bundle. What is missing is named all at once.
+    pub fn gather(&self) -> Result<Draft> {
+        let catalogue = Catalogue::built_in()?;
+        let kubeedge = self.kubeedge.as_ref().unwrap_or(catalogue.default_version());
+        let Some(needs) = catalogue.needs(self.role, kubeedge)? else {
+            let known: Vec<&str> = catalogue.versions().map(Version::as_str).collect();
+            return Err(Error::new(Kind::Usage, format!("KubeEdge '{kubeedge}' is not in the catalogue"))
+                .hint(format!("take one of: {}", known.join(", "))));
+        };
+        let wish = Wish { arch: self.arch, kubeedge, with: &self.with };
+        let selection = select(&needs.components, &self.components, wish)?;
+        let images = pull(&needs.images, &self.images, self.arch)?;
+        let mut problems = selection.problems;
+        problems.extend(images.problems.iter().cloned());
+        if !problems.is_empty() {
+            return Err(Error::new(Kind::Bundle, format!("cannot make the bundle: {}", problems.join("; ")))
+                .hint("put what is missing into the places given with --components and --images"));
+        }
+        let built = self.built.or(images.newest).unwrap_or_default();
+        let mut manifest = Manifest::new(self.role, self.arch, kubeedge.clone(), built);
+        manifest.images = images.pulled.iter().map(entry).collect();
+        let mut origins = BTreeMap::new();
+        for found in selection.found {
+            origins.insert(found.component.digest, found.origin);
+            manifest.components.push(found.component);
+        }
+        manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
+        let all = images.pulled.iter().map(|pulled| pulled.image.clone()).collect();
+        Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes: selection.notes })
+    }
+}
+
+fn entry(pulled: &Pulled) -> ImageEntry {
+    ImageEntry {
+        names: pulled.image.names.clone(),
+        required: pulled.need == Need::Required,
+        digest: pulled.image.manifest.digest,
+        size: pulled.image.manifest.size,
+        unpacked: pulled.unpacked,
+    }
+}
+
+impl Draft {
+    /// What the bundle will be for and what it will hold.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What is worth telling about it.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Writes the bundle; returns its identity.
+    pub fn write(&mut self, out: &mut dyn Write) -> Result<Digest> {
+        write(&self.manifest, &self.images, &mut self.sources, out)
+    }
+}
+
+/// All blobs of a draft, where they lie.
+struct Sources {
+    origins: BTreeMap<Digest, Origin>,
+    images: Images,
+}
+
+impl Blobs for Sources {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>> {
+        match self.origins.get(&blob.digest) {
+            Some(origin) => Ok(Box::new(Verified::new(origin.open()?, blob.digest, blob.size))),
+            None => self.images.source(&blob.digest)?.open(blob),
+        }
+    }
+
+    fn position(&self, _blob: &Digest) -> Option<u64> {
+        // The order of a bundle does not ask where its sources lie.
+        None
+    }
+}

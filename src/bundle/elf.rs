@@ -1,0 +1,76 @@
+//! Which processor a program is for, by its first bytes (System V ABI, ELF header).
+
+use crate::ids::Arch;
+
+/// Bytes of a file that [`Program::of`] looks at.
+pub(super) const HEAD: usize = 20;
+
+/// What a file is, judged by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// A 64-bit ELF file for a processor that we know.
+    For(Arch),
+    /// An ELF file for another one, with the number of its machine.
+    Other(u16),
+    /// Begins with `#!`: runs wherever its interpreter does.
+    Script,
+    /// Neither.
+    Unknown,
+}
+
+impl Program {
+    /// `head` are the first [`HEAD`] bytes, or all there are.
+    pub(super) fn of(head: &[u8]) -> Self {
+        match *head {
+            // e_ident: magic, class, data; e_type; e_machine. Class 2 is 64 bits, data 1 is little-endian.
+            [0x7f, b'E', b'L', b'F', class, data, _, _, _, _, _, _, _, _, _, _, _, _, low, high, ..] => {
+                let machine = if data == 2 { u16::from_be_bytes([low, high]) } else { u16::from_le_bytes([low, high]) };
+                match (class, data, machine) {
+                    (2, 1, 62) => Program::For(Arch::Amd64),
+                    (2, 1, 183) => Program::For(Arch::Arm64),
+                    _ => Program::Other(machine),
+                }
+            }
+            [b'#', b'!', ..] => Program::Script,
+            _ => Program::Unknown,
+        }
+    }
+
+    /// Why it does not run on `arch`, in words that follow the file's name. `None`: it does.
+    pub(super) fn mismatch(self, arch: Arch) -> Option<String> {
+        match self {
+            Program::For(found) if found == arch => None,
+            Program::Script => None,
+            Program::For(found) => Some(format!("is a program for {found}, expected {arch}")),
+            Program::Other(machine) => Some(format!("is a program for ELF machine {machine}, expected {arch}")),
+            Program::Unknown => Some("is neither an ELF program nor a script".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(class: u8, data: u8, machine: [u8; 2]) -> Vec<u8> {
+        [&[0x7f, b'E', b'L', b'F', class, data, 1][..], &[0; 9], &[2, 0], &machine].concat()
+    }
+
+    #[test]
+    fn programs() {
+        for (bytes, program) in [
+            (head(2, 1, [62, 0]), Program::For(Arch::Amd64)),
+            (head(2, 1, [183, 0]), Program::For(Arch::Arm64)),
+            (head(1, 1, [40, 0]), Program::Other(40)),
+            (head(1, 1, [62, 0]), Program::Other(62)),
+            (head(2, 2, [0, 22]), Program::Other(22)),
+            (head(2, 1, [183, 0])[..19].to_vec(), Program::Unknown),
+            (b"#!/bin/sh\n".to_vec(), Program::Script),
+            (b"".to_vec(), Program::Unknown),
+        ] {
+            assert_eq!(Program::of(&bytes), program, "{bytes:?}");
+        }
+        assert_eq!(Program::For(Arch::Amd64).mismatch(Arch::Arm64).unwrap(), "is a program for amd64, expected arm64");
+        assert_eq!(Program::Script.mismatch(Arch::Arm64), None);
+    }
+}

@@ -1,0 +1,243 @@
+//! Finds the images that a role needs among local files, and takes in any others that are given by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::catalogue::Need;
+use super::convert::{Layers, to_oci};
+use super::select::list;
+use super::time::Timestamp;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::ids::{Arch, ImageRef};
+use crate::images;
+use crate::json::{self, Value};
+use crate::oci::{Blobs, Image, MAX_DOCUMENT, Platform};
+
+/// An image for the bundle.
+#[derive(Debug)]
+pub(super) struct Pulled {
+    pub(super) image: Image,
+    pub(super) need: Need,
+    /// Bytes of its uncompressed layers, as far as no image before it has them.
+    pub(super) unpacked: u64,
+}
+
+/// Images in the order of use, with their blobs.
+#[derive(Default)]
+pub(super) struct Images {
+    pub(super) pulled: Vec<Pulled>,
+    pub(super) sources: Vec<Box<dyn Blobs>>,
+    /// Which source has a layer.
+    pub(super) layers: BTreeMap<Digest, usize>,
+    /// Each in words that complete "cannot make the bundle:".
+    pub(super) problems: Vec<String>,
+    /// When the newest of the images was made.
+    pub(super) newest: Option<Timestamp>,
+}
+
+/// File names under which an image is looked for, without their ending. `docker save` has no rule of its own, so the
+/// names with and without the defaults of Docker are taken.
+fn file_stems(image: &ImageRef) -> Vec<String> {
+    let full = image.archive_name();
+    let full = full.strip_suffix(".tar").unwrap_or(&full);
+    let mut stems = vec![full.to_owned()];
+    if let Some(short) = full.strip_prefix("docker.io-library-") {
+        stems.push(format!("docker.io-{short}"));
+        stems.push(short.to_owned());
+    } else if let Some(short) = full.strip_prefix("docker.io-") {
+        stems.push(short.to_owned());
+    }
+    stems
+}
+
+/// Endings of image archives; a directory with an OCI layout has none.
+const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ""];
+
+/// One file to load.
+struct Job {
+    path: PathBuf,
+    /// The image that it was found for; all of its images if it was given by name.
+    only: Option<ImageRef>,
+}
+
+struct Collector {
+    images: Images,
+    layers: Layers,
+    platform: Platform,
+    /// Images by the digest of their manifest, with the file they came from.
+    found: BTreeMap<Digest, (Image, String)>,
+}
+
+/// Looks in `inputs`: directories by the names of their files, image files and OCI layout directories as they are.
+pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -> Result<Images> {
+    let (mut dirs, mut jobs) = (Vec::new(), Vec::new());
+    for path in inputs {
+        let meta = std::fs::metadata(path).lift(Kind::Host, || format!("look at '{}'", path.display()))?;
+        if meta.is_dir() && !path.join("oci-layout").is_file() {
+            dirs.push(path.clone());
+        } else {
+            jobs.push(Job { path: path.clone(), only: None });
+        }
+    }
+    let platform = Platform::linux(arch.as_str());
+    let mut collector =
+        Collector { images: Images::default(), layers: Layers::default(), platform, found: BTreeMap::new() };
+    jobs.extend(collector.search(needs, &list(&dirs)?));
+    // Not the order of the arguments: same input, same bytes.
+    jobs.sort_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
+    for job in &jobs {
+        collector.load(job)?;
+    }
+    Ok(collector.finish(needs))
+}
+
+impl Collector {
+    fn search(&mut self, needs: &[(ImageRef, Need)], files: &[(String, PathBuf)]) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for (image, _) in needs {
+            let stems = file_stems(image);
+            let fits = |name: &str| {
+                ENDINGS.iter().filter_map(|e| name.strip_suffix(e)).any(|stem| stems.iter().any(|s| s == stem))
+            };
+            let found: Vec<_> = files.iter().filter(|(name, _)| fits(name)).collect();
+            match found.as_slice() {
+                [] => {}
+                [(_, path)] => jobs.push(Job { path: path.clone(), only: Some(image.clone()) }),
+                several => {
+                    let shown: Vec<String> = several.iter().map(|(_, path)| format!("'{}'", path.display())).collect();
+                    self.problem(format!("image '{image}' is there more than once: {}", shown.join(", ")));
+                }
+            }
+        }
+        jobs
+    }
+
+    fn problem(&mut self, what: String) {
+        self.images.problems.push(what);
+    }
+
+    fn load(&mut self, job: &Job) -> Result<()> {
+        let loaded = match images::load(&job.path, &self.platform) {
+            Ok(loaded) => loaded,
+            // What is wrong with one file must not hide what is wrong with the others.
+            Err(e) if e.kind() == Kind::Bundle => {
+                self.problem(e.to_string());
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        let mut blobs = loaded.blobs;
+        let all: Vec<ImageRef> = loaded.images.iter().flat_map(|image| image.names.clone()).collect();
+        let wanted = |image: &Image| job.only.as_ref().is_none_or(|only| image.names.contains(only));
+        let mut some = false;
+        for image in loaded.images.into_iter().filter(wanted) {
+            some = true;
+            match to_oci(image, &mut *blobs, &mut self.layers) {
+                Ok(image) => self.add(image, &job.path),
+                Err(e) if e.kind() == Kind::Bundle => self.problem(format!("'{}': {e}", job.path.display())),
+                Err(e) => return Err(e),
+            }
+        }
+        if let (false, Some(only)) = (some, &job.only) {
+            let held: Vec<String> = all.iter().map(|name| format!("'{name}'")).collect();
+            self.problem(format!("'{}' does not hold image '{only}' but {}", job.path.display(), held.join(", ")));
+        }
+        self.images.sources.push(blobs);
+        Ok(())
+    }
+
+    fn add(&mut self, image: Image, path: &Path) {
+        let file = path.display().to_string();
+        let clash = |other: &Image| {
+            let same = image.names.iter().find(|name| other.names.contains(name));
+            same.filter(|_| other.manifest.digest != image.manifest.digest).cloned()
+        };
+        let clash = self.found.values().find_map(|(other, from)| Some((clash(other)?, from.clone())));
+        if let Some((name, from)) = clash {
+            self.problem(format!("image '{name}' in '{file}' is another one than in '{from}'"));
+            return;
+        }
+        let source = self.images.sources.len();
+        for layer in &image.layers {
+            self.images.layers.entry(layer.blob.digest).or_insert(source);
+        }
+        self.images.newest = self.images.newest.max(created(&image.config_bytes));
+        let digest = image.manifest.digest;
+        let (known, _) =
+            self.found.entry(digest).or_insert_with(|| (Image { names: Vec::new(), ..image.clone() }, file));
+        known.names.extend(image.names);
+        known.names.sort();
+        known.names.dedup();
+    }
+
+    /// Puts the images in order and names those that are missing.
+    fn finish(mut self, needs: &[(ImageRef, Need)]) -> Images {
+        let mut order = Vec::new();
+        for (name, need) in needs {
+            let digest =
+                self.found.iter().find(|(_, (image, _))| image.names.contains(name)).map(|(digest, _)| *digest);
+            match digest.and_then(|digest| self.found.remove(&digest)) {
+                Some((image, _)) => order.push((image, *need)),
+                // An image with two of the wanted names was taken for the first of them.
+                None if order.iter().any(|(image, _): &(Image, _)| image.names.contains(name)) => {}
+                None if *need == Need::Required => {
+                    let stems = file_stems(name);
+                    let shown: Vec<String> = stems.iter().map(|stem| format!("'{stem}.tar'")).collect();
+                    self.problem(format!("image '{name}' is missing (looked for {})", shown.join(", ")));
+                }
+                None => {}
+            }
+        }
+        let mut rest: Vec<Image> = self.found.into_values().map(|(image, _)| image).collect();
+        rest.sort_by(|a, b| a.names.cmp(&b.names));
+        order.extend(rest.into_iter().map(|image| (image, Need::Optional)));
+        let mut chains = BTreeSet::new();
+        for (image, need) in order {
+            let fresh = image.layers.iter().zip(image.chain_ids()).filter(|(_, chain)| chains.insert(*chain));
+            let unpacked = fresh.map(|(layer, _)| self.layers.unpacked(&layer.blob.digest)).sum();
+            self.images.pulled.push(Pulled { image, need, unpacked });
+        }
+        self.images
+    }
+}
+
+/// When an image was made, by its config. A config without a time, or with one that is none, has no say.
+fn created(config: &[u8]) -> Option<Timestamp> {
+    let value = json::read(config, MAX_DOCUMENT).ok()?;
+    value.get("created").and_then(|v: &Value| v.text().ok()?.parse().ok())
+}
+
+impl Images {
+    /// The source that has a layer.
+    pub(super) fn source(&mut self, layer: &Digest) -> Result<&mut dyn Blobs> {
+        let source = self.layers.get(layer).and_then(|index| self.sources.get_mut(*index));
+        match source {
+            Some(source) => Ok(&mut **source),
+            None => Err(Error::new(Kind::Bug, format!("no source has layer {layer}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_image_files() {
+        for (image, stems) in [
+            ("docker.io/kubeedge/pause:3.6", &["docker.io-kubeedge-pause-3.6", "kubeedge-pause-3.6"][..]),
+            (
+                "eclipse-mosquitto:1.6.15",
+                &[
+                    "docker.io-library-eclipse-mosquitto-1.6.15",
+                    "docker.io-eclipse-mosquitto-1.6.15",
+                    "eclipse-mosquitto-1.6.15",
+                ],
+            ),
+            ("registry.example:5000/a/b:1", &["registry.example-5000-a-b-1"]),
+        ] {
+            assert_eq!(file_stems(&image.parse().unwrap()), stems);
+        }
+    }
+}

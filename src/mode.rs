@@ -1,0 +1,3 @@
+//! What the commands do, as plain functions: nothing here reads the command line.
+
+pub mod bundle;

@@ -1,0 +1,227 @@
+//! `edgelay bundle create`, `show` and `verify`.
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::bundle::{self, Bundle, Contents, Fault, Flaw, Manifest, Request, Sizes, Verdict};
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::ids::{Arch, RelPath};
+use crate::json;
+use crate::root::Root;
+
+/// Form of what a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// Makes a bundle from local files and puts it into the file `to`, or on standard output for `-`. Into `out` goes a
+/// summary, unless the bundle itself goes to standard output.
+pub fn create(request: &Request, to: &Path, format: Format, out: &mut dyn Write) -> Result<()> {
+    let target = Target::check(to)?;
+    let mut draft = request.gather()?;
+    let Target::File(root, name) = target else {
+        let mut stdout = BufWriter::new(std::io::stdout().lock());
+        draft.write(&mut stdout)?;
+        return stdout.flush().lift(Kind::Host, || "write the bundle".into());
+    };
+    let path = RelPath::parse(&name).lift(Kind::Usage, || format!("-o: file name '{name}'"))?;
+    let mut identity = None;
+    let file = root.write_with(path, 0o644, &mut |file| {
+        identity = Some(draft.write(file)?);
+        Ok(())
+    })?;
+    let Some(identity) = identity else { return Ok(()) };
+    let manifest = draft.manifest();
+    match format {
+        Format::Json => {
+            let notes = draft.notes();
+            let created = Created {
+                file: &to.display().to_string(),
+                identity: identity.to_string(),
+                size: file,
+                notes,
+                manifest,
+            };
+            line(out, &json::to_string(&created)?)
+        }
+        Format::Text => {
+            for note in draft.notes() {
+                line(out, &format!("note: {note}"))?;
+            }
+            let (components, images) = (manifest.components.len(), manifest.images.len());
+            line(out, &format!("{}: {file} bytes, {components} components, {images} images", to.display()))?;
+            line(out, &format!("identity {identity}"))
+        }
+    }
+}
+
+/// Where a new bundle goes.
+enum Target {
+    Stdout,
+    /// A directory and a name in it.
+    File(Root, String),
+}
+
+impl Target {
+    /// Checked before anything is read: a bundle takes minutes to make.
+    fn check(to: &Path) -> Result<Self> {
+        let usage = |what: String, hint: &'static str| Err(Error::new(Kind::Usage, what).hint(hint));
+        if to == Path::new("-") {
+            if std::io::stdout().is_terminal() {
+                return usage("-o: a bundle is not written to a terminal".into(), "give a file name with -o");
+            }
+            return Ok(Target::Stdout);
+        }
+        // A rename puts the bundle into its place; it must not replace a device or a directory.
+        if std::fs::metadata(to).is_ok_and(|meta| !meta.is_file()) {
+            return usage(format!("-o: '{}' is no regular file", to.display()), "give the name of a file, or '-'");
+        }
+        let Some(name) = to.file_name().and_then(|name| name.to_str()) else {
+            return usage(format!("-o: '{}' has no file name", to.display()), "give the name of a file, or '-'");
+        };
+        let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !dir.is_dir() {
+            return usage(format!("-o: '{}' is no directory", dir.display()), "make the directory first");
+        }
+        Ok(Target::File(Root::open(dir)?, name.to_owned()))
+    }
+}
+
+/// Prints what the bundle in `file` (`-`: standard input) is for and what it holds.
+pub fn show(file: &Path, format: Format, out: &mut dyn Write) -> Result<()> {
+    let bundle = if file == Path::new("-") { Bundle::from_pipe(std::io::stdin(), "-")? } else { Bundle::open(file)? };
+    let contents = Contents { identity: bundle.identity(), manifest: bundle.manifest().clone(), sizes: bundle.sizes() };
+    match format {
+        Format::Json => line(out, &json::to_string(&Shown::of(file, &contents))?),
+        Format::Text => show_text(file, &contents, out),
+    }
+}
+
+fn show_text(file: &Path, contents: &Contents, out: &mut dyn Write) -> Result<()> {
+    let Contents { identity, manifest, sizes } = contents;
+    line(out, &format!("bundle        {}", file.display()))?;
+    line(out, &format!("identity      {identity}"))?;
+    line(out, &format!("role          {}", manifest.role))?;
+    line(out, &format!("architecture  {}", manifest.architecture))?;
+    line(out, &format!("KubeEdge      {}", manifest.kubeedge))?;
+    line(out, &format!("built         {}", manifest.built))?;
+    line(out, &format!("needs edgelay {}", manifest.min_tool))?;
+    line(out, &format!("size          {} bytes; images unpack to {} bytes", sizes.file, sizes.unpacked))?;
+    line(out, "components")?;
+    for c in &manifest.components {
+        let version = c.version.as_deref().unwrap_or("-");
+        line(out, &format!("  {:<24} {version:<12} {:>12}  {} {}", c.name, c.size, c.mode, c.destination()))?;
+    }
+    line(out, "images")?;
+    for image in &manifest.images {
+        let names: Vec<&str> = image.names.iter().map(crate::ids::ImageRef::as_str).collect();
+        let need = if image.required { "required" } else { "optional" };
+        line(out, &format!("  {} ({need}, unpacks to {} bytes)", names.join(" "), image.unpacked))?;
+    }
+    Ok(())
+}
+
+/// Reads all of the bundle in `file` (`-`: standard input), prints what is wrong with it, and fails if anything is.
+/// It must be for `arch`.
+pub fn verify(file: &Path, arch: Option<Arch>, format: Format, out: &mut dyn Write) -> Result<()> {
+    let verdict =
+        if file == Path::new("-") { bundle::verify_pipe(std::io::stdin(), arch)? } else { bundle::verify(file, arch)? };
+    match format {
+        Format::Json => line(out, &json::to_string(&Verified::of(file, &verdict))?)?,
+        Format::Text => verify_text(file, &verdict, out)?,
+    }
+    let Some(fault) = verdict.fault() else { return Ok(()) };
+    let first = verdict.flaws.into_iter().find(|flaw| flaw.fault == fault);
+    let flaw = first.unwrap_or(Flaw { fault, what: String::new() });
+    Err(Error::from(flaw)).doing(|| format!("bundle '{}' is {}", file.display(), fault.words()))
+}
+
+fn verify_text(file: &Path, verdict: &Verdict, out: &mut dyn Write) -> Result<()> {
+    for flaw in &verdict.flaws {
+        line(out, &format!("{}: {}", flaw.fault.word(), flaw.what))?;
+    }
+    if let (None, Some(Contents { identity, manifest, sizes })) = (verdict.fault(), &verdict.contents) {
+        let Manifest { role, architecture, kubeedge, .. } = manifest;
+        line(out, &format!("{}: ok, {role} bundle for {architecture}, KubeEdge {kubeedge}", file.display()))?;
+        line(out, &format!("{} bytes read, identity {identity}", sizes.file))?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut dyn Write, text: &str) -> Result<()> {
+    writeln!(out, "{text}").lift(Kind::Host, || "write the output".into())
+}
+
+#[derive(Serialize)]
+struct Created<'a> {
+    file: &'a str,
+    identity: String,
+    size: u64,
+    notes: &'a [String],
+    manifest: &'a Manifest,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    file: String,
+    identity: String,
+    sizes: ShownSizes,
+    manifest: &'a Manifest,
+}
+
+/// Bytes.
+#[derive(Serialize)]
+struct ShownSizes {
+    file: u64,
+    components: u64,
+    blobs: u64,
+    unpacked: u64,
+}
+
+impl<'a> Shown<'a> {
+    fn of(file: &Path, contents: &'a Contents) -> Self {
+        let Sizes { file: size, components, blobs, unpacked } = contents.sizes;
+        let digest: Digest = contents.identity;
+        Shown {
+            file: file.display().to_string(),
+            identity: digest.to_string(),
+            sizes: ShownSizes { file: size, components, blobs, unpacked },
+            manifest: &contents.manifest,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Verified<'a> {
+    file: String,
+    /// `ok`, or the word of the gravest fault.
+    verdict: &'static str,
+    identity: Option<String>,
+    flaws: Vec<ShownFlaw<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownFlaw<'a> {
+    fault: &'static str,
+    what: &'a str,
+    hint: &'static str,
+}
+
+impl<'a> Verified<'a> {
+    fn of(file: &Path, verdict: &'a Verdict) -> Self {
+        let shown = |flaw: &'a Flaw| ShownFlaw { fault: flaw.fault.word(), what: &flaw.what, hint: flaw.fault.hint() };
+        Verified {
+            file: file.display().to_string(),
+            verdict: verdict.fault().map_or("ok", Fault::word),
+            identity: verdict.contents.as_ref().map(|contents| contents.identity.to_string()),
+            flaws: verdict.flaws.iter().map(shown).collect(),
+        }
+    }
+}
