@@ -19,6 +19,7 @@ mod content;
 mod cri;
 pub mod health;
 mod images;
+pub mod import;
 mod introspection;
 mod leases;
 mod names;

@@ -7,6 +7,7 @@ mod bundles;
 mod cli;
 mod docs;
 mod formats;
+mod import;
 mod layers;
 mod policy;
 mod preflight;

@@ -4,4 +4,5 @@ pub(crate) mod bundles;
 pub(crate) mod daemon;
 pub(crate) mod images;
 pub(crate) mod peers;
+pub(crate) mod rootfs;
 pub(crate) mod source;

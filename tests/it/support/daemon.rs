@@ -183,7 +183,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.end(Signal::SIGKILL);
         if std::thread::panicking() {
-            println!("containerd {}:\n{}", self.version, self.log());
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().filter(|line| !line.contains("level=info")).take(20).collect();
+            println!("containerd {}, newest line first:\n{}", self.version, tail.join("\n"));
         }
     }
 }

@@ -1,0 +1,182 @@
+//! Imports images into containerd: content, snapshots, and the image record last.
+//!
+//! One lease holds everything while it is incomplete, so a failed import is taken back by dropping it, and a killed one
+//! by the next run. Nothing of a layer's size is ever held: layers pass from [`Blobs`] to the daemon in one buffer.
+//! Success is reported only after CRI shows the images and the daemon's file system was synced.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Clock;
+use crate::digest::Digest;
+use crate::error::{Result, Trail};
+use crate::oci::{Blobs, Image};
+
+use super::Client;
+
+mod blobs;
+mod check;
+mod clean;
+mod plan;
+mod record;
+mod store;
+mod unpack;
+
+pub use check::{Presence, check};
+
+use blobs::Uploaded;
+use clean::Made;
+use store::Store;
+
+/// The namespace in which CRI keeps its images.
+pub const CRI_NAMESPACE: &str = "k8s.io";
+
+/// How to import.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// containerd namespace; CRI sees [`CRI_NAMESPACE`] only, so in any other nothing is confirmed by it.
+    pub namespace: &'a str,
+    /// For the lease's end and for waiting.
+    pub clock: &'a dyn Clock,
+}
+
+impl<'a> Options<'a> {
+    /// Into CRI's namespace.
+    pub fn new(clock: &'a dyn Clock) -> Self {
+        Options { namespace: CRI_NAMESPACE, clock }
+    }
+}
+
+/// Hears how an import goes on.
+pub trait Progress {
+    /// `bytes` more of `what` were sent; `what` reads like `layer 2 of 'docker.io/kubeedge/pause:3.6'`.
+    fn sent(&mut self, what: &str, bytes: u64);
+    /// `what`, of so many bytes, was there already.
+    fn present(&mut self, what: &str, bytes: u64);
+    /// Something without a size is being done: `unpack 'docker.io/kubeedge/pause:3.6'`.
+    fn doing(&mut self, what: &str);
+}
+
+/// Hears nothing.
+impl Progress for () {
+    fn sent(&mut self, _: &str, _: u64) {}
+    fn present(&mut self, _: &str, _: u64) {}
+    fn doing(&mut self, _: &str) {}
+}
+
+/// What was done for one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The image's first name.
+    pub name: String,
+    /// Digest of its manifest, the record's target.
+    pub manifest: Digest,
+    /// What was done.
+    pub action: Action,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It was there, whole, from an earlier import of ours; nothing was touched.
+    Kept,
+    /// Imported; so many bytes of blobs were sent. A blob that several images share counts for the first.
+    Imported {
+        /// Bytes of blobs that went to the daemon.
+        sent: u64,
+    },
+}
+
+/// Imports `images`, all or none, taking layers from `blobs` in the order in which they lie there.
+///
+/// Images that [`check`] finds complete are skipped without reading a blob of theirs. One import at a time: a second
+/// one takes the first for a leftover and stops it.
+///
+/// # Errors
+/// [`crate::error::Kind::Bundle`] for a damaged or impossible image, [`crate::error::Kind::Runtime`] for what the
+/// daemon refuses. After an error nothing of the images is left behind.
+pub fn import(
+    client: &mut Client,
+    images: &[Image],
+    blobs: &mut dyn Blobs,
+    options: &Options<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Outcome>> {
+    plan::check(images)?;
+    let mut store = Store::open(client, options)?;
+    clean::leftovers(&mut store).doing(|| "clear what an interrupted import left".into())?;
+    let mut todo = Vec::new();
+    let mut outcomes = Vec::new();
+    for image in images {
+        let complete = check::look(&mut store, image)? == Presence::Complete;
+        let action = if complete { Action::Kept } else { Action::Imported { sent: 0 } };
+        if !complete {
+            todo.push(image);
+        }
+        outcomes.push(Outcome { name: image.label(), manifest: image.manifest.digest, action });
+    }
+    if todo.is_empty() {
+        return Ok(outcomes);
+    }
+    store.take_lease(plan::lease_end(options.clock.unix()))?;
+    let (uploaded, made) = (Uploaded::default(), Made::default());
+    let mut run = Run { store: &mut store, progress, uploaded, made };
+    let done = run.all(&todo, blobs);
+    let Run { uploaded, made, .. } = run;
+    if let Err(e) = done {
+        clean::roll_back(&mut store, &made);
+        return Err(e);
+    }
+    store.drop_lease()?;
+    account(&mut outcomes, &todo, &uploaded);
+    Ok(outcomes)
+}
+
+/// Bytes that [`import`] would send if the daemon had nothing yet: every layer once. For progress bars.
+pub fn total(images: &[Image]) -> u64 {
+    let layers = images.iter().flat_map(|image| &image.layers);
+    let sizes: BTreeMap<Digest, u64> = layers.map(|layer| (layer.blob.digest, layer.blob.size)).collect();
+    sizes.values().sum()
+}
+
+/// Writes the bytes sent into the outcomes, each blob at the first image that has it.
+fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
+    let mut rest = uploaded.sent.clone();
+    for image in images {
+        let layers = image.layers.iter().map(|layer| &layer.blob.digest);
+        let blobs = [&image.manifest.digest, &image.config.digest].into_iter().chain(layers);
+        let bytes: u64 = blobs.filter_map(|digest| rest.remove(digest)).sum();
+        let outcome = outcomes.iter_mut().find(|o| o.manifest == image.manifest.digest && o.name == image.label());
+        if let Some(Outcome { action: Action::Imported { sent }, .. }) = outcome {
+            *sent += bytes;
+        }
+    }
+}
+
+/// One import under way.
+struct Run<'a, 's> {
+    store: &'a mut Store<'s>,
+    progress: &'a mut dyn Progress,
+    uploaded: Uploaded,
+    made: Made,
+}
+
+impl Run<'_, '_> {
+    fn all(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
+        self.upload(images, blobs)?;
+        for image in images {
+            clean::distrust(self.store, image).doing(|| format!("replace '{}'", image.label()))?;
+        }
+        for image in images {
+            self.progress.doing(&format!("unpack '{}'", image.label()));
+            let unpacked = unpack::unpack(self.store, image)?;
+            self.label_present(image, &unpacked)?;
+        }
+        images.iter().try_for_each(|image| self.record(image))?;
+        if self.store.is_cri() {
+            images.iter().try_for_each(|image| record::confirm(self.store, image))?;
+        }
+        self.progress.doing("sync the image store");
+        self.store.sync()?;
+        images.iter().try_for_each(|image| record::seal(self.store, image))
+    }
+}

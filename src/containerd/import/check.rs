@@ -1,0 +1,83 @@
+//! Looks whether an image is there, whole; touches nothing.
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::oci::{Descriptor, Image};
+
+use super::plan::PINNED;
+use super::store::Store;
+use super::{Client, Options, clean};
+
+/// Whether an image is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// Records, content, snapshots, pin and CRI's view are all as an import leaves them, and the store was synced after.
+    Complete,
+    /// The first thing that is not.
+    Lacking(String),
+}
+
+/// Whether `image` is in containerd as [`super::import`] would leave it.
+///
+/// # Errors
+/// Only if the daemon cannot be asked; an image that is not there is no error.
+pub fn check(client: &mut Client, image: &Image, options: &Options<'_>) -> Result<Presence> {
+    look(&mut Store::open(client, options)?, image)
+}
+
+pub(super) fn look(store: &mut Store<'_>, image: &Image) -> Result<Presence> {
+    let found = match records(store, image)? {
+        None => blobs(store, image)?,
+        lacking => lacking,
+    };
+    let found = match found {
+        None => snapshots(store, image)?,
+        lacking => lacking,
+    };
+    Ok(found.map_or(Presence::Complete, Presence::Lacking))
+}
+
+fn records(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
+    for name in &image.names {
+        let Some(record) = store.image(name.as_str())? else {
+            return Ok(Some(format!("no image '{name}'")));
+        };
+        if record.target.digest != image.manifest.digest {
+            let (found, want) = (record.target.digest, image.manifest.digest);
+            return Ok(Some(format!("image '{name}' is {found}, expected {want}")));
+        }
+        if !clean::is_trusted(&record) {
+            return Ok(Some(format!("image '{name}' was not imported to the end by edgelay")));
+        }
+        if record.labels.get(PINNED).is_none_or(|value| value != "pinned") {
+            return Ok(Some(format!("image '{name}' is not pinned")));
+        }
+        if store.is_cri() && store.cri_id(name.as_str())? != Some(image.config.digest.to_string()) {
+            return Ok(Some(format!("CRI does not show image '{name}'")));
+        }
+    }
+    Ok(None)
+}
+
+fn blobs(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
+    let layers = image.layers.iter().map(|layer| &layer.blob);
+    for blob in [&image.manifest, &image.config].into_iter().chain(layers) {
+        let Descriptor { digest, size, .. } = blob;
+        match store.blob_size(digest)? {
+            Some(found) if found == *size => {}
+            Some(found) => return Ok(Some(format!("blob {digest} has {found} bytes, expected {size}"))),
+            None => return Ok(Some(format!("blob {digest} of '{}' is missing", image.label()))),
+        }
+    }
+    Ok(None)
+}
+
+fn snapshots(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
+    let missing = |chain_id: &Digest| format!("snapshot {chain_id} of '{}' is missing", image.label());
+    for chain_id in image.chain_ids() {
+        if !store.has_snapshot(&chain_id.to_string())? {
+            return Ok(Some(missing(&chain_id)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,101 @@
+//! Leaves nothing half-done behind: what a killed run of ours left, what a failed run made, and images that cannot be
+//! trusted to be whole.
+//!
+//! containerd syncs its metadata and its blobs, but not the files of a snapshot. After a power cut an image may be
+//! there by every answer of the daemon while its files are empty, and importing it again changes nothing, because the
+//! snapshot exists. So a record counts only once its mark says that the store was synced after it; anything else is
+//! removed down to its snapshots before it is imported.
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::oci::Image;
+
+use super::plan::{self, MARK, PENDING};
+use super::store::{Record, Store};
+
+/// Drops leases and images of our own runs that did not come to their end.
+pub(super) fn leftovers(store: &mut Store<'_>) -> Result<()> {
+    let pending: Vec<Record> = store.images()?.into_iter().filter(is_pending).collect();
+    for record in &pending {
+        log::debug!("image '{}' was left by an interrupted import; removing it", record.name);
+        forget(store, &record.name)?;
+    }
+    for lease in store.our_leases()? {
+        log::debug!("lease '{lease}' was left by an interrupted import; removing it");
+        store.delete_lease(&lease)?;
+    }
+    Ok(())
+}
+
+fn is_pending(record: &Record) -> bool {
+    record.labels.get(MARK).is_some_and(|mark| mark == PENDING)
+}
+
+/// Whether the record's own mark says that the store was synced after it was made.
+pub(super) fn is_trusted(record: &Record) -> bool {
+    record.labels.get(MARK).is_some_and(|mark| *mark == record.target.digest.to_string())
+}
+
+/// Removes what is there of `image` but was not (wholly) imported by us, so that its snapshots are made anew.
+///
+/// Called with our lease held, which keeps the blobs; the config's own reference to the snapshots must go, or the
+/// lease would keep those too. Snapshots that containers or other images use stay.
+pub(super) fn distrust(store: &mut Store<'_>, image: &Image) -> Result<()> {
+    let mut stale = Vec::new();
+    for name in &image.names {
+        let Some(record) = store.image(name.as_str())? else { continue };
+        if is_trusted(&record) {
+            return Ok(());
+        }
+        let same = record.target.digest == image.manifest.digest
+            || store.cri_id(name.as_str())? == Some(image.config.digest.to_string());
+        if same {
+            stale.push(record.name);
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    store.unlabel_blob(&image.config.digest, plan::snapshot_label(store.snapshotter()))?;
+    stale.iter().try_for_each(|name| forget(store, name))
+}
+
+/// Removes the record `name` and the alias `sha256:<config>` that CRI made of it; the unreferenced rest goes with them.
+fn forget(store: &mut Store<'_>, name: &str) -> Result<()> {
+    let id = store.cri_id(name)?;
+    store.delete_image(name)?;
+    match id {
+        Some(id) if id.parse::<Digest>().is_ok() => store.delete_image(&id),
+        _ => Ok(()),
+    }
+}
+
+/// What a run has made so far that its lease does not hold.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// Names of new records.
+    pub(super) records: Vec<String>,
+    /// Records as they were before they were changed.
+    pub(super) changed: Vec<Record>,
+    /// The ingest that was being written.
+    pub(super) ingest: Option<Digest>,
+}
+
+/// Takes back a failed run. Goes through to its end; failures are logged, because the first error is the one to report.
+pub(super) fn roll_back(store: &mut Store<'_>, made: &Made) {
+    let note = |what: String, result: Result<()>| {
+        if let Err(e) = result {
+            log::debug!("{what}: {e}; ignoring: the first error counts");
+        }
+    };
+    if let Some(blob) = &made.ingest {
+        note(format!("abort the upload of {blob}"), store.abort(&plan::ingest(blob)));
+    }
+    for record in &made.changed {
+        note(format!("restore image '{}'", record.name), store.put_image(record));
+    }
+    for name in &made.records {
+        note(format!("remove image '{name}'"), forget(store, name));
+    }
+    note("drop the lease".into(), store.drop_lease());
+}
