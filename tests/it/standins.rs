@@ -15,6 +15,8 @@ mod shared;
 
 use std::path::PathBuf;
 
+pub(crate) use cloud::wait_for;
+
 /// A stand-in built by cargo beside this test.
 pub(crate) fn program(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();

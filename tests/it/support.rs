@@ -1,5 +1,6 @@
 //! What several test modules need; everything cleans up after itself on drop.
 
+pub(crate) mod bed;
 pub(crate) mod bundles;
 pub(crate) mod daemon;
 pub(crate) mod images;

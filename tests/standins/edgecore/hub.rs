@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use super::Node;
@@ -14,6 +15,7 @@ const TRIES: u32 = 5;
 const BETWEEN: Duration = Duration::from_secs(5);
 /// Twice the heartbeat.
 const AFTER: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The key of RFC 6455's own example; this end checks no answer to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -36,7 +38,7 @@ pub(crate) fn run(node: &Node) {
                     klog::line('E', "websocket.go:102", &format!("Init websocket connection failed {why}"));
                 }
             }
-            std::thread::sleep(BETWEEN);
+            thread::sleep(BETWEEN);
         }
         if connected {
             klog::line('W', "edgehub.go:142", "connection is broken, will reconnect after 30s");
@@ -44,7 +46,7 @@ pub(crate) fn run(node: &Node) {
             let why = "max retry count reached when connecting to cloud";
             klog::line('E', "edgehub.go:122", &format!("connection failed: {why}, will reconnect after 30s"));
         }
-        std::thread::sleep(AFTER);
+        thread::sleep(AFTER);
     }
 }
 
@@ -121,10 +123,28 @@ fn hold(node: &Node, mut link: Link) {
             return;
         }
     }
+    let Link { child, to, from } = &mut link;
+    thread::scope(|scope| {
+        // the thread ends with the pipe: a dead connection takes openssl with it
+        scope.spawn(move || while beat(to).is_ok() {});
+        listen(node, from);
+        // ignoring: it may have ended by itself
+        let _ = child.kill();
+    });
+}
+
+fn beat(to: &mut ChildStdin) -> std::io::Result<()> {
+    thread::sleep(HEARTBEAT);
+    to.write_all(&[0x89, 0x80, 0, 0, 0, 0])?;
+    to.flush()
+}
+
+/// Reads what the cloud says until the connection breaks.
+fn listen(node: &Node, from: &mut impl Read) {
     let mut head = [0; 2];
-    while link.from.read_exact(&mut head).is_ok() {
+    while from.read_exact(&mut head).is_ok() {
         let mut body = vec![0; usize::from(head[1] & 0x7f)];
-        if link.from.read_exact(&mut body).is_err() {
+        if from.read_exact(&mut body).is_err() {
             return;
         }
         if body.starts_with(b"{\"operation\":\"response\"") {
@@ -158,6 +178,6 @@ pub(crate) fn want_broker(server: &str) {
                 klog::line('E', "common.go:101", &format!("connect error: network Error : {why}"));
             }
         }
-        std::thread::sleep(BETWEEN);
+        thread::sleep(BETWEEN);
     }
 }

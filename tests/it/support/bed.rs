@@ -1,0 +1,171 @@
+//! A bed: a closed network with a stand-in cloud, and throw-away machines on it. Everything goes on drop.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use super::peers::peers_as_root;
+
+/// Two machines at most at a time: a test machine has two cores, and a boot wants one.
+static ROOM: Mutex<()> = Mutex::new(());
+
+/// A closed network of its own.
+#[derive(Debug)]
+pub(crate) struct Bed {
+    name: String,
+    /// Held while the bed stands: whole installs are run one after the other.
+    _turn: std::sync::MutexGuard<'static, ()>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ended {
+    /// Exit code.
+    pub(crate) code: i32,
+    /// stdout.
+    pub(crate) out: String,
+    /// stderr.
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// Both streams, as a person would have seen them.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+
+    /// stdout of a command that must succeed.
+    #[track_caller]
+    pub(crate) fn good(self) -> String {
+        assert_eq!(self.code, 0, "{}", self.said());
+        self.out
+    }
+
+    /// Asserts the exit code and that the words were said.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, words: &str) {
+        assert_eq!(self.code, code, "{}", self.said());
+        assert!(self.said().contains(words), "no '{words}' in: {}", self.said());
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/bed").join(name)
+}
+
+fn run(command: &mut Command) -> Ended {
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    Ended {
+        code: done.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&done.stdout).into_owned(),
+        err: String::from_utf8_lossy(&done.stderr).into_owned(),
+    }
+}
+
+/// Components and images, made once per test run with the stand-ins that were built with it.
+pub(crate) fn inputs() -> &'static PathBuf {
+    static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inputs");
+        let mut examples = std::env::current_exe().unwrap();
+        examples.pop();
+        examples.pop();
+        examples.push("examples");
+        run(Command::new(script("make-inputs")).arg(&path).env("EXAMPLES", examples)).good();
+        (folder, path)
+    });
+    path
+}
+
+impl Bed {
+    /// A bed with its cloud running; `None` after a SKIP line.
+    pub(crate) fn start(test: &str) -> Option<Bed> {
+        peers_as_root(test)?;
+        let turn = ROOM.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bed = Bed { name: format!("t{}", std::process::id()), _turn: turn };
+        bed.script("net", &["up"]).good();
+        bed.script("cloud", &["up"]).good();
+        Some(bed)
+    }
+
+    /// Runs a script of the bed.
+    pub(crate) fn script(&self, name: &str, args: &[&str]) -> Ended {
+        run(Command::new(script(name)).args(args).env("EDGELAY_BED", &self.name))
+    }
+
+    /// Boots a machine.
+    pub(crate) fn machine(&self, name: &'static str) -> Machine<'_> {
+        let machine = Machine { bed: self, name };
+        machine.script("up", &[]).good();
+        machine
+    }
+
+    /// A token of the bed's cloud.
+    pub(crate) fn token(&self, kind: &str) -> String {
+        self.script("cloud", &["token", kind]).good().trim().to_owned()
+    }
+
+    /// A file in the cloud's memory.
+    pub(crate) fn cloud(&self, file: &str) -> PathBuf {
+        PathBuf::from(self.script("cloud", &["dir"]).good().trim()).join(file)
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        // ignoring: a test that fails says why itself
+        self.script("cloud", &["down"]);
+        self.script("net", &["down", "--wipe"]);
+    }
+}
+
+/// A throw-away Debian with systemd.
+#[derive(Debug)]
+pub(crate) struct Machine<'b> {
+    bed: &'b Bed,
+    name: &'static str,
+}
+
+impl Machine<'_> {
+    fn script(&self, verb: &str, args: &[&str]) -> Ended {
+        self.bed.script("box", &[&[verb, self.name], args].concat())
+    }
+
+    /// Runs a program in it.
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
+        self.script("run", args)
+    }
+
+    /// Runs a line of bash in it.
+    pub(crate) fn sh(&self, line: &str) -> Ended {
+        self.run(&["bash", "-c", line])
+    }
+
+    /// Its files, seen from here.
+    pub(crate) fn root(&self) -> PathBuf {
+        PathBuf::from(self.script("root", &[]).good().trim())
+    }
+
+    /// Copies a file into it.
+    pub(crate) fn put(&self, from: &std::path::Path, to: &str) {
+        self.script("put", &[from.to_str().unwrap(), to]).good();
+    }
+
+    /// Reboots it.
+    pub(crate) fn reboot(&self) {
+        self.script("reboot", &[]).good();
+    }
+
+    /// What a unit wrote.
+    pub(crate) fn journal(&self, unit: &str) -> String {
+        self.run(&["journalctl", "--no-pager", "-o", "cat", "-u", unit]).out
+    }
+}
+
+impl Drop for Machine<'_> {
+    fn drop(&mut self) {
+        // ignoring: a test that fails says why itself
+        self.script("down", &["--hard", "--wipe"]);
+    }
+}
