@@ -23,7 +23,7 @@ pub struct Parsed {
 impl Parsed {
     /// Finds the command and checks that words and flags are its own.
     pub fn new(mut args: Args) -> Result<Parsed> {
-        let names: Vec<String> = args.words.iter().take(2).map(|w| w.to_string_lossy().into_owned()).collect();
+        let names: Vec<String> = args.words.iter().take(3).map(|w| w.to_string_lossy().into_owned()).collect();
         let spec = find(&names)?;
         let used = if spec.matches_alias(&names) { spec.alias.len() } else { spec.path.len() };
         args.words.drain(..used.min(args.words.len()));
@@ -176,7 +176,8 @@ pub(super) fn group_of(word: &str) -> impl Iterator<Item = &'static Spec> {
 }
 
 fn find(names: &[String]) -> Result<&'static Spec> {
-    if let Some(spec) = COMMANDS.iter().find(|spec| spec.matches(names)) {
+    // The longest wins, should one command's words begin another's.
+    if let Some(spec) = COMMANDS.iter().filter(|spec| spec.matches(names)).max_by_key(|spec| spec.path.len()) {
         return Ok(spec);
     }
     let list = "'edgelay help' lists the commands";
