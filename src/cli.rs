@@ -4,6 +4,7 @@
 //! → `dispatch`. Data goes to stdout, everything else to stderr. Nothing is ever asked.
 
 pub mod args;
+mod check;
 pub mod command;
 pub mod commands;
 pub mod complete;
@@ -97,11 +98,8 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
         });
     }
     let command: Command = (parsed.spec.check)(&parsed)?;
-    for warning in resolved.iter().flat_map(|resolved| resolved.config.warnings()) {
-        report.warn(&warning);
-    }
     signal::install()?;
-    dispatch::run(&command, resolved.as_ref(), report)
+    dispatch::run(command, resolved.as_ref(), report)
 }
 
 fn help_topic(args: Args) -> Topic {

@@ -1,6 +1,13 @@
 //! What is to be done, with every argument checked.
 
+use std::path::PathBuf;
+
+use crate::bundle;
+use crate::ids::Arch;
+
 use super::commands::Spec;
+
+pub use crate::mode::bundle::Format;
 
 /// A command, ready to run.
 #[derive(Debug)]
@@ -11,15 +18,36 @@ pub enum Command {
     Version(Format),
     /// `completion`
     Completion(Shell),
+    /// `bundle ...`
+    Bundle(BundleCommand),
 }
 
-/// How data on stdout looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON document with a top-level `schema`.
-    Json,
+/// `bundle ...`
+#[derive(Debug)]
+pub enum BundleCommand {
+    /// `bundle create`
+    Create {
+        /// What to make it of.
+        request: bundle::Request,
+        /// Where it goes; `-` is the standard output.
+        to: PathBuf,
+    },
+    /// `bundle show`
+    Show {
+        /// `-` is the standard input.
+        file: PathBuf,
+        /// Of the output.
+        format: Format,
+    },
+    /// `bundle verify`
+    Verify {
+        /// `-` is the standard input.
+        file: PathBuf,
+        /// The processor it must be for; any if none.
+        arch: Option<Arch>,
+        /// Of the output.
+        format: Format,
+    },
 }
 
 /// What help is about.

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 
+use super::check;
 use super::command::Command;
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
@@ -17,6 +18,9 @@ pub struct Words {
     pub max: usize,
 }
 
+/// As many as a command line holds.
+const MANY: usize = usize::MAX;
+const ONE_FILE: Words = Words { shown: "FILE", min: 1, max: 1 };
 const NO_WORDS: Words = Words { shown: "", min: 0, max: 0 };
 
 /// One command.
@@ -53,6 +57,49 @@ impl Spec {
 
 /// Every command, in the order of help.
 pub static COMMANDS: &[Spec] = &[
+    Spec {
+        path: &["bundle", "create"],
+        alias: &[],
+        words: Words { shown: "[FILE...]", min: 0, max: MANY },
+        summary: "make a bundle from local files",
+        about: "Makes the one file that an offline installation needs, from release archives as they were downloaded \
+                and from images as 'docker save' writes them. FILE... are further images, so that --images *.tar \
+                works. Everything that is missing is named at once, and then no bundle is made. The same input gives \
+                the same bytes.\n\n\
+                edgelay bundle create --arch arm64 --components DIR --images DIR -o edge.bundle",
+        flags: &[
+            flags::ROLE,
+            flags::ARCH,
+            flags::KUBEEDGE_VERSION,
+            flags::COMPONENTS,
+            flags::IMAGES,
+            flags::WITH,
+            flags::BUILT,
+            flags::BUNDLE_OUTPUT,
+        ],
+        settings: false,
+        check: check::bundle_create,
+    },
+    Spec {
+        path: &["bundle", "show"],
+        alias: &[],
+        words: ONE_FILE,
+        summary: "print what a bundle holds",
+        about: "Reads the metadata only; FILE may be - for the standard input.",
+        flags: &[flags::OUTPUT],
+        settings: false,
+        check: check::bundle_show,
+    },
+    Spec {
+        path: &["bundle", "verify"],
+        alias: &[],
+        words: ONE_FILE,
+        summary: "read a whole bundle and say what is wrong with it",
+        about: "Tells damaged, incomplete, wrong architecture and too new apart. FILE may be - for the standard input.",
+        flags: &[flags::EXPECT_ARCH, flags::OUTPUT],
+        settings: false,
+        check: check::bundle_verify,
+    },
     Spec {
         path: &["version"],
         alias: &[],

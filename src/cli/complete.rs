@@ -74,19 +74,7 @@ fn bash() -> String {
          for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n        \
          case $word in -*) ;; *) cmd=\"${cmd:+$cmd }$word\" ;; esac\n    done\n    COMPREPLY=()\n",
     );
-    out.push_str("    case $prev in\n");
-    let mut seen: Vec<&str> = Vec::new();
-    for item in COMMANDS.iter().flat_map(items) {
-        let Some(values) = &item.values else { continue };
-        if seen.contains(&item.long) || values.is_empty() && !item.file {
-            continue;
-        }
-        seen.push(item.long);
-        let short = item.short.map_or(String::new(), |letter| format!("|-{letter}"));
-        let how = if item.file { "-f".to_owned() } else { format!("-W \"{}\"", values.join(" ")) };
-        out.push_str(&format!("        --{}{short}) COMPREPLY=($(compgen {how} -- \"$cur\")); return ;;\n", item.long));
-    }
-    out.push_str("    esac\n    case $cmd in\n");
+    out.push_str("    case $cmd in\n");
     out.push_str(&format!("        '') COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", firsts.join(" ")));
     for (word, seconds) in words.iter().filter(|(_, seconds)| !seconds.is_empty()) {
         out.push_str(&format!(
@@ -95,8 +83,16 @@ fn bash() -> String {
         ));
     }
     for spec in COMMANDS {
+        out.push_str(&format!("        '{}'*)\n            case $prev in\n", spec.name()));
+        for item in items(spec) {
+            let Some(values) = &item.values else { continue };
+            let short = item.short.map_or(String::new(), |letter| format!("|-{letter}"));
+            let how = if item.file { "-f".to_owned() } else { format!("-W \"{}\"", values.join(" ")) };
+            let reply = format!("COMPREPLY=($(compgen {how} -- \"$cur\"))");
+            out.push_str(&format!("                --{}{short}) {reply}; return ;;\n", item.long));
+        }
         let flags: Vec<String> = items(spec).iter().map(|item| format!("--{}", item.long)).collect();
-        out.push_str(&format!("        '{}'*) word='{}' ;;\n", spec.name(), flags.join(" ")));
+        out.push_str(&format!("            esac\n            word='{}' ;;\n", flags.join(" ")));
     }
     out.push_str(
         "        *) word= ;;\n    esac\n    case $cur in\n        \

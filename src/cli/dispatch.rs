@@ -4,17 +4,28 @@ use crate::config::Resolved;
 use crate::error::Result;
 use crate::ids::Arch;
 use crate::json::Text;
+use crate::mode;
 use crate::report::Report;
 
-use super::command::{Command, Format};
+use super::command::{BundleCommand, Command, Format};
 use super::{complete, help, output};
 
 /// Runs `command`. `resolved` is there for commands that take settings.
-pub(super) fn run(command: &Command, _resolved: Option<&Resolved>, _report: &Report) -> Result<()> {
+pub(super) fn run(command: Command, _resolved: Option<&Resolved>, _report: &Report) -> Result<()> {
     match command {
-        Command::Help(topic) => output::write(&help::render(topic)),
-        Command::Version(format) => output::write(&version(*format)),
-        Command::Completion(shell) => output::write(&complete::render(*shell)),
+        Command::Help(topic) => output::write(&help::render(&topic)),
+        Command::Version(format) => output::write(&version(format)),
+        Command::Completion(shell) => output::write(&complete::render(shell)),
+        Command::Bundle(command) => bundle(&command),
+    }
+}
+
+fn bundle(command: &BundleCommand) -> Result<()> {
+    let out = &mut output::Stdout;
+    match command {
+        BundleCommand::Create { request, to } => mode::bundle::create(request, to, Format::Text, out),
+        BundleCommand::Show { file, format } => mode::bundle::show(file, *format, out),
+        BundleCommand::Verify { file, arch, format } => mode::bundle::verify(file, *arch, *format, out),
     }
 }
 

@@ -82,3 +82,68 @@ pub const IGNORE_CHECK: Flag = Flag {
 };
 /// Consent to losing data.
 pub const YES: Flag = Flag { long: "yes", help: "agree to what is destroyed", ..PLAIN };
+
+/// Where a bundle goes.
+pub const BUNDLE_OUTPUT: Flag = Flag {
+    long: "output",
+    short: Some('o'),
+    value: Some("FILE"),
+    help: "where the bundle goes; - is the standard output",
+    ..PLAIN
+};
+/// What kind of node.
+pub const ROLE: Flag = Flag {
+    long: "role",
+    value: Some("ROLE"),
+    choices: &["edge", "cloud"],
+    help: "kind of node: edge (default) or cloud",
+    ..PLAIN
+};
+/// Which processor.
+pub const ARCH: Flag = Flag {
+    long: "arch",
+    value: Some("ARCH"),
+    choices: &["amd64", "arm64"],
+    help: "its processor: amd64 or arm64 [default: this one's]",
+    ..PLAIN
+};
+/// Which processor it must be.
+pub const EXPECT_ARCH: Flag = Flag { help: "refuse a bundle for another processor", ..ARCH };
+/// Which KubeEdge.
+pub const KUBEEDGE_VERSION: Flag = Flag {
+    long: "kubeedge-version",
+    value: Some("VERSION"),
+    help: "KubeEdge version [default: the catalogue's]",
+    ..PLAIN
+};
+/// Where programs are.
+pub const COMPONENTS: Flag = Flag {
+    long: "components",
+    value: Some("DIR"),
+    many: true,
+    help: "directory with release archives and programs",
+    ..PLAIN
+};
+/// Where images are.
+pub const IMAGES: Flag = Flag {
+    long: "images",
+    value: Some("FILE"),
+    many: true,
+    help: "image archive, OCI layout, or a directory of them",
+    ..PLAIN
+};
+/// Optional components.
+pub const WITH: Flag = Flag {
+    long: "with",
+    value: Some("NAME[,NAME]"),
+    many: true,
+    help: "optional component to take out of a release archive",
+    ..PLAIN
+};
+/// Build time.
+pub const BUILT: Flag = Flag {
+    long: "built",
+    value: Some("TIME"),
+    help: "build time, as 2025-06-30T12:00:00Z [default: newest image]",
+    ..PLAIN
+};

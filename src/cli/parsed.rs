@@ -98,6 +98,12 @@ impl Parsed {
         self.args.last(flag).map(|value| utf8(flag.long, value)).transpose()
     }
 
+    /// Every value of `flag` as a path.
+    pub fn all(&self, flag: &Flag) -> Vec<PathBuf> {
+        let given = self.args.flags.iter().filter(|given| given.long == flag.long);
+        given.filter_map(|given| given.value.as_ref()).map(PathBuf::from).collect()
+    }
+
     /// The values of `flag`, where each may hold several joined by commas.
     pub fn list(&self, flag: &Flag) -> Result<Vec<String>> {
         let mut list = Vec::new();
