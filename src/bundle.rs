@@ -10,6 +10,7 @@ mod cursor;
 mod draft;
 mod elf;
 mod fault;
+mod head;
 mod image;
 mod index;
 mod load;
@@ -56,6 +57,8 @@ pub struct Bundle {
     name: String,
     identity: Digest,
     manifest: Manifest,
+    /// The edgelay manifest, byte for byte.
+    manifest_bytes: Vec<u8>,
     images: Vec<Image>,
     cursor: Cursor,
 }

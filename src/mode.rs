@@ -1,3 +1,4 @@
-//! What the commands do, as plain functions: nothing here reads the command line.
+//! What edgelay can be asked for: the steps, the bundle reader and the importer put together. No I/O of its own.
 
 pub mod bundle;
+pub mod edge;

@@ -26,7 +26,8 @@ pub(super) fn load(mut tape: Tape, name: String) -> Sound<Bundle> {
     };
     let index_bytes = tape.body(index_header)?;
     let blob = index::find_manifest(&index_bytes)?;
-    let manifest = Manifest::parse(&tape.small(Header { name: Name::Blob(blob.digest), size: blob.size })?)?;
+    let manifest_bytes = tape.small(Header { name: Name::Blob(blob.digest), size: blob.size })?;
+    let manifest = Manifest::parse(&manifest_bytes)?;
     if index::render(&manifest, &blob) != index_bytes {
         return Err(Flaw::damaged("index.json does not say what the edgelay manifest says"));
     }
@@ -39,7 +40,7 @@ pub(super) fn load(mut tape: Tape, name: String) -> Sound<Bundle> {
     }
     let parts = sequence(&manifest, &images)?;
     let cursor = Cursor::new(tape, parts)?;
-    Ok(Bundle { name, identity: blob.digest, manifest, images, cursor })
+    Ok(Bundle { name, identity: blob.digest, manifest, manifest_bytes, images, cursor })
 }
 
 /// The first entry, by which a bundle is told from anything else.

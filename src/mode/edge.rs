@@ -1,0 +1,265 @@
+//! The edge: which steps make a node, in which order, from which bundle and configuration.
+//!
+//! `install` is `stage` (all that needs no identity) and `join` (who am I, which cloud). What was installed is recorded
+//! below `/var/lib/edgelay`, so that `status` and `uninstall` need neither bundle nor configuration.
+
+mod assemble;
+mod fitness;
+mod record;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::bundle::{Bundle, Role};
+use crate::config::{ContainerdMode, EdgeConfig};
+use crate::error::{Error, Kind, Result};
+use crate::exec::Host;
+use crate::host::preflight::{self, Ignored};
+use crate::ids::RelPath;
+use crate::oci::Blobs;
+use crate::plan::{self, Cx, Journal, Status, Step};
+use crate::report::{BeatingClock, LogFile, Report};
+use crate::root::Root;
+use crate::service::manager_of;
+
+use assemble::Assembly;
+use record::Record;
+
+/// The log of installs.
+const LOG: RelPath<'static> = RelPath::literal("var/log/edgelay/install.log");
+/// Held while something is changed.
+const LOCK: RelPath<'static> = RelPath::literal("var/lib/edgelay/lock");
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything that needs no identity: can be done in a factory.
+    Stage,
+    /// Joining the cloud, on a staged host.
+    Join,
+    /// Both.
+    Install,
+}
+
+/// Where the bundle comes from.
+pub enum BundleSource {
+    /// A file or block device.
+    File(PathBuf),
+    /// A pipe that can only be read forward; the name is for messages.
+    Pipe(Box<dyn Read + Send>, String),
+}
+
+impl std::fmt::Debug for BundleSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BundleSource::File(path) => write!(f, "{}", path.display()),
+            BundleSource::Pipe(_, name) => f.write_str(name),
+        }
+    }
+}
+
+impl BundleSource {
+    fn open(self) -> Result<Bundle> {
+        let bundle = match self {
+            BundleSource::File(path) => Bundle::open(&path)?,
+            BundleSource::Pipe(pipe, name) => Bundle::from_pipe(pipe, &name)?,
+        };
+        match bundle.manifest().role {
+            Role::Edge => Ok(bundle),
+            role => Err(Error::new(
+                Kind::Bundle,
+                format!("bundle '{}' is for the role '{role}', expected 'edge'", bundle.name()),
+            )
+            .hint("give the bundle that was made with --role edge")),
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// Directory of the target: `/`, or a mounted system.
+    pub root: PathBuf,
+    /// The node's settings.
+    pub config: EdgeConfig,
+    /// The bundle. A join can do without: it was staged from one.
+    pub bundle: Option<BundleSource>,
+    /// How far to go.
+    pub scope: Scope,
+    /// Checks whose failure is only a warning.
+    pub ignored: Ignored,
+}
+
+/// Brings the node about, as far as `request` says. A second call with the same request changes nothing.
+pub fn install(request: Request, report: &Report) -> Result<()> {
+    let root = Root::open(&request.root)?;
+    let _lock = root.lock(LOCK)?;
+    report.log_to(LogFile::open(&root, LOG)?);
+    let mut prepared = Prepared::new(request, &root, report)?;
+    let mut journal = Journal::open(&root)?;
+    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
+        let findings = fitness::check(parts, steps, cx)?;
+        tell(&findings, report);
+        if let Some(error) = preflight::failure(&findings) {
+            return Err(error);
+        }
+        report.run_begins(parts.verb(), steps.len());
+        plan::run(steps, cx)?;
+        report.run_ends(&parts.outcome());
+        Ok(())
+    })?;
+    prepared.bundle.map_or(Ok(()), Bundle::finish)
+}
+
+fn tell(findings: &[preflight::Finding], report: &Report) {
+    for finding in findings {
+        let advice = finding.advice.as_deref().unwrap_or_default();
+        match finding.verdict {
+            preflight::Verdict::Warn => report.warn(&format!("{}: {}; {advice}", finding.check, finding.seen)),
+            preflight::Verdict::Fail => report.info(&format!("fail: {}: {}; {advice}", finding.check, finding.seen)),
+            preflight::Verdict::Pass | preflight::Verdict::Skip => {}
+        }
+    }
+}
+
+/// What [`install`] would find and do; touches nothing, takes no lock.
+pub fn plan(request: Request, report: &Report) -> Result<Vec<plan::Finding>> {
+    let root = Root::open(&request.root)?;
+    let mut prepared = Prepared::new(request, &root, report)?;
+    let mut journal = Journal::look(&root)?;
+    prepared.with_cx(&root, &mut journal, report, |steps, _, cx| plan::check_all(steps, cx))
+}
+
+/// Every preflight check; touches nothing. What is not known (no bundle, no cloud) is not looked at.
+pub fn preflight(mut request: Request, report: &Report) -> Result<Vec<preflight::Finding>> {
+    let root = Root::open(&request.root)?;
+    let mut journal = Journal::look(&root)?;
+    // Without an identity there are no steps to join, yet the configuration tells what to look at.
+    request.scope = if request.config.identity().is_ok() { Scope::Install } else { Scope::Stage };
+    let bundle_known = request.bundle.is_some() || Record::load(&root).is_ok();
+    let mut prepared = if bundle_known {
+        Prepared::new(request, &root, report)?
+    } else {
+        let mut parts = Assembly::new(request.config, None, request.scope, &root)?;
+        parts.ignored = Some(request.ignored);
+        parts.load_token(report);
+        Prepared { bundle: None, parts, steps: Vec::new() }
+    };
+    prepared.parts.scope = Scope::Install;
+    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx))
+}
+
+/// The check of every step of what was installed below `root`.
+pub fn status(root: &Path, report: &Report) -> Result<Vec<plan::Finding>> {
+    let root = Root::open(root)?;
+    let mut journal = Journal::look(&root)?;
+    let mut prepared = Prepared::installed(&root, &journal)?;
+    prepared.with_cx(&root, &mut journal, report, |steps, _, cx| plan::check_all(steps, cx))
+}
+
+/// The error that findings of [`status`] amount to.
+pub fn drift(findings: &[plan::Finding]) -> Option<Error> {
+    let off: Vec<&str> = findings.iter().filter(|f| f.status != Status::Done).map(|f| f.id).collect();
+    match off.as_slice() {
+        [] => None,
+        names => Some(
+            Error::new(Kind::Drift, format!("not as installed: {}", names.join(", ")))
+                .hint("run the install again: it mends what differs and leaves the rest alone"),
+        ),
+    }
+}
+
+/// Takes back what the journal says was done, and puts back what was replaced.
+pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
+    let root = Root::open(root)?;
+    let _lock = root.lock(LOCK)?;
+    report.log_to(LogFile::open(&root, LOG)?);
+    let mut journal = Journal::open(&root)?;
+    if journal.is_empty() {
+        report.run_ends("nothing was installed here");
+        return Ok(());
+    }
+    if Record::load(&root).is_ok() {
+        let mut prepared = Prepared::installed(&root, &journal)?;
+        prepared.with_cx(&root, &mut journal, report, |steps, _, cx| {
+            report.run_begins("uninstall", steps.iter().filter(|s| cx.journal.knows(s.id())).count());
+            plan::undo(steps, cx)?;
+            cx.take_back(|_| true)
+        })?;
+    }
+    // Without a record the very first step was cut: there is nothing but what the lock and this file are.
+    root.remove(Journal::PATH)?;
+    root.remove(LOCK)?;
+    root.remove_empty_dir(RelPath::literal("var/lib/edgelay"))?;
+    report.run_ends("what edgelay installed here is gone");
+    Ok(())
+}
+
+/// Steps put together, with the bundle that they take from.
+#[derive(Debug)]
+struct Prepared {
+    bundle: Option<Bundle>,
+    parts: Assembly,
+    steps: Vec<Box<dyn Step>>,
+}
+
+impl Prepared {
+    fn new(request: Request, root: &Root, report: &Report) -> Result<Self> {
+        let Request { mut config, bundle, scope, ignored, .. } = request;
+        let record = Record::load(root).ok();
+        let bundle = bundle.map(BundleSource::open).transpose()?;
+        // A join goes on from what was staged, and must not contradict it.
+        if let (Scope::Join, Some(record)) = (scope, &record) {
+            config.pod_cidr = record.config.pod_cidr;
+            config.containerd = record.config.containerd;
+            config.containerd_address.clone_from(&record.config.containerd_address);
+        }
+        let staged = match (&bundle, &record) {
+            (None, Some(record)) => Some(record.bundle()?),
+            _ => None,
+        };
+        let known = bundle.as_ref().or(staged.as_ref());
+        for warning in config.warnings() {
+            report.warn(&warning);
+        }
+        let mut parts = Assembly::new(config, known, scope, root)?;
+        parts.ignored = Some(ignored);
+        parts.load_token(report);
+        let steps = parts.steps(known)?;
+        Ok(Prepared { bundle, parts, steps })
+    }
+
+    /// What was installed below `root`, without anything to lay down.
+    fn installed(root: &Root, journal: &Journal) -> Result<Self> {
+        let record = Record::load(root)?;
+        let bundle = record.bundle()?;
+        let scope = if journal.knows("join") { Scope::Install } else { Scope::Stage };
+        let parts = Assembly::new(record.config, Some(&bundle), scope, root)?;
+        let steps = parts.steps(Some(&bundle))?;
+        Ok(Prepared { bundle: None, parts, steps })
+    }
+
+    fn with_cx<T>(
+        &mut self,
+        root: &Root,
+        journal: &mut Journal,
+        report: &Report,
+        work: impl FnOnce(&[Box<dyn Step>], &mut Assembly, &mut Cx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let clock = BeatingClock::new(report);
+        let mut exec = Host::new(root, &clock);
+        let blobs = self.bundle.as_mut().map(|b| b as &mut dyn Blobs);
+        let mut cx = Cx { root, exec: &mut exec, clock: &clock, report, journal, blobs };
+        work(&self.steps, &mut self.parts, &mut cx)
+    }
+}
+
+/// Whether the runtime is ours to lay down.
+fn is_managed(config: &EdgeConfig) -> bool {
+    config.containerd == ContainerdMode::Managed
+}
+
+/// What a service manager is needed for: a node that joins with keadm.
+fn manager(root: &Root) -> Result<crate::service::Manager> {
+    if root.is_live() { manager_of(root) } else { Ok(crate::service::Manager::Systemd) }
+}

@@ -1,0 +1,176 @@
+//! Puts an edge node's steps together. Pure assembly: nothing is looked at or done here.
+
+use crate::bundle::{Bundle, Component};
+use crate::config::{EdgeConfig, Identity, load_token};
+use crate::containerd::config as runtime;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::host::preflight::Ignored;
+use crate::ids::{Arch, Token};
+use crate::plan::Step;
+use crate::report::Report;
+use crate::root::Root;
+use crate::service::Manager;
+use crate::steps::{Components, Edgecore, HostFiles, Images, JoinCloud, NodeReady, RuntimeFiles, RuntimeStart};
+use crate::{cni, host};
+
+use super::record::Recorded;
+use super::{Scope, is_managed, manager};
+
+/// Components that are laid down beside a containerd of someone else.
+const BESIDE_EXISTING: [&str; 2] = ["keadm", "edgecore"];
+
+/// Everything that the steps are made from.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    pub(super) config: EdgeConfig,
+    pub(super) scope: Scope,
+    pub(super) identity: Option<Identity>,
+    pub(super) token: Option<Result<Token>>,
+    pub(super) ignored: Option<Ignored>,
+    pub(super) bundle: Option<Facts>,
+    manager: Manager,
+    is_live: bool,
+    restrict_oom_score_adj: bool,
+}
+
+/// What the checks want to know of the bundle.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) architecture: Arch,
+    pub(super) built: u64,
+    pub(super) components: u64,
+    pub(super) store: u64,
+}
+
+impl Assembly {
+    pub(super) fn new(config: EdgeConfig, bundle: Option<&Bundle>, scope: Scope, root: &Root) -> Result<Self> {
+        let identity = match scope {
+            Scope::Stage => None,
+            Scope::Join | Scope::Install => Some(config.identity()?),
+        };
+        let facts = bundle.map(|bundle| {
+            let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
+            Facts {
+                architecture: manifest.architecture,
+                built: manifest.built.seconds(),
+                components: sizes.components,
+                store: sizes.blobs.saturating_add(sizes.unpacked),
+            }
+        });
+        Ok(Assembly {
+            config,
+            scope,
+            identity,
+            token: None,
+            ignored: None,
+            bundle: facts,
+            manager: manager(root)?,
+            is_live: root.is_live(),
+            restrict_oom_score_adj: root.is_live() && host::oom_score_adj_restricted(root)?,
+        })
+    }
+
+    /// Reads the token, for the checks; from now on no report shows it.
+    pub(super) fn load_token(&mut self, report: &Report) {
+        self.token = self.config.token_file.as_deref().filter(|_| self.scope != Scope::Stage).map(load_token);
+        if let Some(Ok(token)) = &self.token {
+            report.hide(token.reveal());
+        }
+    }
+
+    /// The word for the run.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.scope {
+            Scope::Stage => "stage",
+            Scope::Join => "join",
+            Scope::Install => "install",
+        }
+    }
+
+    /// What is there when all went well.
+    pub(super) fn outcome(&self) -> String {
+        match &self.identity {
+            Some(identity) => format!("node '{}' is joined to {} and works", identity.node, identity.websocket),
+            None => "this host is staged: 'edgelay edge join' makes it a node".to_owned(),
+        }
+    }
+
+    /// The steps of the scope, in order.
+    pub(super) fn steps(&self, bundle: Option<&Bundle>) -> Result<Vec<Box<dyn Step>>> {
+        let bundle = bundle.ok_or_else(|| {
+            Error::new(Kind::Usage, "no bundle is given and nothing was staged here")
+                .hint("give one with --bundle FILE")
+        })?;
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, &self.config)?)];
+        if self.scope != Scope::Join {
+            self.stage(bundle, &mut steps)?;
+        }
+        if let Some(identity) = &self.identity {
+            let version = bundle.manifest().kubeedge.to_string();
+            steps.push(Box::new(JoinCloud::new(self.config.clone(), identity.clone(), version)));
+            steps.push(Box::new(Edgecore::new(self.manager)));
+            steps.push(Box::new(NodeReady::new(identity.clone(), self.config.edgemesh)));
+        }
+        Ok(steps)
+    }
+
+    fn stage(&self, bundle: &Bundle, steps: &mut Vec<Box<dyn Step>>) -> Result<()> {
+        let managed = is_managed(&self.config);
+        let wanted = |c: &&Component| managed || BESIDE_EXISTING.contains(&c.name.as_str());
+        steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().collect())));
+        steps.push(Box::new(HostFiles));
+        if managed {
+            self.runtime(bundle, steps)?;
+        }
+        // A target that does not run has no containerd to import into; its first boot does that.
+        if self.is_live {
+            let address = self.config.containerd_address.clone();
+            steps.push(Box::new(Images::new(bundle.images().to_vec(), address)));
+        }
+        Ok(())
+    }
+
+    fn runtime(&self, bundle: &Bundle, steps: &mut Vec<Box<dyn Step>>) -> Result<()> {
+        let place = |name: &str| {
+            let found = bundle.component(name).map(|c| c.destination().to_string());
+            found.ok_or_else(|| {
+                Error::new(Kind::Bundle, format!("bundle '{}' has no component '{name}'", bundle.name()))
+            })
+        };
+        let service = runtime::service(&place("containerd")?);
+        let config = runtime::render(&runtime::Settings {
+            sandbox_image: &sandbox_image(bundle)?,
+            address: &self.config.containerd_address,
+            runc: &place("runc")?,
+            restrict_oom_score_adj: self.restrict_oom_score_adj,
+        })?;
+        let files = RuntimeFiles::new(self.manager, &service, &config, &cni::conflist(self.config.pod_cidr)?);
+        let version = self.runtime_version(bundle, &files);
+        let address = self.config.containerd_address.clone();
+        let start = RuntimeStart::new(self.manager, service, address, version);
+        steps.push(Box::new(files));
+        if self.is_live {
+            steps.push(Box::new(start));
+        }
+        Ok(())
+    }
+
+    /// Changes whenever containerd must be started again.
+    fn runtime_version(&self, bundle: &Bundle, files: &RuntimeFiles) -> String {
+        let programs = ["containerd", "containerd-shim-runc-v2", "runc"];
+        let digests = programs.iter().filter_map(|name| bundle.component(name)).map(|c| c.digest.to_string());
+        let all: Vec<String> = digests.chain([files.version()]).collect();
+        Digest::of(all.join(" ").as_bytes()).to_string()
+    }
+}
+
+/// Full name of the pause image that the bundle brings.
+fn sandbox_image(bundle: &Bundle) -> Result<String> {
+    let names = bundle.images().iter().flat_map(|image| &image.names);
+    let pause = names.into_iter().find(|name| name.repository().rsplit('/').next() == Some("pause"));
+    pause.map(ToString::to_string).ok_or_else(|| {
+        Error::new(Kind::Bundle, format!("bundle '{}' has no pause image", bundle.name()))
+            .hint("make the bundle anew with 'edgelay bundle create', which checks that nothing is missing")
+    })
+}

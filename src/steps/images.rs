@@ -1,0 +1,89 @@
+//! Imports the bundle's images into containerd, pause first, each confirmed through CRI.
+
+use std::path::PathBuf;
+
+use crate::containerd::Client;
+use crate::containerd::import::{self, Options, Presence, Progress};
+use crate::error::{Error, Kind, Result};
+use crate::oci::Image;
+use crate::plan::{Cx, Status, Step};
+use crate::report::Report;
+
+/// The step.
+#[derive(Debug)]
+pub struct Images {
+    images: Vec<Image>,
+    address: PathBuf,
+}
+
+impl Images {
+    /// Imports `images`, in this order, through the socket `address`.
+    pub fn new(images: Vec<Image>, address: PathBuf) -> Self {
+        Images { images, address }
+    }
+}
+
+impl Step for Images {
+    fn id(&self) -> &'static str {
+        "images"
+    }
+
+    fn summary(&self) -> String {
+        format!("import {} images", self.images.len())
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        let mut client = match Client::connect(&self.address) {
+            Ok(client) => client,
+            Err(e) => return Ok(Status::todo(e.to_string())),
+        };
+        let options = Options::new(cx.clock);
+        let mut lacking = Vec::new();
+        for image in &self.images {
+            if let Presence::Lacking(why) = import::check(&mut client, image, &options)? {
+                lacking.push(why);
+            }
+        }
+        Ok(if lacking.is_empty() { Status::Done } else { Status::Todo(lacking.join("; ")) })
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let mut client = Client::connect(&self.address)?;
+        let total = self.images.iter().flat_map(|i| &i.layers).map(|l| l.blob.size).sum();
+        let mut told = Told { report: cx.report, done: 0, total };
+        let Some(blobs) = cx.blobs.as_deref_mut() else {
+            return Err(Error::new(Kind::Bug, "no bundle to import from"));
+        };
+        import::import(&mut client, &self.images, blobs, &Options::new(cx.clock), &mut told)?;
+        Ok(())
+    }
+
+    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
+        // A store that came with us goes as a whole, with containerd; someone else's keeps the images, which they may
+        // be using by now.
+        Ok(())
+    }
+}
+
+struct Told<'a> {
+    report: &'a Report,
+    done: u64,
+    total: u64,
+}
+
+impl Progress for Told<'_> {
+    fn sent(&mut self, _what: &str, bytes: u64) {
+        self.done += bytes;
+        self.report.progress(self.done, self.total);
+    }
+
+    fn present(&mut self, _what: &str, bytes: u64) {
+        self.done += bytes;
+        self.report.progress(self.done, self.total);
+    }
+
+    fn doing(&mut self, what: &str) {
+        log::debug!("{what}");
+        self.report.beat();
+    }
+}
