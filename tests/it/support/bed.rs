@@ -91,7 +91,8 @@ impl Bed {
 
     /// Runs a script of the bed.
     pub(crate) fn script(&self, name: &str, args: &[&str]) -> Ended {
-        run(Command::new(script(name)).args(args).env("EDGELAY_BED", &self.name))
+        let owner = std::process::id().to_string();
+        run(Command::new(script(name)).args(args).env("EDGELAY_BED", &self.name).env("EDGELAY_BED_OWNER", owner))
     }
 
     /// Boots a machine.
