@@ -1,4 +1,5 @@
-//! What edgelay can be asked for: the steps, the bundle reader and the importer put together. No I/O of its own.
+//! What the commands do, as plain functions: nothing here reads the command line.
 
 pub mod bundle;
 pub mod edge;
+pub mod image;

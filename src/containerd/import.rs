@@ -16,33 +16,33 @@ use super::Client;
 mod blobs;
 mod check;
 mod clean;
+mod list;
 mod plan;
 mod record;
 mod store;
 mod unpack;
 
 pub use check::{Presence, check};
+pub use list::{Listed, State, list};
 
 use blobs::Uploaded;
 use clean::Made;
 use store::Store;
 
-/// The namespace in which CRI keeps its images.
+/// The namespace in which CRI keeps its images. In any other, nothing is confirmed by CRI.
 pub const CRI_NAMESPACE: &str = "k8s.io";
 
 /// How to import.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// containerd namespace; CRI sees [`CRI_NAMESPACE`] only, so in any other nothing is confirmed by it.
-    pub namespace: &'a str,
     /// For the lease's end and for waiting.
     pub clock: &'a dyn Clock,
 }
 
 impl<'a> Options<'a> {
-    /// Into CRI's namespace.
+    /// The usual way.
     pub fn new(clock: &'a dyn Clock) -> Self {
-        Options { namespace: CRI_NAMESPACE, clock }
+        Options { clock }
     }
 }
 
@@ -86,7 +86,7 @@ pub enum Action {
     },
 }
 
-/// Imports `images`, all or none, taking layers from `blobs` in the order in which they lie there.
+/// Imports `images` into the client's namespace, all or none, taking layers from `blobs` in the order in which they lie there.
 ///
 /// Images that [`check`] finds complete are skipped without reading a blob of theirs. One import at a time: a second
 /// one takes the first for a leftover and stops it.

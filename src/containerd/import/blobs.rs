@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use crate::containerd::{CallError, Client, Code, Committed, Ingest, MAX_WRITE, Opened, Upload};
+use crate::containerd::{Client, Code, Committed, Ingest, MAX_WRITE, Opened, Upload};
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::error::{Kind, Lift, Result, Trail};
 use crate::oci::{Blobs, Descriptor, Image};
 use crate::sys::signal;
 
 use super::plan::{self, Labels};
+use super::store::explain;
 use super::{Progress, Run};
 
 /// What the uploads came to.
@@ -139,14 +140,6 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// Says what to do where the daemon's words are clear.
-pub(super) fn explain(e: CallError) -> Error {
-    if e.message().is_some_and(|text| text.contains("no space left on device")) {
-        return Error::new(Kind::Host, e.to_string()).hint("free space on the disk of containerd's root directory");
-    }
-    e.into()
 }
 
 /// The small blobs, which the image has in memory.

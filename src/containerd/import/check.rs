@@ -26,15 +26,19 @@ pub fn check(client: &mut Client, image: &Image, options: &Options<'_>) -> Resul
 }
 
 pub(super) fn look(store: &mut Store<'_>, image: &Image) -> Result<Presence> {
-    let found = match records(store, image)? {
-        None => blobs(store, image)?,
+    let lacking = match records(store, image)? {
+        None => parts(store, image)?,
         lacking => lacking,
     };
-    let found = match found {
-        None => snapshots(store, image)?,
-        lacking => lacking,
-    };
-    Ok(found.map_or(Presence::Complete, Presence::Lacking))
+    Ok(lacking.map_or(Presence::Complete, Presence::Lacking))
+}
+
+/// What of content and snapshots is missing first.
+pub(super) fn parts(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
+    match blobs(store, image)? {
+        None => snapshots(store, image),
+        lacking => Ok(lacking),
+    }
 }
 
 fn records(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {

@@ -68,15 +68,6 @@ pub(super) fn layer_labels(diff_id: &Digest) -> Labels {
     BTreeMap::from([("containerd.io/uncompressed".to_owned(), diff_id.to_string())])
 }
 
-/// Media type under which `Diff.Apply` of every containerd unpacks the layer: 1.x does not know Docker's name for
-/// zstd, and does know OCI's.
-pub(super) fn apply_media_type(media_type: &str) -> &str {
-    match media_type {
-        "application/vnd.docker.image.rootfs.diff.tar.zstd" => "application/vnd.oci.image.layer.v1.tar+zstd",
-        other => other,
-    }
-}
-
 /// One layer to upload, and what to call it in messages and in the progress report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Upload {

@@ -10,7 +10,7 @@ use super::{CRI_NAMESPACE, Options};
 use crate::clock::{Clock, rfc3339};
 use crate::containerd::api::images::{Image as ApiImage, ImageRecord};
 use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
-use crate::containerd::{CallError, CallResult, Client, Code, LeaseId};
+use crate::containerd::{CallError, CallResult, Client, Code, ContentReader, LeaseId};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::oci::Descriptor;
@@ -104,6 +104,10 @@ impl<'a> Store<'a> {
         Ok(info.map(|info| info.size.unsigned_abs()))
     }
 
+    pub(super) fn read_blob(&mut self, digest: &Digest) -> Result<Option<ContentReader<'_>>> {
+        found(self.client.content().read(digest, 0))
+    }
+
     pub(super) fn label_blob(&mut self, digest: &Digest, labels: &Labels) -> Result<()> {
         self.client.content().set_labels(digest, labels)?;
         Ok(())
@@ -128,12 +132,7 @@ impl<'a> Store<'a> {
 
     /// Creates the record or changes its target and those of its labels that are ours.
     pub(super) fn put_image(&mut self, record: &Record) -> Result<()> {
-        let target = ApiDescriptor {
-            media_type: record.target.media_type.clone(),
-            digest: record.target.digest.to_string(),
-            size: signed(record.target.size),
-            ..Default::default()
-        };
+        let target = describe(&record.target);
         let image = ImageRecord { name: record.name.clone(), labels: record.labels.clone(), target };
         match self.client.images().create(image.clone()) {
             Err(e) if e.is(Code::AlreadyExists) => {
@@ -163,14 +162,8 @@ impl<'a> Store<'a> {
     }
 
     /// Unpacks the layer; gives the digest of its uncompressed form.
-    pub(super) fn apply(&mut self, layer: &Descriptor, media_type: &str, mounts: Vec<Mount>) -> Result<Digest> {
-        let diff = ApiDescriptor {
-            media_type: media_type.to_owned(),
-            digest: layer.digest.to_string(),
-            size: signed(layer.size),
-            ..Default::default()
-        };
-        let applied = self.client.snapshots(&self.snapshotter).apply(diff, mounts)?;
+    pub(super) fn apply(&mut self, layer: &Descriptor, mounts: Vec<Mount>) -> Result<Digest> {
+        let applied = self.client.snapshots(&self.snapshotter).apply(describe(layer), mounts).map_err(explain)?;
         applied.digest.parse().lift(Kind::Runtime, || format!("read the digest '{}' of the layer", applied.digest))
     }
 
@@ -221,9 +214,22 @@ fn record(image: ApiImage) -> Result<Record> {
     Ok(Record { name, labels, target })
 }
 
-/// The API counts in signed numbers; no blob is that large.
-fn signed(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
+fn describe(blob: &Descriptor) -> ApiDescriptor {
+    ApiDescriptor {
+        media_type: blob.media_type.clone(),
+        digest: blob.digest.to_string(),
+        // The API counts in signed numbers; no blob is that large.
+        size: i64::try_from(blob.size).unwrap_or(i64::MAX),
+        ..Default::default()
+    }
+}
+
+/// Says what to do where the daemon's words are clear.
+pub(super) fn explain(e: CallError) -> Error {
+    if e.message().is_some_and(|text| text.contains("no space left on device")) {
+        return Error::new(Kind::Host, e.to_string()).hint("free space on the disk of containerd's root directory");
+    }
+    e.into()
 }
 
 fn found<T>(answer: CallResult<T>) -> Result<Option<T>> {

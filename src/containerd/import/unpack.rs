@@ -42,14 +42,11 @@ fn unpack_layer(store: &mut Store<'_>, layer: &Layer, chain_id: &Digest, parent:
             }
         }
     };
-    let applied = store.apply(&layer.blob, plan::apply_media_type(&layer.blob.media_type), mounts).and_then(|found| {
-        match found == layer.diff_id {
-            true => store.commit(&name, &key),
-            false => Err(Error::new(
-                Kind::Bundle,
-                format!("it unpacks to {found}, but the image config says {}", layer.diff_id),
-            )
-            .hint("save the image again; the archive is damaged or was put together wrongly")),
+    let applied = store.apply(&layer.blob, mounts).and_then(|found| match found == layer.diff_id {
+        true => store.commit(&name, &key),
+        false => {
+            Err(Error::new(Kind::Bundle, format!("it unpacks to {found}, but the image config says {}", layer.diff_id))
+                .hint("save the image again; the archive is damaged or was put together wrongly"))
         }
     });
     if applied.is_err()

@@ -1,0 +1,58 @@
+//! `edgelay image import` and `image list`.
+
+use std::path::PathBuf;
+
+use crate::clock::Clock;
+use crate::containerd::import::{self, Listed, Options, Outcome, Progress};
+use crate::containerd::{Client, Namespace};
+use crate::error::{Error, Kind, Result, Trail};
+use crate::ids::Arch;
+use crate::images;
+use crate::oci::Platform;
+
+/// Which containerd, and which of its namespaces.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Its socket, [`crate::containerd::SOCKET`] as a rule.
+    pub socket: PathBuf,
+    /// [`import::CRI_NAMESPACE`] as a rule.
+    pub namespace: Namespace,
+    /// For waiting.
+    pub clock: &'a dyn Clock,
+}
+
+impl Place<'_> {
+    fn client(&self) -> Result<Client> {
+        Ok(Client::connect(&self.socket)?.in_namespace(self.namespace.clone()))
+    }
+}
+
+/// Imports the images in `files` for this machine's processor, file by file, each wholly or not at all.
+///
+/// Every file is looked at before the first is imported. Two imports must not run at once: hold the lock.
+pub fn import(files: &[PathBuf], place: &Place<'_>, progress: &mut dyn Progress) -> Result<Vec<Outcome>> {
+    let platform = platform()?;
+    let mut loaded = Vec::new();
+    for file in files {
+        loaded.push((file, images::load(file, &platform)?));
+    }
+    let mut client = place.client()?;
+    let mut outcomes = Vec::new();
+    for (file, mut loaded) in loaded {
+        let done =
+            import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(place.clock), progress);
+        outcomes.extend(done.doing(|| format!("image file '{}'", file.display()))?);
+    }
+    Ok(outcomes)
+}
+
+/// The images of the namespace.
+pub fn list(place: &Place<'_>) -> Result<Vec<Listed>> {
+    import::list(&mut place.client()?, &platform()?, &Options::new(place.clock))
+}
+
+/// This machine's.
+fn platform() -> Result<Platform> {
+    let arch = Arch::of_this_binary().ok_or_else(|| Error::new(Kind::Host, "no image runs on this processor"))?;
+    Ok(Platform::linux(arch.as_str()))
+}
