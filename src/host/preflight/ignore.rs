@@ -1,6 +1,7 @@
 //! `--ignore-check`: failures that the user takes on.
 
 use super::{Check, EDGE, Finding, Verdict};
+use crate::config::nearest;
 use crate::error::{Error, Kind, Result};
 
 /// Checks whose failure is only warned about.
@@ -29,7 +30,9 @@ impl Ignored {
                 None => {
                     let names: Vec<&str> = known.iter().map(|check| check.name).chain([ALL]).collect();
                     let what = format!("unknown check '{}'; known checks: {}", name.escape_debug(), names.join(", "));
-                    return Err(Error::new(Kind::Usage, what).hint("give names out of this list to --ignore-check"));
+                    let hint = nearest(name, names).map(|near| format!("write '--ignore-check {near}'"));
+                    let hint = hint.unwrap_or_else(|| "give names out of this list to --ignore-check".to_owned());
+                    return Err(Error::new(Kind::Usage, what).hint(hint));
                 }
             }
         }
@@ -78,5 +81,6 @@ mod tests {
         }
         let e = Ignored::parse_among("rot", EDGE.get(..2).unwrap()).unwrap_err();
         assert_eq!(e.to_string(), "unknown check 'rot'; known checks: root, capabilities, all");
+        assert_eq!(e.hint_text(), Some("write '--ignore-check root'"));
     }
 }

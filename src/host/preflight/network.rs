@@ -137,16 +137,22 @@ fn clash(cidr: Cidr, routes: &[Route], addresses: &[IpAddr], cloud: Option<IpAdd
 /// CloudCore's certificate port by default.
 const CERTIFICATE_PORT: u16 = 10002;
 
-pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
+/// A check of its own: no time will mend it.
+pub(super) fn cloud_address(look: &Look<'_>) -> Result<Outcome> {
     let Some(cloud) = &look.cx.wanted.cloud else { return Ok(Outcome::skip("no cloud given")) };
-    if cloud.websocket.port() == CERTIFICATE_PORT || cloud.websocket.port() == cloud.certificate.port() {
-        let port = cloud.websocket.port();
+    let port = cloud.websocket.port();
+    if port == CERTIFICATE_PORT || port == cloud.certificate.port() {
         let seen = format!(
             "{} is CloudCore's certificate port: with port {port} joining reports success, but the node never registers",
             cloud.websocket
         );
         return Ok(Outcome::fail(seen, "use CloudCore's WebSocket port, 10000 by default"));
     }
+    Ok(Outcome::pass(format!("{}, certificates from port {}", cloud.websocket, cloud.certificate.port())))
+}
+
+pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
+    let Some(cloud) = &look.cx.wanted.cloud else { return Ok(Outcome::skip("no cloud given")) };
     let targets = [&cloud.websocket, &cloud.certificate];
     let answers = reach::try_all(&targets, look.cx.connect_limit);
     let seen: Vec<String> = targets.iter().zip(&answers).map(|(to, answer)| format!("{to} {answer}")).collect();
@@ -284,13 +290,16 @@ mod tests {
 
     #[test]
     fn the_certificate_port_is_not_the_cloud_s_address() {
-        let wrong = Bed::new().one("cloud-ports", |w| {
-            w.cloud.as_mut().unwrap().websocket = HostPort::new("10.1.2.3", 10002).unwrap();
+        let bed = Bed::new();
+        let seen = format!("127.0.0.1:{}, certificates from port {}", bed.websocket_port(), bed.certificate_port());
+        assert_eq!(bed.one("cloud-address", |_| {}), told(Pass, &seen, ""));
+        let wrong = Bed::new().one("cloud-address", |w| {
+            w.cloud.as_mut().unwrap().websocket = HostPort::new("127.0.0.1", 10002).unwrap();
         });
-        let seen = "10.1.2.3:10002 is CloudCore's certificate port: with port 10002 joining reports success, but the \
+        let seen = "127.0.0.1:10002 is CloudCore's certificate port: with port 10002 joining reports success, but the \
             node never registers";
         assert_eq!(wrong, told(Fail, seen, "use CloudCore's WebSocket port, 10000 by default"));
-        let same = Bed::new().one("cloud-ports", |w| {
+        let same = Bed::new().one("cloud-address", |w| {
             let cloud = w.cloud.as_mut().unwrap();
             cloud.websocket = cloud.certificate.clone();
         });

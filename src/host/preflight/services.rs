@@ -1,5 +1,6 @@
 //! Programs that are needed, and programs and files that are in the way.
 
+use super::runtime::CONFIG;
 use super::wanted::Containerd;
 use super::{Look, Outcome, Verdict, list};
 use crate::error::Result;
@@ -69,7 +70,6 @@ pub(super) fn libc(look: &Look<'_>) -> Result<Outcome> {
 }
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
-const CONFIG: &str = "/etc/containerd/config.toml";
 
 /// Whether this containerd uses the socket or the configuration that ours is to use.
 fn clashes(containerd: &Process) -> bool {

@@ -1,0 +1,135 @@
+//! The configuration of a containerd that somebody else runs: what of it would break the join or the pods.
+//!
+//! Only the lines that matter are looked for; containerd itself has read the file before and found it to be TOML.
+
+use super::wanted::Containerd;
+use super::{Look, Outcome};
+use crate::error::Result;
+use crate::host::SMALL;
+use crate::host::process::Process;
+use crate::ids::RelPath;
+
+/// Where containerd looks unless told otherwise.
+pub(super) const CONFIG: &str = "/etc/containerd/config.toml";
+
+/// The image that every bundle brings; it is pinned only under exactly this name.
+const PAUSE: &str = "docker.io/kubeedge/pause:3.6";
+
+pub(super) fn containerd_config(look: &Look<'_>) -> Result<Outcome> {
+    let Containerd::Existing(socket) = &look.cx.wanted.containerd else {
+        return Ok(Outcome::skip("containerd is ours, and so is its configuration"));
+    };
+    let all = look.rivals()?.iter().filter(|p| p.name == "containerd" && !p.contained);
+    let path = all.filter(|p| serves(p, socket)).find_map(|p| p.option(&["--config", "-c"])).unwrap_or(CONFIG);
+    let text = match RelPath::from_absolute(path) {
+        Ok(path) => look.cx.machine.read_text(path, SMALL)?,
+        Err(_) => None,
+    };
+    Ok(judge(path, text.as_deref().unwrap_or_default()))
+}
+
+/// Whether this containerd was told to listen there, or was told nothing of it.
+fn serves(process: &Process, socket: &str) -> bool {
+    process.option(&["--address", "-a"]).is_none_or(|address| address == socket)
+}
+
+fn judge(path: &str, text: &str) -> Outcome {
+    let disabled = values(text, "disabled_plugins").next().unwrap_or_default();
+    if disabled.contains("\"cri\"") || disabled.contains("'cri'") || disabled.contains("io.containerd.grpc.v1.cri") {
+        let advice = format!("remove cri from 'disabled_plugins' in {path} and restart containerd");
+        return Outcome::fail(format!("{path} disables the CRI plugin"), advice);
+    }
+    if values(text, "SystemdCgroup").any(|value| value == "true") {
+        let advice = format!("set 'SystemdCgroup = false' in {path} and restart containerd");
+        return Outcome::fail(format!("{path} has SystemdCgroup = true, but the node joins with cgroupfs"), advice);
+    }
+    // Version 3 of the file calls it `sandbox`, in the table of pinned images.
+    let pause = values(text, "sandbox_image").chain(values(text, "sandbox")).next();
+    let pause = pause.map(|value| value.trim_matches(['"', '\'']));
+    if pause != Some(PAUSE) {
+        let seen = match pause {
+            Some(name) => format!("{path} names the pause image {name}, which no bundle brings"),
+            None => format!("{path} names no pause image, and containerd's own choice is in no bundle"),
+        };
+        let advice = format!("set 'sandbox_image = \"{PAUSE}\"' in {path} and restart containerd");
+        return Outcome::warn(seen, advice);
+    }
+    Outcome::pass(format!("{path} fits"))
+}
+
+/// Values of every line `key = value`, a list over several lines in one; comments left out.
+fn values<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str> {
+    text.lines().zip(rests(text)).filter_map(move |(line, rest)| {
+        let (name, value) = line.split_once('=')?;
+        if name.trim() != key {
+            return None;
+        }
+        let value = value.split('#').next().unwrap_or_default().trim();
+        let open = value.starts_with('[') && !value.contains(']');
+        Some(if open { rest.split(']').next().unwrap_or_default() } else { value })
+    })
+}
+
+/// What follows each line's first `=`, to the end of the text.
+fn rests(text: &str) -> impl Iterator<Item = &str> {
+    let mut at = text;
+    text.lines().map(move |line| {
+        let rest = at;
+        at = at.get(line.len()..).unwrap_or_default();
+        at = at.strip_prefix("\r\n").or_else(|| at.strip_prefix('\n')).unwrap_or(at);
+        rest.split_once('=').map_or(rest, |(_, rest)| rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Fail, Pass, Skip, Warn};
+    use super::super::testing::{Bed, told};
+    use super::*;
+
+    const GOOD: &str = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"docker.io/kubeedge/pause:3.6\"\n\
+        # SystemdCgroup = true\n  SystemdCgroup = false # not true\n";
+
+    #[test]
+    fn lines_that_break_a_node() {
+        let judged = |text: &str| {
+            let outcome = judge("/c", text);
+            (outcome.verdict, outcome.seen, outcome.advice.unwrap_or_default())
+        };
+        assert_eq!(judged(GOOD), told(Pass, "/c fits", ""));
+        assert_eq!(judged("[a.pinned_images]\nsandbox = 'docker.io/kubeedge/pause:3.6'\n").0, Pass);
+
+        let advice = "remove cri from 'disabled_plugins' in /c and restart containerd";
+        for text in [
+            "disabled_plugins = [\"cri\"]\n",
+            "a = 1\r\ndisabled_plugins=['aufs', 'cri']",
+            "disabled_plugins = [ # two\n  \"aufs\",\n  \"io.containerd.grpc.v1.cri\",\n]\nb = 2\n",
+        ] {
+            assert_eq!(judged(text), told(Fail, "/c disables the CRI plugin", advice), "{text}");
+        }
+        assert_eq!(judged(&format!("disabled_plugins = []\nrequired_plugins = [\"cri\"]\n{GOOD}")).0, Pass);
+
+        let seen = "/c has SystemdCgroup = true, but the node joins with cgroupfs";
+        let advice = "set 'SystemdCgroup = false' in /c and restart containerd";
+        assert_eq!(judged(&GOOD.replace("= false", "= true")), told(Fail, seen, advice));
+
+        let advice = "set 'sandbox_image = \"docker.io/kubeedge/pause:3.6\"' in /c and restart containerd";
+        let seen = "/c names no pause image, and containerd's own choice is in no bundle";
+        assert_eq!(judged(""), told(Warn, seen, advice));
+        let seen = "/c names the pause image kubeedge/pause:3.6, which no bundle brings";
+        assert_eq!(judged(&GOOD.replace("docker.io/", "")), told(Warn, seen, advice));
+    }
+
+    #[test]
+    fn the_file_is_the_one_that_the_running_containerd_uses() {
+        let exe = "/usr/bin/containerd";
+        let args = [exe, "--config", "/opt/c.toml"];
+        let bed = Bed::new().with(|tree| tree.file("opt/c.toml", GOOD).process(77, exe, &args));
+        let socket = "/run/containerd/containerd.sock";
+        let existing = |bed: &Bed| bed.one("containerd-config", |w| w.containerd = Containerd::Existing(socket.into()));
+        assert_eq!(existing(&bed), told(Pass, "/opt/c.toml fits", ""));
+        assert!(existing(&Bed::new()).1.starts_with("/etc/containerd/config.toml names no pause image"));
+        let seen = "containerd is ours, and so is its configuration";
+        assert_eq!(bed.one("containerd-config", |_| {}), told(Skip, seen, ""));
+    }
+}

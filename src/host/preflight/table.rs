@@ -1,0 +1,109 @@
+//! Which checks a mode runs, in the order of its report; and docs/preflight.md, which is made from that.
+
+use super::{Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage};
+use crate::error::Result;
+
+const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Outcome>, about: &'static str) -> Check {
+    Check { name, about, probe }
+}
+
+/// The checks of an edge install.
+pub const EDGE: [Check; 29] = [
+    check("root", machine::root, "edgelay runs as root"),
+    check("capabilities", machine::capabilities, "with the capabilities that containers need"),
+    check("architecture", machine::architecture, "the bundle is for this processor"),
+    check("memory", machine::memory, "at least 200 MiB; below 448 MiB a warning"),
+    check(
+        "kernel-features",
+        machine::kernel_features,
+        "overlay, bridge, veth and the netfilter parts of a pod network",
+    ),
+    check("cgroups", machine::cgroups, "the controllers that EdgeCore insists on, memory among them"),
+    check("kmsg", machine::kmsg, "`/dev/kmsg`, without which EdgeCore does not start"),
+    check("service-manager", services::service_manager, "systemd runs as PID 1"),
+    check("programs", services::programs, "`bash` and `pidof`, which keadm calls; a missing `sudo` is bridged"),
+    check(
+        "iptables",
+        services::iptables,
+        "the program that the bridge and portmap plugins call; CRI hides its absence",
+    ),
+    check("libc", services::libc, "glibc, against which the official EdgeCore is linked"),
+    check("read-only", storage::read_only, "the directories that are written to can be written to"),
+    check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
+    check("containerd-store", storage::containerd_store, "images lie on a file system that can hold them"),
+    check(
+        "containerd-config",
+        runtime::containerd_config,
+        "an existing containerd serves CRI, with cgroupfs and our pause image",
+    ),
+    check(
+        "foreign-containerd",
+        services::foreign_containerd,
+        "no other containerd uses our socket; an existing one has its own",
+    ),
+    check("foreign-docker", services::foreign_docker, "no Docker drops the pods' traffic"),
+    check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs, beside which EdgeCore does not start"),
+    check("foreign-edgecore", services::foreign_edgecore, "no EdgeCore of another installation runs"),
+    check("kubeedge-files", services::kubeedge_files, "`/etc/kubeedge` is empty or ours, as keadm demands"),
+    check(
+        "ports",
+        network::ports,
+        "10350, with EdgeMesh 10550 and with MQTT 1883 are free, or held by what we installed",
+    ),
+    check("node-name", identity::node_name, "a name that no other machine is likely to have"),
+    check("node-address", network::node_address, "the node IP is this machine's, or there is a default route"),
+    check(
+        "resolv-conf",
+        network::resolv_conf,
+        "`/etc/resolv.conf` is there; with EdgeMesh it names a server, but not EdgeMesh's own",
+    ),
+    check("pod-cidr", network::pod_cidr, "the pods' range overlaps no route or address of this machine"),
+    check("clock", identity::clock, "not before the time at which the bundle was made"),
+    check("token", identity::token, "whole, and valid for ten minutes more"),
+    check("cloud-address", network::cloud_address, "10002, the certificate port, is not taken for the WebSocket port"),
+    check("cloud-ports", network::cloud_ports, "both of CloudCore's ports answer within 3 s"),
+];
+
+/// docs/preflight.md
+pub fn render_doc() -> String {
+    let mut out = String::from(
+        "# Preflight checks\n\n\
+         <!-- Made from the table in src/host/preflight/table.rs: UPDATE_DOCS=1 cargo test --test it docs -->\n\n\
+         All checks run, in this order, and change nothing. Each ends in `pass`, `warn` (goes on; also: could not be\n\
+         found out), `fail` or `skip` (not asked for). Names are a contract: `--ignore-check NAME[,NAME]` turns a failure\n\
+         into a warning, `all` does so for every one. Exit code 4 if a check failed; 21 if only those marked with * did,\n\
+         as time may mend them.\n\n\
+         | check | what is looked at |\n| --- | --- |\n",
+    );
+    for Check { name, about, .. } in EDGE {
+        let mark = if TEMPORARY.contains(&name) { " *" } else { "" };
+        out.push_str(&format!("| `{name}`{mark} | {about} |\n"));
+    }
+    out.push_str(
+        "\n## JSON\n\n\
+         `-o json` prints one object. Fields are only ever added; `schema` changes if one has to change its meaning.\n\n\
+         | field | what |\n| --- | --- |\n\
+         | `schema` | 1 |\n\
+         | `verdict` | the worst of all: `pass`, `warn` or `fail` |\n\
+         | `count` | object: how many of `pass`, `warn`, `fail`, `skip` |\n\
+         | `findings` | list of objects in the order above |\n\
+         | `findings[].check` | the check's name |\n\
+         | `findings[].verdict` | `pass`, `warn`, `fail` or `skip` |\n\
+         | `findings[].seen` | what was seen, for people |\n\
+         | `findings[].advice` | what to do, or null |\n",
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_kebab_case() {
+        let names: std::collections::BTreeSet<&str> = EDGE.iter().map(|check| check.name).collect();
+        assert_eq!(names.len(), EDGE.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        assert!(TEMPORARY.iter().all(|name| names.contains(name)));
+    }
+}
