@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::image::{CONFIG_TYPE, LAYER_TYPES, Parts};
+use super::image::{CONFIG_TYPE, LAYER_TYPES, parse_manifest};
 use super::index::IMAGE_TYPE;
 use crate::archive::{Compression, HEAD, layer_reader};
 use crate::digest::{Digest, Hashing};
@@ -81,7 +81,7 @@ pub(super) fn to_oci(mut image: Image, blobs: &mut dyn Blobs, layers: &mut Layer
     }
     image.config.media_type = CONFIG_TYPE.into();
     let as_it_is = image.manifest.media_type == IMAGE_TYPE
-        && Parts::parse(&image.manifest_bytes)
+        && parse_manifest(&image.manifest_bytes)
             .is_ok_and(|p| p.config == image.config && p.layers.iter().eq(image.layers.iter().map(|l| &l.blob)));
     if !as_it_is {
         image.manifest_bytes = manifest(&image.config, image.layers.iter().map(|l| &l.blob));

@@ -168,6 +168,9 @@ impl Read for Cursor {
     /// The rest of the content of the part at which the cursor is.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.content).unwrap_or(usize::MAX).min(buf.len());
+        if most == 0 {
+            return Ok(0);
+        }
         let got = self.tape.read(buf.get_mut(..most).unwrap_or_default())?;
         self.content -= got as u64;
         Ok(got)

@@ -22,6 +22,16 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every fault, the gravest first.
+    pub const ALL: [Fault; 6] = [
+        Fault::Unreadable,
+        Fault::NotABundle,
+        Fault::TooNew,
+        Fault::Damaged,
+        Fault::WrongArchitecture,
+        Fault::Incomplete,
+    ];
+
     /// Stable word for JSON output.
     pub const fn word(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Bundle;
 use super::cursor::Cursor;
 use super::fault::{Fault, Flaw, Sound};
-use super::image::Parts;
+use super::image::{assemble, parse_manifest};
 use super::index;
 use super::manifest::{ImageEntry, Manifest};
 use super::tape::Tape;
@@ -60,20 +60,23 @@ fn layout(tape: &mut Tape) -> Sound<()> {
 }
 
 fn image(tape: &mut Tape, bundle: &Manifest, entry: &ImageEntry, before: &[Image], budget: &mut u64) -> Sound<Image> {
-    let mut read = |digest: Digest, size: u64| {
+    let mut spend = |size: u64| -> Sound<()> {
         *budget = budget.checked_sub(size).ok_or_else(|| {
             Flaw::damaged(format!("manifests and configs of all images together exceed {MAX_ALL_METADATA} bytes"))
         })?;
-        tape.small(Header { name: Name::Blob(digest), size })
+        Ok(())
     };
-    let manifest = read(entry.digest, entry.size)?;
-    let parts = Parts::parse(&manifest)?;
-    let known = before.iter().find(|image| image.config == parts.config).map(|image| image.config_bytes.clone());
-    let config = match known {
+    spend(entry.size)?;
+    let manifest_bytes = tape.small(Header { name: Name::Blob(entry.digest), size: entry.size })?;
+    let manifest = parse_manifest(&manifest_bytes)?;
+    // A config that images share is stored once, but held in memory for each.
+    spend(manifest.config.size)?;
+    let known = before.iter().find(|image| image.config == manifest.config).map(|image| image.config_bytes.clone());
+    let config_bytes = match known {
         Some(bytes) => bytes,
-        None => read(parts.config.digest, parts.config.size)?,
+        None => tape.small(Header { name: Name::Blob(manifest.config.digest), size: manifest.config.size })?,
     };
-    parts.image(entry, manifest, config, bundle.architecture)
+    assemble(entry, manifest, [manifest_bytes, config_bytes], bundle.architecture)
 }
 
 /// The blobs that follow the metadata, in order: components, then layers at their first use.
@@ -91,6 +94,9 @@ pub(super) fn sequence(manifest: &Manifest, images: &[Image]) -> Sound<Vec<(Dige
         parts.push((component.digest, component.size, label));
     }
     for image in images {
+        if parts.len() > MAX_PARTS {
+            return Err(Flaw::damaged(format!("has more components and layers than the limit of {MAX_PARTS}")));
+        }
         for (number, layer) in image.layers.iter().enumerate() {
             let label = || format!("layer {} of '{}'", number + 1, image.label());
             match seen.insert(layer.blob.digest, Some(layer.blob.size)) {
@@ -103,9 +109,6 @@ pub(super) fn sequence(manifest: &Manifest, images: &[Image]) -> Sound<Vec<(Dige
                 Some(None) => return Err(Flaw::damaged(format!("{} is the same as another blob", label()))),
             }
         }
-    }
-    if parts.len() > MAX_PARTS {
-        return Err(Flaw::damaged(format!("has {} components and layers, the limit is {MAX_PARTS}", parts.len())));
     }
     Ok(parts)
 }

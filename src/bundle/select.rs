@@ -63,7 +63,9 @@ pub(super) fn list(dirs: &[PathBuf]) -> Result<Vec<(String, PathBuf)>> {
 
 pub(super) fn select(rules: &[(Rule, Need)], dirs: &[PathBuf], wish: Wish<'_>) -> Result<Selection> {
     check_with(rules, wish.with)?;
-    let files = list(dirs)?;
+    let mut files = list(dirs)?;
+    // A directory may well be called 'containerd'.
+    files.retain(|(_, path)| path.is_file());
     let mut selection = Selection::default();
     let mut chosen = Vec::new();
     for (rule, need) in rules {

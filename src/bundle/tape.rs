@@ -73,10 +73,11 @@ impl Tape {
 
     /// Reads `n` bytes and shows them to `look`.
     pub(super) fn drain(&mut self, n: u64, mut look: impl FnMut(&[u8])) -> Sound<()> {
-        let mut buffer = vec![0; CHUNK];
+        let size = usize::try_from(n).unwrap_or(CHUNK).min(CHUNK);
+        let mut buffer = vec![0; size];
         let mut left = n;
         while left > 0 {
-            let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let most = usize::try_from(left).unwrap_or(size).min(size);
             let into = buffer.get_mut(..most).unwrap_or_default();
             let got = self.read(into).map_err(unreadable)?;
             if got == 0 {

@@ -129,8 +129,9 @@ fn show_text(file: &Path, contents: &Contents, out: &mut dyn Write) -> Result<()
 }
 
 /// Reads all of the bundle in `file` (`-`: standard input), prints what is wrong with it, and fails if anything is.
-/// It must be for `arch`.
+/// It must be for `arch`; `None`: for this machine's processor.
 pub fn verify(file: &Path, arch: Option<Arch>, format: Format, out: &mut dyn Write) -> Result<()> {
+    let arch = arch.or(Arch::of_this_binary());
     let verdict =
         if file == Path::new("-") { bundle::verify_pipe(std::io::stdin(), arch)? } else { bundle::verify(file, arch)? };
     match format {

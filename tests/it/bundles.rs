@@ -264,7 +264,7 @@ fn verify_tells_the_faults_apart() {
     let bad = dir.path().join("bad.bundle");
     let check = |bytes: &[u8], word: &str, part: &str| {
         fs::write(&bad, bytes).unwrap();
-        let (json, error) = verdict(&bad, None);
+        let (json, error) = verdict(&bad, Some(Arch::Arm64));
         assert_eq!(json["verdict"], word, "{json}");
         assert!(json.to_string().contains(part), "'{json}' lacks '{part}'");
         error.unwrap();

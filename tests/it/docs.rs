@@ -9,7 +9,7 @@ use super::policy::DIRECT;
 use super::support::source::{files, read};
 
 /// The cells of every table row, without blanks and backticks.
-fn rows(markdown: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(markdown: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| line.trim_matches('|').split('|').map(|c| c.trim().replace('`', "")).collect();
     markdown.lines().filter(|l| l.starts_with("| ")).map(cells).collect()
 }
@@ -131,4 +131,13 @@ fn a_path_that_the_page_lacks_is_seen() {
     "#;
     let expected = ["/etc/c", "/etc/b", "/opt", "rm"].map(|m| format!("PLATFORM.md does not have '{m}' of x"));
     assert_eq!(platform_findings(page, "x", code), expected);
+}
+
+#[test]
+fn words_for_bad_bundles_are_documented() {
+    let page = read("docs/bundles.md");
+    let (_, table) = page.split_once("| word | meaning |\n").unwrap();
+    let documented: Vec<String> = rows(table).into_iter().skip(1).map(|row| row[0].clone()).collect();
+    let words: Vec<&str> = edgelay::bundle::Fault::ALL.iter().map(|fault| fault.word()).collect();
+    assert_eq!(documented, words);
 }
