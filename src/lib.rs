@@ -31,3 +31,5 @@ pub mod rpc;
 pub mod service;
 pub mod steps;
 pub mod sys;
+#[cfg(test)]
+mod testing;

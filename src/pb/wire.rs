@@ -223,3 +223,7 @@ impl Writer {
         self.0.push((bits & 0x7f) as u8);
     }
 }
+
+#[cfg(test)]
+#[allow(unreachable_pub, reason = "messages are declared for use by others")]
+mod tests;

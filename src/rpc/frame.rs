@@ -14,7 +14,7 @@ mod write;
 pub use head::{HEAD_LEN, Head};
 pub use payload::Frame;
 pub use settings::{Setting, Settings};
-pub use write::{data_head, goaway, headers, ping_ack, preface, reset, settings_ack, window_update};
+pub use write::{data_head, headers, ping_ack, preface, reset, settings_ack, window_update};
 
 use std::fmt;
 

@@ -121,3 +121,80 @@ impl Inbox {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Rng;
+
+    fn all(inbox: &mut Inbox) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| inbox.pop()).collect()
+    }
+
+    #[test]
+    fn messages_do_not_depend_on_frames() {
+        let bytes =
+            [&[0, 0, 0, 0, 0][..], &[0, 0, 0, 0, 3], b"abc", &[0, 0, 0, 0, 0], &[0, 0, 0, 1, 0], &[7; 256]].concat();
+        let want = [vec![], b"abc".to_vec(), vec![], vec![7; 256]];
+        for size in [1, 2, 3, 5, 7, 8, 13, 300, bytes.len()] {
+            let mut inbox = Inbox::new(1000);
+            for frame in bytes.chunks(size) {
+                inbox.push(frame).unwrap();
+            }
+            assert_eq!(inbox.finish(), Ok(()));
+            assert_eq!(all(&mut inbox), want, "frames of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_reason() {
+        let push = |bytes: &[u8]| Inbox::new(10).push(bytes);
+        assert_eq!(push(&[1, 0, 0, 0, 0]), Err(InboxError::Compressed));
+        assert_eq!(push(&[2, 0, 0, 0, 1, 0]), Err(InboxError::Compressed));
+        assert_eq!(push(&[0, 0, 0, 0, 11]), Err(InboxError::TooLong { got: 11, limit: 10 }));
+        assert_eq!(push(&[0, 255, 255, 255, 255]), Err(InboxError::TooLong { got: u32::MAX, limit: 10 }));
+        assert_eq!(push(&[0, 0, 0, 0, 10]), Ok(()));
+        assert_eq!(
+            Inbox::new(usize::MAX).push(&[0, 1, 0, 0, 1]),
+            Err(InboxError::TooLong { got: 16 * 1024 * 1024 + 1, limit: 16 * 1024 * 1024 })
+        );
+        for cut in [&[0][..], &[0, 0, 0, 0], &[0, 0, 0, 0, 2], &[0, 0, 0, 0, 2, 9]] {
+            let mut inbox = Inbox::new(10);
+            inbox.push(cut).unwrap();
+            assert_eq!((inbox.finish(), inbox.pop()), (Err(InboxError::Cut), None));
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut inbox = Inbox::new(100);
+        assert_eq!(inbox.push(&[0; 5 * 4096]), Ok(()));
+        assert_eq!(inbox.push(&[0; 5]), Err(InboxError::TooMany));
+        let mut inbox = Inbox::new(100);
+        let message = [&prefix(100)[..], &[1; 100]].concat();
+        assert_eq!((inbox.push(&message), inbox.push(&message)), (Ok(()), Ok(())));
+        assert_eq!(inbox.push(&message), Err(InboxError::TooMany));
+        let mut inbox = Inbox::new(100);
+        for _ in 0..10_000 {
+            inbox.push(&message).unwrap();
+            assert_eq!(inbox.pop().map(|m| m.len()), Some(100));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_exceed_the_limits() {
+        let mut rng = Rng::new(3);
+        for _ in 0..20_000 {
+            let mut inbox = Inbox::new(64);
+            for _ in 0..8 {
+                let bytes: Vec<u8> = (0..rng.below(40)).map(|_| (rng.next() % 5) as u8 & rng.next() as u8).collect();
+                if inbox.push(&bytes).is_err() {
+                    break;
+                }
+                assert!(inbox.partial.len() < PREFIX_LEN + 64);
+            }
+            assert!(all(&mut inbox).iter().all(|message| message.len() <= 64));
+            assert_eq!(inbox.waiting_bytes, 0);
+        }
+    }
+}

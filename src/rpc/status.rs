@@ -228,3 +228,119 @@ pub fn printable(bytes: &[u8]) -> String {
 fn hidden(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::mutate;
+
+    fn fields(list: &[(&str, &str)]) -> Vec<Header> {
+        list.iter().map(|(name, value)| Header::new(name, value.as_bytes())).collect()
+    }
+
+    #[test]
+    fn codes_have_their_numbers_and_words() {
+        for (number, (code, word)) in Code::ALL.iter().enumerate() {
+            assert_eq!(Code::parse(number.to_string().as_bytes()), Some(*code));
+            assert_eq!(code.word(), *word);
+        }
+        assert_eq!(Code::parse(b"16"), Some(Code::Unauthenticated));
+        assert_eq!(Code::parse(b"5").unwrap().word(), "NOT_FOUND");
+        assert_eq!(Code::parse(b"17"), Some(Code::Unknown));
+        assert_eq!(Code::parse(b"4294967295"), Some(Code::Unknown));
+        for bad in ["", "-1", "x", "5 ", " 5", "0x5", "4294967296", "é"] {
+            assert_eq!(Code::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn trailers_carry_code_and_text() {
+        let table = [
+            (&[("grpc-status", "0")][..], Some(Status::new(Code::Ok, ""))),
+            (&[("a", "b"), ("grpc-message", "x%20y"), ("grpc-status", "5")], Some(Status::new(Code::NotFound, "x y"))),
+            (&[("grpc-status", "14"), ("grpc-status", "0")], Some(Status::new(Code::Unavailable, ""))),
+            (&[("grpc-message", "x")], None),
+            (&[("grpc-status", "no")], None),
+            (&[], None),
+        ];
+        for (list, want) in table {
+            assert_eq!(Status::from_trailers(&fields(list)), want);
+        }
+    }
+
+    #[test]
+    fn texts_are_decoded_but_never_dangerous() {
+        let table: &[(&[u8], &str)] = &[
+            (b"plain \"text\"", "plain \"text\""),
+            (b"%C3%A4 %e2%82%ac", "ä €"),
+            (b"100%", "100%"),
+            (b"%zz %4 %", "%zz %4 %"),
+            (b"%25!:(MISSING)", "%!:(MISSING)"),
+            (b"%%41", "%A"),
+            (b"a%0ab%00%1b[31m\x7f", "a\\nb\\u{0}\\u{1b}[31m\\u{7f}"),
+            (b"%FF", "\u{fffd}"),
+            (b"%e2%80%ae evil %C2%9B", "\\u{202e} evil \\u{9b}"),
+            ("roh: ä".as_bytes(), "roh: ä"),
+        ];
+        for (raw, want) in table {
+            assert_eq!(printable(&percent_decode(raw)), *want);
+        }
+    }
+
+    #[test]
+    fn texts_are_cut() {
+        assert_eq!(printable(&[b'x'; 4096]), "x".repeat(4096));
+        assert_eq!(printable(&[b'x'; 4097]), "x".repeat(4096) + "…");
+        // Neither a letter nor an escape is cut in two.
+        let euros = printable("€".repeat(2000).as_bytes());
+        assert_eq!((euros.len(), euros.ends_with("€…")), (1365 * 3 + 3, true));
+        assert!(printable(&[7; 4096]).ends_with("\\u{7}…"));
+    }
+
+    #[test]
+    fn heads_that_are_no_grpc() {
+        let table = [
+            (&[(":status", "200"), ("content-type", "application/grpc")][..], None),
+            (&[(":status", "200"), ("content-type", "application/grpc+proto")], None),
+            (
+                &[(":status", "200"), ("content-type", "text/html")],
+                Some(Status::new(Code::Unknown, "content type 'text/html' is not gRPC")),
+            ),
+            (&[(":status", "200")], Some(Status::new(Code::Unknown, "content type 'none' is not gRPC"))),
+            (&[(":status", "404")], Some(Status::new(Code::Unimplemented, "HTTP status 404"))),
+            (&[(":status", "400")], Some(Status::new(Code::Internal, "HTTP status 400"))),
+            (&[(":status", "503")], Some(Status::new(Code::Unavailable, "HTTP status 503"))),
+            (&[(":status", "2\n")], Some(Status::new(Code::Unknown, "HTTP status 2\\n"))),
+            (&[], Some(Status::new(Code::Unknown, "HTTP status none"))),
+        ];
+        for (list, want) in table {
+            assert_eq!(Status::from_bad_head(&fields(list)), want);
+        }
+    }
+
+    #[test]
+    fn resets_mean_something() {
+        for (code, want, word) in [
+            (0, Code::Internal, "NO_ERROR"),
+            (1, Code::Internal, "PROTOCOL_ERROR"),
+            (7, Code::Unavailable, "REFUSED_STREAM"),
+            (8, Code::Cancelled, "CANCEL"),
+            (11, Code::ResourceExhausted, "ENHANCE_YOUR_CALM"),
+            (13, Code::Internal, "HTTP_1_1_REQUIRED"),
+            (14, Code::Internal, "unknown error"),
+            (u32::MAX, Code::Internal, "unknown error"),
+        ] {
+            assert_eq!(Status::from_reset(code), Status::new(want, format!("stream reset by the peer ({word})")));
+        }
+    }
+
+    #[test]
+    fn any_text_is_made_printable() {
+        let seeds = [b"%C3%A4 %e2%82%ac %zz %4".to_vec(), "ä\u{202e}\u{7}".repeat(700).into_bytes(), vec![]];
+        mutate(&seeds, 5_000, |raw| {
+            let text = printable(&percent_decode(raw));
+            assert!(text.len() <= MAX_MESSAGE + '…'.len_utf8());
+            assert!(!text.chars().any(hidden));
+        });
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::super::api::content::{ReadContentRequest, ReadContentResponse};
-use super::super::client::{Link, read};
-use super::super::{CallResult, Client};
+use crate::containerd::api::content::{ReadContentRequest, ReadContentResponse};
+use crate::containerd::client::{Link, read};
+use crate::containerd::{CallResult, Client};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::pb::Writer;

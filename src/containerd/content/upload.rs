@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use super::super::api::Map;
-use super::super::api::content::{WriteAction, WriteContentRequest, WriteContentResponse};
-use super::super::client::{Link, SLOW, nonsense, read};
-use super::super::{CallResult, Client, Code};
+use crate::containerd::api::Map;
+use crate::containerd::api::content::{WriteAction, WriteContentRequest, WriteContentResponse};
+use crate::containerd::client::{Link, SLOW, nonsense, read};
+use crate::containerd::{CallResult, Client, Code};
 use crate::digest::Digest;
 use crate::error::{Error, Kind};
 use crate::pb::Writer;

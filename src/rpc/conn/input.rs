@@ -1,6 +1,6 @@
 //! The receive buffer: bytes in, whole frames out, each at most once in memory.
 
-use super::super::frame::{FrameError, HEAD_LEN, Head, MAX_PAYLOAD_LEN};
+use crate::rpc::frame::{FrameError, HEAD_LEN, Head, MAX_PAYLOAD_LEN};
 
 /// Room for the longest frame and the start of what follows it.
 const SIZE: usize = 2 * (HEAD_LEN + MAX_PAYLOAD_LEN);

@@ -153,3 +153,121 @@ fn goaway(payload: &[u8]) -> Option<Frame<'_>> {
     let (code, debug) = rest.split_first_chunk()?;
     Some(Frame::GoAway { last: u32::from_be_bytes(*last) & 0x7fff_ffff, code: u32::from_be_bytes(*code), debug })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::frame::{HEAD_LEN, Setting};
+    use crate::testing::{hex, mutate};
+
+    /// Decodes one frame from its bytes; `None` if they are not exactly one.
+    fn frame(bytes: &[u8]) -> Option<Result<Frame<'_>, FrameError>> {
+        let (head, payload) = bytes.split_first_chunk::<HEAD_LEN>()?;
+        let head = match Head::decode(*head) {
+            Ok(head) => head,
+            Err(e) => return Some(Err(e)),
+        };
+        (payload.len() == head.len as usize).then(|| Frame::decode(head, payload))
+    }
+
+    #[test]
+    fn frames_of_every_kind() {
+        let table: &[(&str, Frame<'_>)] = &[
+            ("000003 00 01 00000001 616263", Frame::Data { stream: 1, data: b"abc", flow: 3, end_stream: true }),
+            ("000000 00 00 00000003", Frame::Data { stream: 3, data: b"", flow: 0, end_stream: false }),
+            (
+                "000007 00 08 00000001 03 616263 000000",
+                Frame::Data { stream: 1, data: b"abc", flow: 7, end_stream: false },
+            ),
+            ("000001 00 08 00000001 00", Frame::Data { stream: 1, data: b"", flow: 1, end_stream: false }),
+            (
+                "000001 01 04 00000001 88",
+                Frame::Headers { stream: 1, block: &[0x88], end_stream: false, end_headers: true },
+            ),
+            (
+                "000006 01 25 00000001 80000000 10 88",
+                Frame::Headers { stream: 1, block: &[0x88], end_stream: true, end_headers: true },
+            ),
+            (
+                "000009 01 28 00000001 02 00000003 ff 88 0000",
+                Frame::Headers { stream: 1, block: &[0x88], end_stream: false, end_headers: false },
+            ),
+            ("000001 09 04 00000005 88", Frame::Continuation { stream: 5, block: &[0x88], end_headers: true }),
+            ("000005 02 00 00000001 0000000000", Frame::Ignored), // PRIORITY
+            ("000004 03 00 00000001 00000008", Frame::Reset { stream: 1, code: 8 }),
+            ("000000 04 01 00000000", Frame::SettingsAck),
+            ("000008 06 00 00000000 02041010090e0707", Frame::Ping([2, 4, 16, 16, 9, 14, 7, 7])),
+            ("000008 06 01 00000000 0000000000000000", Frame::PingAck),
+            ("00000a 07 00 00000000 80000003 0000000b 6162", Frame::GoAway { last: 3, code: 11, debug: b"ab" }),
+            ("000004 08 00 00000000 80000001", Frame::WindowUpdate { stream: 0, increment: 1 }),
+            ("000004 08 00 00000007 7fffffff", Frame::WindowUpdate { stream: 7, increment: 0x7fff_ffff }),
+            ("000002 0a ff 00000000 0000", Frame::Ignored), // ALTSVC (RFC 7838), an extension
+            ("000000 ff 00 00000009", Frame::Ignored),
+        ];
+        for (bytes, want) in table {
+            assert_eq!(frame(&hex(bytes)), Some(Ok(want.clone())), "{bytes}");
+        }
+        let settings = hex("00000c 04 00 00000000 0005 00004000 0004 00020000");
+        let Some(Ok(Frame::Settings(settings))) = frame(&settings) else { panic!("no SETTINGS") };
+        let settings: Vec<_> = settings.iter().collect();
+        assert_eq!(settings, [Setting::MaxFrame(16_384), Setting::InitialWindow(131_072)]);
+    }
+
+    #[test]
+    fn each_fault_has_its_reason() {
+        let length = |kind, got| FrameError::Length { kind, got };
+        let stream = |kind| FrameError::Stream { kind };
+        let table: &[(&str, FrameError)] = &[
+            ("000000 00 00 00000000", stream(kind::DATA)),
+            ("000000 01 04 00000000", stream(kind::HEADERS)),
+            ("000005 02 00 00000000 0000000000", stream(kind::PRIORITY)),
+            ("000004 03 00 00000000 00000000", stream(kind::RST_STREAM)),
+            ("000000 04 00 00000001", stream(kind::SETTINGS)),
+            ("000008 06 00 00000001 0000000000000000", stream(kind::PING)),
+            ("000008 07 00 00000001 0000000000000000", stream(kind::GOAWAY)),
+            ("000000 09 04 00000000", stream(kind::CONTINUATION)),
+            ("000000 00 08 00000001", FrameError::Padding),
+            ("000001 00 08 00000001 01", FrameError::Padding),
+            ("000003 01 08 00000001 03 0000", FrameError::Padding),
+            ("000004 01 20 00000001 00000000", length(kind::HEADERS, 4)),
+            ("000003 03 00 00000001 000000", length(kind::RST_STREAM, 3)),
+            ("000005 04 00 00000000 0000000000", length(kind::SETTINGS, 5)),
+            ("000006 04 01 00000000 000000000000", length(kind::SETTINGS, 6)),
+            ("000006 04 00 00000000 0004 80000000", FrameError::Setting { id: 4, value: 0x8000_0000 }),
+            ("000004 05 04 00000001 00000002", FrameError::Push),
+            ("000007 06 00 00000000 00000000000000", length(kind::PING, 7)),
+            ("000009 06 01 00000000 000000000000000000", length(kind::PING, 9)),
+            ("000007 07 00 00000000 00000000000000", length(kind::GOAWAY, 7)),
+            ("000005 08 00 00000000 0000000100", length(kind::WINDOW_UPDATE, 5)),
+            ("000004 08 00 00000000 00000000", FrameError::ZeroUpdate),
+            ("000004 08 00 00000001 80000000", FrameError::ZeroUpdate),
+            ("004001 00 00 00000001", FrameError::TooLong { got: 16_385 }),
+        ];
+        for (bytes, why) in table {
+            assert_eq!(frame(&hex(bytes)), Some(Err(*why)), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn damaged_frames_decode_or_fail() {
+        let seeds = [
+            hex("000007 00 08 00000001 03 616263 000000"),
+            hex("000009 01 28 00000001 02 00000003 ff 88 0000"),
+            hex("00000c 04 00 00000000 0005 00004000 0004 00020000"),
+            hex("00000a 07 00 00000000 80000003 0000000b 6162"),
+            hex("000004 08 00 00000007 7fffffff"),
+            hex("000008 06 00 00000000 02041010090e0707"),
+        ];
+        let (mut good, mut bad) = (0u32, 0u32);
+        mutate(&seeds, 100_000, |bytes| match frame(bytes) {
+            Some(Ok(Frame::Data { data, flow, .. })) => {
+                good += 1;
+                assert!(data.len() <= flow as usize);
+            }
+            Some(Ok(_)) => good += 1,
+            Some(Err(_)) => bad += 1,
+            None => {}
+        });
+        assert!(good > 10_000 && bad > 1_000, "one-sided: {good} good, {bad} bad");
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::super::status::{Code, Status};
 use crate::error::{Error, Kind, Result, Trail};
+use crate::rpc::status::{Code, Status};
 
 /// A failed call. Callers match on [`CallError::code`]; everyone else turns it into an [`Error`] with `?`.
 pub enum CallError {

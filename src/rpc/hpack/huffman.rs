@@ -95,3 +95,142 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<u8>, HpackError> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Rng, hex};
+
+    /// Code and length of a symbol, found by counting: an encoder that shares nothing with the decoder but the lengths.
+    fn code_of(symbol: usize) -> (u32, u32) {
+        let mut order: Vec<usize> = (0..SYMBOLS).collect();
+        order.sort_by_key(|s| (LENGTHS[*s], *s));
+        let (mut code, mut bits) = (0u32, 0u32);
+        for s in order {
+            code <<= u32::from(LENGTHS[s]) - bits;
+            bits = u32::from(LENGTHS[s]);
+            if s == symbol {
+                return (code, bits);
+            }
+            code += 1;
+        }
+        panic!("no symbol {symbol}");
+    }
+
+    fn pack(codes: &[(u32, u32)]) -> Vec<u8> {
+        let mut bits: Vec<bool> = Vec::new();
+        for (code, length) in codes {
+            bits.extend((0..*length).rev().map(|at| code >> at & 1 == 1));
+        }
+        bits.resize(bits.len().next_multiple_of(8), true);
+        bits.chunks(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | u8::from(*bit))).collect()
+    }
+
+    #[test]
+    fn landmarks_of_appendix_b() {
+        for (symbol, code, bits) in [
+            (0, 0x1ff8, 13),
+            (1, 0x7f_ffd8, 23),
+            (9, 0xff_ffea, 24),
+            (10, 0x3fff_fffc, 30),
+            (13, 0x3fff_fffd, 30),
+            (22, 0x3fff_fffe, 30),
+            (b' '.into(), 0x14, 6),
+            (b'!'.into(), 0x3f8, 10),
+            (b'%'.into(), 0x15, 6),
+            (b'0'.into(), 0x0, 5),
+            (b'9'.into(), 0x1f, 6),
+            (b':'.into(), 0x5c, 7),
+            (b'<'.into(), 0x7ffc, 15),
+            (b'@'.into(), 0x1ffa, 13),
+            (b'A'.into(), 0x21, 6),
+            (b'Z'.into(), 0xfd, 8),
+            (b'\\'.into(), 0x7_fff0, 19),
+            (b'a'.into(), 0x3, 5),
+            (b'z'.into(), 0x7b, 7),
+            (b'~'.into(), 0x1ffd, 13),
+            (127, 0xfff_fffc, 28),
+            (128, 0xf_ffe6, 20),
+            (195, 0x7_fff1, 19),
+            (249, 0xfff_fffe, 28),
+            (255, 0x3ff_ffee, 26),
+            (256, 0x3fff_ffff, 30),
+        ] {
+            assert_eq!(code_of(symbol), (code, bits), "symbol {symbol}");
+        }
+    }
+
+    #[test]
+    fn code_is_complete() {
+        // Kraft's sum is exactly one: every sequence of bits means something.
+        assert_eq!(LENGTHS.iter().map(|bits| 1u64 << (30 - bits)).sum::<u64>(), 1 << 30);
+    }
+
+    #[test]
+    fn every_symbol_alone_and_all_together() {
+        let all: Vec<u8> = (0..=255).collect();
+        for byte in &all {
+            assert_eq!(decode(&pack(&[code_of((*byte).into())])), Ok(vec![*byte]));
+        }
+        let codes: Vec<_> = all.iter().map(|byte| code_of((*byte).into())).collect();
+        assert_eq!(decode(&pack(&codes)), Ok(all));
+    }
+
+    #[test]
+    fn strings_of_appendix_c() {
+        for (bytes, text) in [
+            ("f1e3 c2e5 f23a 6ba0 ab90 f4ff", "www.example.com"),
+            ("a8eb 1064 9cbf", "no-cache"),
+            ("25a8 49e9 5ba9 7d7f", "custom-key"),
+            ("25a8 49e9 5bb8 e8b4 bf", "custom-value"),
+            ("6402", "302"),
+            ("640e ff", "307"),
+            ("aec3 771a 4b", "private"),
+            ("d07a be94 1054 d444 a820 0595 040b 8166 e082 a62d 1bff", "Mon, 21 Oct 2013 20:13:21 GMT"),
+            ("d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff", "Mon, 21 Oct 2013 20:13:22 GMT"),
+            ("9d29 ad17 1863 c78f 0b97 c8e9 ae82 ae43 d3", "https://www.example.com"),
+            ("9bd9 ab", "gzip"),
+            (
+                "94e7 821d d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 \
+                 b106 3d50 07",
+                "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(decode(&hex(bytes)).map(|b| String::from_utf8(b).unwrap()), Ok(text.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_endings_are_refused() {
+        let a = code_of(b'a'.into());
+        for (codes, why) in [
+            (vec![a, (0, 3)], "padding of zeros"),
+            (vec![a, (0b110, 3)], "padding with one zero"),
+            (vec![a, (0x7ff, 11)], "padding of more than 7 bits"),
+            (vec![(0xff, 8)], "a byte of nothing but padding"),
+            (vec![code_of(256)], "EOS"),
+            (vec![a, code_of(256), a], "EOS in the middle"),
+            (vec![(0xfffe, 16)], "half a symbol"),
+        ] {
+            assert_eq!(decode(&pack(&codes)), Err(HpackError::Huffman), "{why}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_decode_or_fail_and_decoded_ones_have_one_form() {
+        let mut rng = Rng::new(7541);
+        for _ in 0..100_000 {
+            let bytes: Vec<u8> = (0..rng.below(12)).map(|_| rng.next() as u8).collect();
+            if let Ok(text) = decode(&bytes) {
+                let codes: Vec<_> = text.iter().map(|byte| code_of_fast((*byte).into())).collect();
+                assert_eq!(pack(&codes), bytes);
+            }
+        }
+    }
+
+    fn code_of_fast(symbol: usize) -> (u32, u32) {
+        static ALL: std::sync::OnceLock<Vec<(u32, u32)>> = std::sync::OnceLock::new();
+        ALL.get_or_init(|| (0..SYMBOLS).map(code_of).collect())[symbol]
+    }
+}

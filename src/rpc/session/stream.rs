@@ -1,11 +1,11 @@
 //! One stream: response head, messages, and how it ended (RFC 9113 §8.1, gRPC "Responses").
 
-use super::super::flow::Window;
-use super::super::hpack::Header;
-use super::super::inbox::Inbox;
-use super::super::status::{Code, Status, find};
 use super::CREDIT;
 use super::SessionError;
+use crate::rpc::flow::Window;
+use crate::rpc::hpack::Header;
+use crate::rpc::inbox::Inbox;
+use crate::rpc::status::{Code, Status, find};
 
 /// The open stream of a [`super::Session`].
 #[derive(Debug)]
