@@ -11,6 +11,8 @@ pub mod frame;
 pub mod grpc;
 pub mod hpack;
 pub mod inbox;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub mod session;
 pub mod status;
 pub mod transport;

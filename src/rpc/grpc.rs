@@ -170,3 +170,6 @@ fn check_metadata(metadata: &[(&str, &str)]) -> Result<(), CallError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
