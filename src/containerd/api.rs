@@ -17,3 +17,6 @@ pub use types::{Descriptor, Empty, FieldMask, Mount, Platform, RpcStatus, Timest
 
 /// `map<string, string>`.
 pub type Map = std::collections::BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,6 @@ pub(super) fn nonsense(method: Method, why: impl Into<Box<dyn std::error::Error 
     let what = format!("cannot understand the answer to {}", method.path);
     CallError::Broken(Error::new(Kind::Runtime, what).because(why))
 }
+
+#[cfg(test)]
+mod tests;

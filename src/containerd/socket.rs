@@ -115,3 +115,89 @@ impl Transport for UnixTransport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+    use std::time::Instant;
+
+    fn refusal(path: &Path) -> String {
+        let e = UnixTransport::connect(path).unwrap_err();
+        assert_eq!((e.kind(), e.hint_text()), (Kind::Runtime, Some(HINT)));
+        e.to_string()
+    }
+
+    #[test]
+    fn only_sockets_of_root_in_safe_places_are_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().canonicalize().unwrap();
+        let shown = |name: &str| format!("use the socket '{}/{name}'", place.display());
+        assert_eq!(refusal(Path::new("run/c.sock")), "use the socket 'run/c.sock': the path is not absolute");
+        let gone = refusal(&place.join("none"));
+        assert_eq!(gone, shown("none") + ": look at the file: No such file or directory (os error 2)");
+        std::fs::write(place.join("file"), b"").unwrap();
+        assert_eq!(refusal(&place.join("file")), shown("file") + ": it is not a socket");
+        let listener = UnixListener::bind(place.join("s")).unwrap();
+        std::os::unix::fs::symlink(place.join("s"), place.join("link")).unwrap();
+        assert_eq!(refusal(&place.join("link")), shown("link") + ": it is not a socket");
+        UnixTransport::connect(&place.join("s")).unwrap();
+        std::fs::set_permissions(&place, PermissionsExt::from_mode(0o777)).unwrap();
+        let open = format!(": the directory '{}' is writable by everybody", place.display());
+        assert_eq!(refusal(&place.join("s")), shown("s") + &open);
+        // Even a sticky one: anybody could have put a socket there before containerd did.
+        std::fs::set_permissions(&place, PermissionsExt::from_mode(0o1777)).unwrap();
+        assert_eq!(refusal(&place.join("s")), shown("s") + &open);
+        std::fs::create_dir(place.join("inner")).unwrap();
+        let inner = UnixListener::bind(place.join("inner/s")).unwrap();
+        UnixTransport::connect(&place.join("inner/s")).unwrap();
+        std::fs::set_permissions(&place, PermissionsExt::from_mode(0o777)).unwrap();
+        assert_eq!(refusal(&place.join("inner/s")), shown("inner/s") + &open);
+        drop((listener, inner));
+    }
+
+    #[test]
+    fn foreign_owners_are_refused() {
+        if !Uid::effective().is_root() {
+            println!("SKIP foreign_owners_are_refused: not root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = UnixListener::bind(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        assert!(refusal(&path).ends_with("it does not belong to root"));
+    }
+
+    #[test]
+    fn sockets_without_a_listener_say_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let want = format!("connect to '{}': ECONNREFUSED: Connection refused", path.display());
+        assert_eq!(refusal(&path), want);
+    }
+
+    #[test]
+    fn waiting_ends_with_bytes_room_end_or_time() {
+        let (mut ours, theirs) = {
+            let (a, b) = UnixStream::pair().unwrap();
+            a.set_nonblocking(true).unwrap();
+            (UnixTransport(a), b)
+        };
+        let short = Duration::from_millis(20);
+        let start = Instant::now();
+        assert_eq!(ours.wait(Interest::Read, short).unwrap(), Ready::TimedOut);
+        assert!(start.elapsed() >= short);
+        assert_eq!(ours.wait(Interest::ReadOrWrite, short).unwrap(), Ready::Yes);
+        while ours.write(&[0; 4096]).is_ok() {}
+        assert_eq!(ours.wait(Interest::ReadOrWrite, short).unwrap(), Ready::TimedOut);
+        (&theirs).write_all(b"x").unwrap();
+        assert_eq!(ours.wait(Interest::ReadOrWrite, short).unwrap(), Ready::Yes);
+        assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+        assert_eq!(ours.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(theirs);
+        assert_eq!(ours.wait(Interest::Read, short).unwrap(), Ready::Yes);
+    }
+}
