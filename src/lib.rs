@@ -4,6 +4,7 @@
 //! bundle → verify → plan → lay down → start → import → join → verify.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests prepare their scratch directories themselves"))]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests build bytes from small numbers"))]
 
 pub mod archive;
 pub mod bundle;

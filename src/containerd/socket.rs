@@ -158,6 +158,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::print_stdout, reason = "the line that every skipped test prints")]
     fn foreign_owners_are_refused() {
         if !Uid::effective().is_root() {
             println!("SKIP foreign_owners_are_refused: not root");
