@@ -183,11 +183,14 @@ pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
         let mut prepared = Prepared::installed(&root, &journal)?;
         prepared.with_cx(&root, &mut journal, report, |steps, _, cx| {
             report.run_begins("uninstall", steps.iter().filter(|s| cx.journal.knows(s.id())).count());
-            plan::undo(steps, cx)?;
-            cx.take_back(|_| true)
+            plan::undo(steps, cx)
         })?;
     }
-    // Without a record the very first step was cut: there is nothing but what the lock and this file are.
+    // The record goes last; without it only files of a step that was cut can be left.
+    let clock = BeatingClock::new(report);
+    let mut exec = Host::new(&root, &clock);
+    let mut cx = Cx { root: &root, exec: &mut exec, clock: &clock, report, journal: &mut journal, blobs: None };
+    cx.take_back(|_| true)?;
     root.remove(Journal::PATH)?;
     root.remove(LOCK)?;
     root.remove_empty_dir(RelPath::literal("var/lib/edgelay"))?;

@@ -114,8 +114,8 @@ impl Cx<'_> {
                 continue;
             }
             let Ok(rel) = RelPath::parse(&path) else { continue };
-            match backup.as_deref().and_then(|b| RelPath::parse(b).ok()) {
-                Some(saved) if self.root.lstat(saved)?.is_some() => self.restore(rel, saved)?,
+            match backup.as_deref().map(RelPath::parse) {
+                Some(Ok(saved)) => self.restore(rel, saved)?,
                 _ => {
                     self.root.remove(rel)?;
                     self.remove_empty_parents(rel)?;
@@ -126,6 +126,7 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// A copy that is gone was put back already, by a run that was cut before the journal knew.
     fn restore(&mut self, path: RelPath<'_>, saved: RelPath<'_>) -> Result<()> {
         let Some(meta) = self.root.lstat(saved)? else { return Ok(()) };
         if let Some(mut old) = self.root.open_file(saved)? {

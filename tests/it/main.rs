@@ -6,6 +6,8 @@ mod archives;
 mod box_standins;
 mod bundles;
 mod cli;
+#[cfg(feature = "crash-points")]
+mod crash;
 mod docs;
 mod formats;
 mod import;

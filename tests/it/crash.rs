@@ -1,0 +1,164 @@
+//! A power cut at every durable change: what is visible is old or new, never torn, and the next run converges.
+//!
+//! The cut is an abort of the process, so this sees wrong order and missing atomicity; missing syncs it cannot see.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use edgelay::config::EdgeConfig;
+use edgelay::crash;
+use edgelay::host::preflight::Ignored;
+use edgelay::ids::Arch;
+use edgelay::mode;
+use edgelay::mode::edge::{BundleSource, Request, Scope, install, uninstall};
+use edgelay::report::{Report, Style};
+
+use crate::support::bundles::Inputs;
+
+const DIR: &str = "EDGELAY_TEST_CRASH_DIR";
+const AT: &str = "EDGELAY_TEST_CRASH_AT";
+const VERB: &str = "EDGELAY_TEST_CRASH_VERB";
+
+/// A config file of someone else's, which an install replaces and an uninstall puts back.
+const FOREIGN: &str = "etc/containerd/config.toml";
+const THEIRS: &[u8] = b"# theirs\n";
+
+/// Path below the target → permission bits and content. Journal, lock and log tell of the runs, not of their result.
+type Tree = BTreeMap<String, (u32, Vec<u8>)>;
+
+fn tree(dir: &Path) -> Tree {
+    let (mut tree, mut todo) = (Tree::new(), vec![dir.to_path_buf()]);
+    while let Some(at) = todo.pop() {
+        for entry in std::fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(dir).unwrap().display().to_string();
+            let meta = path.symlink_metadata().unwrap();
+            if meta.is_dir() {
+                todo.push(path);
+            } else if meta.is_symlink() {
+                tree.insert(name, (0, std::fs::read_link(&path).unwrap().display().to_string().into_bytes()));
+            } else if !name.contains("edgelay/journal")
+                && !name.ends_with("edgelay/lock")
+                && !name.contains("install.log")
+            {
+                tree.insert(name, (meta.permissions().mode() & 0o7777, std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    tree
+}
+
+/// What the child does: one run on `DIR/target`, cut at point `AT`.
+#[test]
+#[ignore = "started by the other tests of this module"]
+fn child() {
+    let Ok(dir) = std::env::var(DIR).map(PathBuf::from) else { return };
+    if let Ok(at) = std::env::var(AT) {
+        crash::arm(at.parse().unwrap());
+    }
+    let report = Report::new(Box::new(std::io::sink()), Style::Quiet);
+    let root = dir.join("target");
+    if std::env::var(VERB).as_deref() == Ok("uninstall") {
+        return uninstall(&root, &report).unwrap();
+    }
+    let request = Request {
+        root,
+        config: EdgeConfig::default(),
+        bundle: Some(BundleSource::File(dir.join("bundle.tar"))),
+        scope: Scope::Stage,
+        ignored: Ignored::parse("all").unwrap(),
+    };
+    install(request, &report).unwrap();
+}
+
+fn run(dir: &Path, verb: &str, at: Option<usize>) -> ExitStatus {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "crash::child", "--ignored", "--quiet"]).env(DIR, dir).env(VERB, verb);
+    if let Some(at) = at {
+        command.env(AT, at.to_string());
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+}
+
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let inputs = Inputs::new(dir.path(), Arch::Amd64);
+        let bundle = dir.path().join("bundle.tar");
+        mode::bundle::create(&inputs.request(), &bundle, mode::bundle::Format::Text, &mut std::io::sink()).unwrap();
+        Bench(dir)
+    }
+
+    fn target(&self) -> PathBuf {
+        self.0.path().join("target")
+    }
+
+    /// A target with nothing but the foreign file.
+    fn reset(&self) {
+        let _ = std::fs::remove_dir_all(self.target());
+        let file = self.target().join(FOREIGN);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, THEIRS).unwrap();
+    }
+
+    fn run(&self, verb: &str, at: Option<usize>) -> bool {
+        run(self.0.path(), verb, at).success()
+    }
+}
+
+/// Every visible file is as one of the two trees has it. Temporary files have names that nobody reads.
+fn assert_not_torn(seen: &Tree, trees: [&Tree; 2], at: usize) {
+    for (name, file) in seen {
+        let temporary = name.rsplit('/').next().is_some_and(|n| n.starts_with('.') && n.ends_with(".edgelay-new"));
+        let saved = name.ends_with(".edgelay-saved") && file.1 == THEIRS;
+        let known = trees.iter().any(|tree| tree.get(name) == Some(file));
+        assert!(temporary || saved || known, "torn '{name}' after cut {at}: {} bytes", file.1.len());
+    }
+}
+
+#[test]
+fn an_install_cut_anywhere_is_never_torn_and_converges() {
+    let bench = Bench::new();
+    bench.reset();
+    let before = tree(&bench.target());
+    assert!(bench.run("install", None));
+    let whole = tree(&bench.target());
+    assert!(whole.contains_key("usr/local/bin/containerd") && whole.contains_key("var/lib/edgelay/config.json"));
+    let mut at = 0;
+    loop {
+        bench.reset();
+        let survived = bench.run("install", Some(at));
+        assert_not_torn(&tree(&bench.target()), [&before, &whole], at);
+        assert!(bench.run("install", None), "run after cut {at}");
+        assert_eq!(tree(&bench.target()), whole, "after cut {at} and another run");
+        if survived {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 50, "only {at} crash points were reached");
+}
+
+#[test]
+fn an_uninstall_cut_anywhere_converges_to_what_was_there_before() {
+    let bench = Bench::new();
+    bench.reset();
+    let before = tree(&bench.target());
+    let mut at = 0;
+    loop {
+        bench.reset();
+        assert!(bench.run("install", None));
+        let survived = bench.run("uninstall", Some(at));
+        assert!(bench.run("uninstall", None), "run after cut {at}");
+        assert_eq!(tree(&bench.target()), before, "after cut {at} and another run");
+        if survived {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 30, "only {at} crash points were reached");
+}
