@@ -1,8 +1,12 @@
 //! The documentation says what the code does.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::rc::Rc;
 
-use edgelay::error::Kind;
+use edgelay::error::{Error, Kind};
+use edgelay::report::{Outcome, Report, Style};
 
 use super::layers::LAYERS;
 use super::policy::DIRECT;
@@ -140,4 +144,77 @@ fn words_for_bad_bundles_are_documented() {
     let documented: Vec<String> = rows(table).into_iter().skip(1).map(|row| row[0].clone()).collect();
     let words: Vec<&str> = edgelay::bundle::Fault::ALL.iter().map(|fault| fault.word()).collect();
     assert_eq!(documented, words);
+}
+
+/// Pages that `text` names as `docs/x.md`, and, in a page itself, what its links lead to; below the project's root.
+fn named_files(path: &str, text: &str) -> Vec<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let words = text.split("docs/").skip(1).map(|rest| rest.split(|c| !word(c)).next().unwrap().trim_end_matches('.'));
+    let mut named: Vec<String> = words.filter(|w| w.ends_with(".md")).map(|w| format!("docs/{w}")).collect();
+    if path.ends_with(".md") {
+        let dir = path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
+        let links = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
+        named.extend(links.filter(|l| !l.is_empty() && !l.contains("://")).map(|l| format!("{dir}{l}")));
+    }
+    named
+}
+
+#[test]
+fn named_files_exist() {
+    let all = files("");
+    let known: BTreeSet<&str> = all.iter().map(|f| f.path.as_str()).collect();
+    let judged = all.iter().filter(|f| f.path.ends_with(".md") || f.path.starts_with("src/"));
+    let named = judged.flat_map(|f| named_files(&f.path, &f.text).into_iter().map(|n| (n, f.path.as_str())));
+    let dead: Vec<_> = named.filter(|(name, _)| !known.contains(name.as_str())).collect();
+    assert!(dead.is_empty(), "not there, but named: {dead:?}");
+}
+
+#[test]
+fn names_of_files_are_seen() {
+    let text = "[x](a.md#part) [y](https://example.org/z.html) see docs/b.md. and `docs/c.md`, docs/*, README.md";
+    assert_eq!(named_files("docs/x.md", text), ["docs/b.md", "docs/c.md", "docs/a.md"]);
+    assert_eq!(named_files("src/x.rs", text), ["docs/b.md", "docs/c.md"]);
+}
+
+/// Where a report writes, and where the test reads it again.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Name and keys, sorted, of every event that a report can make without waiting for a heartbeat.
+fn events_made() -> BTreeMap<String, BTreeSet<String>> {
+    let sink = Shared::default();
+    let report = Report::new(Box::new(sink.clone()), Style::Json);
+    report.run_begins("install", 1);
+    report.step_begins("a", "do a");
+    report.step_ends(Outcome::Done);
+    report.info("i");
+    report.warn("w");
+    report.error(&Error::new(Kind::Host, "e"));
+    report.run_ends("done");
+    let lines = String::from_utf8(sink.0.borrow().clone()).unwrap();
+    let event = |line: &str| -> (String, BTreeSet<String>) {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        (value["event"].as_str().unwrap().to_owned(), value.as_object().unwrap().keys().cloned().collect())
+    };
+    lines.lines().map(event).collect()
+}
+
+#[test]
+fn events_are_documented() {
+    let common = ["schema", "seq", "ms", "event"].map(str::to_owned);
+    let keys = |cell: &str| cell.split(' ').map(str::to_owned).chain(common.clone()).collect();
+    let rows = rows(&read("docs/events.md")).into_iter().skip(2);
+    let mut documented: BTreeMap<String, BTreeSet<String>> = rows.map(|r| (r[0].clone(), keys(&r[1]))).collect();
+    assert!(documented.remove("progress").is_some(), "comes only after ten seconds");
+    assert_eq!(documented, events_made());
 }
