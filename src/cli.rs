@@ -10,6 +10,7 @@ pub mod commands;
 pub mod complete;
 mod dispatch;
 pub mod exit_codes;
+pub mod findings;
 pub mod flags;
 pub mod help;
 mod logger;
@@ -99,7 +100,7 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
     }
     let command: Command = (parsed.spec.check)(&parsed)?;
     signal::install()?;
-    dispatch::run(command, resolved.as_ref(), report)
+    dispatch::run(command, resolved, report)
 }
 
 fn help_topic(args: Args) -> Topic {

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use crate::bundle;
 use crate::error::{Error, Result};
+use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
+use crate::mode::edge::{BundleSource, Scope};
 
 use super::args::usage;
-use super::command::{BundleCommand, Command};
+use super::command::{BundleCommand, Command, EdgeCommand, Target};
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
 
@@ -50,6 +52,49 @@ pub(super) fn bundle_show(parsed: &Parsed) -> Result<Command> {
 pub(super) fn bundle_verify(parsed: &Parsed) -> Result<Command> {
     let arch = typed(parsed, &flags::EXPECT_ARCH)?;
     Ok(Command::Bundle(BundleCommand::Verify { file: file(parsed)?, arch, format: parsed.format()? }))
+}
+
+fn target(parsed: &Parsed) -> Result<Target> {
+    let bundle = parsed.path(&flags::BUNDLE).map(|path| match path.as_os_str() == "-" {
+        true => BundleSource::Pipe(Box::new(std::io::stdin()), "-".to_owned()),
+        false => BundleSource::File(path),
+    });
+    let names = parsed.list(&flags::IGNORE_CHECK)?;
+    let ignored = if names.is_empty() { Ignored::default() } else { Ignored::parse(&names.join(","))? };
+    Ok(Target { root: root(parsed), bundle, ignored })
+}
+
+fn root(parsed: &Parsed) -> PathBuf {
+    parsed.path(&flags::ROOT).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+pub(super) fn edge_install(parsed: &Parsed, scope: Scope) -> Result<Command> {
+    let target = target(parsed)?;
+    if target.bundle.is_none() && scope != Scope::Join {
+        return Err(needed(&flags::BUNDLE));
+    }
+    Ok(Command::Edge(match parsed.has(&flags::DRY_RUN) {
+        true => EdgeCommand::Plan { target, scope, format: parsed.format()? },
+        false => EdgeCommand::Install { target, scope },
+    }))
+}
+
+pub(super) fn edge_uninstall(parsed: &Parsed) -> Result<Command> {
+    if !parsed.has(&flags::YES) {
+        return Err(usage(
+            "'edge uninstall' ends this node's pods and destroys their data and the node's certificates",
+        )
+        .hint("add --yes if that is wanted"));
+    }
+    Ok(Command::Edge(EdgeCommand::Uninstall { root: root(parsed) }))
+}
+
+pub(super) fn status(parsed: &Parsed) -> Result<Command> {
+    Ok(Command::Edge(EdgeCommand::Status { root: root(parsed), format: parsed.format()? }))
+}
+
+pub(super) fn preflight(parsed: &Parsed) -> Result<Command> {
+    Ok(Command::Edge(EdgeCommand::Preflight { target: target(parsed)?, format: parsed.format()? }))
 }
 
 /// The one word of commands that take one file.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::bundle;
+use crate::host::preflight::Ignored;
 use crate::ids::Arch;
+use crate::mode::edge::{BundleSource, Scope};
 
 use super::commands::Spec;
 
@@ -20,6 +22,59 @@ pub enum Command {
     Completion(Shell),
     /// `bundle ...`
     Bundle(BundleCommand),
+    /// `edge ...`, `status`, `preflight`
+    Edge(EdgeCommand),
+}
+
+/// `edge ...`, `status`, `preflight`
+#[derive(Debug)]
+pub enum EdgeCommand {
+    /// `edge install`, `edge stage`, `edge join`
+    Install {
+        /// On what.
+        target: Target,
+        /// How far.
+        scope: Scope,
+    },
+    /// The same with `--dry-run`.
+    Plan {
+        /// On what.
+        target: Target,
+        /// How far.
+        scope: Scope,
+        /// Of the output.
+        format: Format,
+    },
+    /// `preflight`
+    Preflight {
+        /// Of what.
+        target: Target,
+        /// Of the output.
+        format: Format,
+    },
+    /// `status`
+    Status {
+        /// The system.
+        root: PathBuf,
+        /// Of the output.
+        format: Format,
+    },
+    /// `edge uninstall`
+    Uninstall {
+        /// The system.
+        root: PathBuf,
+    },
+}
+
+/// What an installation works on and with.
+#[derive(Debug)]
+pub struct Target {
+    /// The system: `/`, or where another one is mounted.
+    pub root: PathBuf,
+    /// The bundle, if there is one.
+    pub bundle: Option<BundleSource>,
+    /// Checks whose failure is only a warning.
+    pub ignored: Ignored,
 }
 
 /// `bundle ...`

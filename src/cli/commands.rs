@@ -1,6 +1,7 @@
 //! The table of commands: words, arguments, flags, help. What is not in it does not exist.
 
 use crate::error::Result;
+use crate::mode::edge::Scope;
 
 use super::check;
 use super::command::Command;
@@ -20,6 +21,16 @@ pub struct Words {
 
 /// As many as a command line holds.
 const MANY: usize = usize::MAX;
+/// What `edge install`, `stage` and `join` take.
+const INSTALL: &[Flag] = &[
+    flags::BUNDLE,
+    flags::CONFIG,
+    flags::SHOW_CONFIG,
+    flags::DRY_RUN,
+    flags::IGNORE_CHECK,
+    flags::ROOT,
+    flags::OUTPUT,
+];
 const ONE_FILE: Words = Words { shown: "FILE", min: 1, max: 1 };
 const NO_WORDS: Words = Words { shown: "", min: 0, max: 0 };
 
@@ -57,6 +68,72 @@ impl Spec {
 
 /// Every command, in the order of help.
 pub static COMMANDS: &[Spec] = &[
+    Spec {
+        path: &["edge", "install"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "make this machine an edge node: stage and join",
+        about: "Checks that the machine is fit, lays down what the bundle brings, starts containerd, imports the \
+                images, joins the cloud and verifies. Finished steps are skipped, so the same command mends, and goes \
+                on after an interruption.\n\n\
+                edgelay edge install --bundle edge.bundle --config node.json",
+        flags: INSTALL,
+        settings: true,
+        check: |parsed| check::edge_install(parsed, Scope::Install),
+    },
+    Spec {
+        path: &["edge", "stage"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "do all of it that needs no identity, as in a factory",
+        about: "Lays down and starts everything up to the images; needs neither cloud nor token nor node name.",
+        flags: INSTALL,
+        settings: true,
+        check: |parsed| check::edge_install(parsed, Scope::Stage),
+    },
+    Spec {
+        path: &["edge", "join"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "join a staged machine to its cloud",
+        about: "Goes on from 'edge stage'; needs no bundle. Which containerd and which pod range it is was settled then.",
+        flags: INSTALL,
+        settings: true,
+        check: |parsed| check::edge_install(parsed, Scope::Join),
+    },
+    Spec {
+        path: &["edge", "uninstall"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "remove what edgelay installed, restore what it replaced",
+        about: "Ends the pods of this node and removes what the journal says edgelay wrote: programs, units, \
+                configuration, certificates, and with a managed containerd its whole store. Without --yes it refuses.",
+        flags: &[flags::ROOT, flags::YES],
+        settings: false,
+        check: check::edge_uninstall,
+    },
+    Spec {
+        path: &["status"],
+        alias: &["edge", "status"],
+        words: NO_WORDS,
+        summary: "say whether the node is as it was installed",
+        about: "Runs the check of every step: files, containerd, CRI, pod network, images, edgecore and its readiness. \
+                Changes nothing. Exit code 11 says that something is not as it was installed.",
+        flags: &[flags::ROOT, flags::OUTPUT],
+        settings: false,
+        check: check::status,
+    },
+    Spec {
+        path: &["preflight"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "say whether this machine is fit, and what to do if not",
+        about: "Runs every check of an installation and reports all findings at once. Changes nothing. With --bundle \
+                also the disk space for it.",
+        flags: &[flags::CONFIG, flags::SHOW_CONFIG, flags::BUNDLE, flags::ROOT, flags::IGNORE_CHECK, flags::OUTPUT],
+        settings: true,
+        check: check::preflight,
+    },
     Spec {
         path: &["bundle", "create"],
         alias: &[],

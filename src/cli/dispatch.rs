@@ -1,23 +1,60 @@
 //! Command → the function that does it.
 
-use crate::config::Resolved;
+use crate::config::{EdgeConfig, Resolved};
 use crate::error::Result;
+use crate::host::preflight;
 use crate::ids::Arch;
 use crate::json::Text;
-use crate::mode;
+use crate::mode::{self, edge::Scope};
 use crate::report::Report;
 
-use super::command::{BundleCommand, Command, Format};
-use super::{complete, help, output};
+use super::command::{BundleCommand, Command, EdgeCommand, Format, Target};
+use super::{complete, findings, help, output};
 
 /// Runs `command`. `resolved` is there for commands that take settings.
-pub(super) fn run(command: Command, _resolved: Option<&Resolved>, _report: &Report) -> Result<()> {
+pub(super) fn run(command: Command, resolved: Option<Resolved>, report: &Report) -> Result<()> {
     match command {
         Command::Help(topic) => output::write(&help::render(&topic)),
         Command::Version(format) => output::write(&version(format)),
         Command::Completion(shell) => output::write(&complete::render(shell)),
         Command::Bundle(command) => bundle(&command),
+        Command::Edge(command) => edge(command, resolved.map(|r| r.config).unwrap_or_default(), report),
     }
+}
+
+fn edge(command: EdgeCommand, config: EdgeConfig, report: &Report) -> Result<()> {
+    match command {
+        EdgeCommand::Install { target, scope } => mode::edge::install(request(target, scope, config), report),
+        EdgeCommand::Plan { target, scope, format } => {
+            let findings = mode::edge::plan(request(target, scope, config), report)?;
+            say(report, &findings::render(&findings, findings::PLAN, format))
+        }
+        EdgeCommand::Preflight { target, format } => {
+            let findings = mode::edge::preflight(request(target, Scope::Install, config), report)?;
+            let text = match format {
+                Format::Text => preflight::text(&findings),
+                Format::Json => preflight::json(&findings)?,
+            };
+            say(report, &text)?;
+            preflight::failure(&findings).map_or(Ok(()), Err)
+        }
+        EdgeCommand::Status { root, format } => {
+            let findings = mode::edge::status(&root, report)?;
+            say(report, &findings::render(&findings, findings::STATUS, format))?;
+            mode::edge::drift(&findings).map_or(Ok(()), Err)
+        }
+        EdgeCommand::Uninstall { root } => mode::edge::uninstall(&root, report),
+    }
+}
+
+fn request(target: Target, scope: Scope, config: EdgeConfig) -> mode::edge::Request {
+    let Target { root, bundle, ignored } = target;
+    mode::edge::Request { root, config, bundle, scope, ignored }
+}
+
+/// Data that came from files and programs: nothing in it should be secret, and nothing secret gets out.
+fn say(report: &Report, text: &str) -> Result<()> {
+    output::write(&report.mask(text))
 }
 
 fn bundle(command: &BundleCommand) -> Result<()> {

@@ -178,7 +178,8 @@ impl Spec {
 
 /// The commands whose first of two words is `word`.
 pub(super) fn group_of(word: &str) -> impl Iterator<Item = &'static Spec> {
-    COMMANDS.iter().filter(move |spec| spec.path.len() > 1 && spec.path.first() == Some(&word))
+    let begins = move |path: &[&str]| path.len() > 1 && path.first() == Some(&word);
+    COMMANDS.iter().filter(move |spec| begins(spec.path) || begins(spec.alias))
 }
 
 fn find(names: &[String]) -> Result<&'static Spec> {
@@ -188,7 +189,8 @@ fn find(names: &[String]) -> Result<&'static Spec> {
     }
     let list = "'edgelay help' lists the commands";
     let Some(first) = names.first() else { return Err(usage("no command is given").hint(list)) };
-    let seconds: Vec<&str> = group_of(first).filter_map(|spec| spec.path.get(1)).copied().collect();
+    let second = |spec: &'static Spec| spec.path.get(1).or(spec.alias.get(1)).copied();
+    let seconds: Vec<&str> = group_of(first).filter_map(second).collect();
     match names.get(1) {
         None if !seconds.is_empty() => Err(usage(format!("'{first}' needs a second word"))
             .hint(format!("write 'edgelay {first} {}'", seconds.join("|")))),

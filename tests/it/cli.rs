@@ -1,6 +1,9 @@
 //! The real program: what it says where, and how it exits.
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use edgelay::config::{Form, KEYS, Raw};
 
 /// The program with an empty environment.
 fn edgelay(args: &[&str]) -> Command {
@@ -91,4 +94,164 @@ fn bash_accepts_the_completion_script() {
     );
     let output = Command::new("bash").args(["-c", &ask]).output().unwrap();
     assert_eq!(said(output), (0, "version\n--output\ntext json\n".to_owned(), String::new()));
+}
+
+/// What `--show-config -o json` says about `path`: value and origin.
+fn shown(out: &str, path: &str) -> (serde_json::Value, String) {
+    let all: serde_json::Value = serde_json::from_str(out).unwrap();
+    let one = &all["settings"][path];
+    (one["value"].clone(), format!("{} {}", one["origin"].as_str().unwrap(), one["place"].as_str().unwrap()))
+}
+
+/// For each key three different good values: as JSON in the file, in the environment, as a flag.
+const VALUES: [(&str, [&str; 3]); 15] = [
+    ("cloud.host", [r#""10.0.0.1""#, "10.0.0.2", "10.0.0.3"]),
+    ("cloud.websocket_port", ["10", "11", "12"]),
+    ("cloud.cert_port", ["20", "21", "22"]),
+    ("token_file", [r#""/a""#, "/b", "/c"]),
+    ("node.name", [r#""a""#, "b", "c"]),
+    ("node.ip", [r#""10.0.0.1""#, "10.0.0.2", "2001:db8::1"]),
+    ("node.labels", [r#"{"a":"1"}"#, "b=2", "c=3,d="]),
+    ("node.taints", [r#"["a:NoSchedule"]"#, "b:NoExecute", "c=d:NoSchedule,e:NoSchedule"]),
+    ("pod_cidr", [r#""10.1.0.0/16""#, "10.2.0.0/16", "10.3.0.0/16"]),
+    ("edgemesh", ["false", "true", "false"]),
+    ("edge_stream", ["false", "true", "false"]),
+    ("mqtt", ["true", "false", "true"]),
+    ("containerd", [r#""existing""#, "managed", "existing"]),
+    ("containerd_address", [r#""/a.sock""#, "/b.sock", "/c.sock"]),
+    ("join_timeout", [r#""5m""#, "2m", "1h"]),
+];
+
+/// A text value as the JSON output has it.
+fn as_json(form: Form, text: &str) -> serde_json::Value {
+    match Raw::parse(form, text).unwrap() {
+        Raw::One(text) if matches!(form, Form::Number | Form::Switch) => serde_json::from_str(&text).unwrap(),
+        Raw::One(text) => text.into(),
+        Raw::List(items) => items.into(),
+        Raw::Map(pairs) => pairs.into_iter().map(|(k, v)| (k, serde_json::Value::from(v))).collect(),
+    }
+}
+
+#[test]
+fn every_setting_follows_default_file_environment_flag() {
+    assert_eq!(VALUES.map(|(path, _)| path).to_vec(), KEYS.iter().map(|key| key.path).collect::<Vec<_>>());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("node.json");
+    for ((path, [in_file, in_env, in_flag]), key) in VALUES.into_iter().zip(KEYS) {
+        let json = match path.split_once('.') {
+            Some((group, name)) => format!("{{\"{group}\": {{\n\"{name}\": {in_file}}}}}"),
+            None => format!("{{\n\"{path}\": {in_file}}}"),
+        };
+        std::fs::write(&file, json).unwrap();
+        let file_name = file.to_str().unwrap();
+        let show = |args: &[&str], env: Option<&str>| {
+            // No host name of this machine: another root is another machine.
+            let base = ["edge", "install", "--root", "/mnt", "--show-config", "-o", "json"];
+            let mut command = edgelay(&[&base, args].concat());
+            command.envs(env.map(|value| (key.env, value)));
+            let (code, out, err) = said(command.output().unwrap());
+            assert_eq!((code, err.as_str()), (0, ""), "{path}");
+            shown(&out, path)
+        };
+        let (value, origin) = show(&[], None);
+        let default = key.default;
+        let unset = if matches!(key.form, Form::List | Form::Map) { as_json(key.form, "") } else { ().into() };
+        assert_eq!(value, if default.is_empty() { unset } else { as_json(key.form, default) }, "{path}");
+        assert_eq!(origin, "default ");
+        let column = key.path.rsplit('.').next().unwrap().len() + 5;
+        let in_file: serde_json::Value = serde_json::from_str(in_file).unwrap();
+        let config = ["--config", file_name];
+        assert_eq!(show(&config, None), (in_file, format!("file {file_name}:2:{column}")), "{path}");
+        let env = (as_json(key.form, in_env), format!("environment {}", key.env));
+        assert_eq!(show(&config, Some(in_env)), env, "{path}");
+        let flag = format!("--{}", key.flag);
+        let args = [&config[..], &[&flag, in_flag]].concat();
+        assert_eq!(show(&args, Some(in_env)), (as_json(key.form, in_flag), format!("flag {flag}")), "{path}");
+    }
+}
+
+#[test]
+fn bad_settings_are_refused_with_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("node.json");
+    std::fs::write(&file, "{\n  \"pod_cdir\": 1\n}").unwrap();
+    let name = file.to_str().unwrap();
+    let place = format!("error: '{name}', line 2, column 3: unknown key 'pod_cdir'\nhint: did you mean 'pod_cidr'?\n");
+    assert_eq!(run(&["preflight", "--config", name]), (3, String::new(), place));
+
+    let cases = [
+        (&["--cloud-host", "10.0.0.1:10002"][..], "carries port 10002, which only hands out certificates"),
+        (&["--cloud-websocket-port", "10002"], "only hands out certificates"),
+        (&["--node-taints", "a=true:NoSchedule"], "looks like a number or a truth value"),
+        (&["--config", "/nonexistent"], "No such file or directory"),
+    ];
+    for (args, what) in cases {
+        let (code, out, err) = run(&[&["preflight"], args].concat());
+        assert_eq!((code, out.as_str()), (3, ""), "{args:?}: {err}");
+        assert!(err.contains(what), "{args:?}: {err}");
+    }
+    let (code, _, err) = said(edgelay(&["preflight"]).env("EDGELAY_POD_CDIR", "x").output().unwrap());
+    assert_eq!(code, 3);
+    assert!(err.ends_with("hint: did you mean EDGELAY_POD_CIDR? otherwise unset it\n"), "{err}");
+}
+
+#[test]
+fn the_configuration_comes_from_a_pipe_too() {
+    let mut command =
+        edgelay(&["edge", "install", "--config", "-", "--show-config", "-o", "json", "--node-labels", "a=1"]);
+    command.args(["--node-labels", "b=2"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(br#"{"mqtt": true}"#).unwrap();
+    let (code, out, err) = said(child.wait_with_output().unwrap());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(shown(&out, "mqtt"), (true.into(), "file -:1:10".to_owned()));
+    let labels = serde_json::json!({"a": "1", "b": "2"});
+    assert_eq!(shown(&out, "node.labels"), (labels, "flag --node-labels".to_owned()), "repeated lists are joined");
+
+    let both = run(&["edge", "install", "--config", "-", "--bundle", "-"]);
+    assert_eq!((both.0, both.1.as_str()), (2, ""));
+}
+
+#[test]
+fn a_token_that_all_can_read_is_refused_and_never_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let secret = format!("{}.aGVhZA.Y2xhaW1z.c2ln", "a".repeat(64));
+    let token = dir.path().join("token");
+    std::fs::write(&token, &secret).unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let root = dir.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    let args = |file: &str| {
+        let fixed = ["preflight", "--node-name", "a", "--cloud-host", "192.0.2.1", "--root", root.to_str().unwrap()];
+        run(&[&fixed[..], &["--token-file", file]].concat())
+    };
+    let (code, out, err) = args(token.to_str().unwrap());
+    assert_ne!(code, 0);
+    assert!(format!("{out}{err}").contains("mode 0644"), "{out}{err}");
+    for file in [token.to_str().unwrap(), &secret, "-"] {
+        let (code, out, err) = args(file);
+        assert_ne!(code, 0);
+        assert!(!format!("{out}{err}").contains("aGVhZA"), "{out}{err}");
+    }
+    let (code, out, err) = said(edgelay(&["preflight"]).env("EDGELAY_TOKEN", &secret).output().unwrap());
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(err.contains("EDGELAY_TOKEN_FILE") && !err.contains("aGVhZA"), "{err}");
+}
+
+#[test]
+fn commands_that_destroy_want_consent_and_those_that_look_touch_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_str().unwrap();
+    let (code, out, err) = run(&["edge", "uninstall", "--root", root]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.ends_with("hint: add --yes if that is wanted\n"), "{err}");
+    let (code, _, err) = run(&["status", "--root", root]);
+    assert_eq!(code, 11);
+    assert_eq!(err, "error: no edge node is installed here\nhint: run 'edgelay edge install' first\n");
+    assert_eq!(run(&["edge", "status", "--root", root]), run(&["status", "--root", root]));
+    let (_, out, _) = run(&["preflight", "--root", root, "-o", "json"]);
+    let findings: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((out.lines().count(), &findings["schema"]), (1, &1.into()));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
 }
