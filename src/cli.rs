@@ -9,6 +9,7 @@ pub mod command;
 pub mod commands;
 pub mod complete;
 mod dispatch;
+mod epoch;
 pub mod exit_codes;
 pub mod findings;
 pub mod flags;
@@ -98,7 +99,7 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
             Format::Json => show_json(resolved),
         });
     }
-    let command: Command = (parsed.spec.check)(&parsed)?;
+    let command: Command = epoch::apply((parsed.spec.check)(&parsed)?, surroundings.variable(epoch::VARIABLE))?;
     signal::install()?;
     dispatch::run(command, resolved, report)
 }

@@ -63,6 +63,8 @@ struct Job {
 
 struct Collector {
     images: Images,
+    /// Wanted images whose files are there, but of no use; the problem is told.
+    spoilt: BTreeSet<ImageRef>,
     layers: Layers,
     platform: Platform,
     /// Images by the digest of their manifest, with the file they came from.
@@ -81,8 +83,13 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
         }
     }
     let platform = Platform::linux(arch.as_str());
-    let mut collector =
-        Collector { images: Images::default(), layers: Layers::default(), platform, found: BTreeMap::new() };
+    let mut collector = Collector {
+        images: Images::default(),
+        spoilt: BTreeSet::new(),
+        layers: Layers::default(),
+        platform,
+        found: BTreeMap::new(),
+    };
     jobs.extend(collector.search(needs, &list(&dirs)?));
     // Not the order of the arguments: same input, same bytes.
     jobs.sort_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
@@ -107,6 +114,7 @@ impl Collector {
                 several => {
                     let shown: Vec<String> = several.iter().map(|(_, path)| format!("'{}'", path.display())).collect();
                     self.problem(format!("image '{image}' is there more than once: {}", shown.join(", ")));
+                    self.spoilt.insert(image.clone());
                 }
             }
         }
@@ -118,6 +126,15 @@ impl Collector {
     }
 
     fn load(&mut self, job: &Job) -> Result<()> {
+        let before = self.images.problems.len();
+        self.load_file(job)?;
+        if self.images.problems.len() > before {
+            self.spoilt.extend(job.only.clone());
+        }
+        Ok(())
+    }
+
+    fn load_file(&mut self, job: &Job) -> Result<()> {
         let loaded = match images::load(&job.path, &self.platform) {
             Ok(loaded) => loaded,
             // What is wrong with one file must not hide what is wrong with the others.
@@ -181,7 +198,7 @@ impl Collector {
                 Some((image, _)) => order.push((image, *need)),
                 // An image with two of the wanted names was taken for the first of them.
                 None if order.iter().any(|(image, _): &(Image, _)| image.names.contains(name)) => {}
-                None if *need == Need::Required => {
+                None if *need == Need::Required && !self.spoilt.contains(name) => {
                     let stems = file_stems(name);
                     let shown: Vec<String> = stems.iter().map(|stem| format!("'{stem}.tar'")).collect();
                     self.problem(format!("image '{name}' is missing (looked for {})", shown.join(", ")));

@@ -108,7 +108,7 @@ pub const ARCH: Flag = Flag {
     ..PLAIN
 };
 /// Which processor it must be.
-pub const EXPECT_ARCH: Flag = Flag { help: "refuse a bundle for another processor", ..ARCH };
+pub const EXPECT_ARCH: Flag = Flag { help: "processor it must be for [default: this one's]", ..ARCH };
 /// Which KubeEdge.
 pub const KUBEEDGE_VERSION: Flag = Flag {
     long: "kubeedge-version",
@@ -144,6 +144,6 @@ pub const WITH: Flag = Flag {
 pub const BUILT: Flag = Flag {
     long: "built",
     value: Some("TIME"),
-    help: "build time, as 2025-06-30T12:00:00Z [default: newest image]",
+    help: "build time, as 2025-06-30T12:00:00Z [default: SOURCE_DATE_EPOCH, or the newest image]",
     ..PLAIN
 };

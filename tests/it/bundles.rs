@@ -214,6 +214,7 @@ fn what_is_wrong_with_the_inputs_is_named() {
     ] {
         assert!(text.contains(part), "'{text}' lacks '{part}'");
     }
+    assert!(!text.contains("pause:3.6' is missing"), "told once, by its file: {text}");
     let unknown = Request { kubeedge: Some("v9.9.9".parse().unwrap()), ..inputs.request() };
     assert_eq!(refusal(&unknown), (Kind::Usage, "KubeEdge 'v9.9.9' is not in the catalogue".into()));
     let unknown = Request { with: vec!["vim".into()], ..inputs.request() };
