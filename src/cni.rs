@@ -11,6 +11,10 @@ pub const CONFLIST: RelPath<'static> = RelPath::literal("etc/cni/net.d/10-edgela
 pub const CONF_DIR: &str = "/etc/cni/net.d";
 /// Where the plugins lie.
 pub const BIN_DIR: &str = "/opt/cni/bin";
+/// Where host-local keeps the addresses it gave out.
+pub const STATE: RelPath<'static> = RelPath::literal("var/lib/cni");
+/// The bridge that pods hang on.
+pub const BRIDGE: &str = "cni0";
 /// Plugins that the conflist and containerd (loopback) call.
 pub const PLUGINS: [&str; 4] = ["bridge", "host-local", "portmap", "loopback"];
 
@@ -74,7 +78,7 @@ pub fn conflist(pods: Cidr) -> Result<Vec<u8>> {
         ranges: [[Range { subnet: pods.to_string() }]],
         routes: [Route { dst: "0.0.0.0/0" }],
     };
-    let bridge = Bridge { kind: "bridge", bridge: "cni0", is_gateway: true, ip_masq: true, hairpin_mode: true, ipam };
+    let bridge = Bridge { kind: "bridge", bridge: BRIDGE, is_gateway: true, ip_masq: true, hairpin_mode: true, ipam };
     let portmap = Portmap { kind: "portmap", capabilities: Capabilities { port_mappings: true } };
     let mut text = json::to_vec(&Conflist { cni_version: "0.4.0", name: "edgelay", plugins: (bridge, portmap) })?;
     text.push(b'\n');

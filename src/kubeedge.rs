@@ -7,7 +7,7 @@ mod keadm;
 mod node;
 mod yaml;
 
-pub use edgecore::{EDGECORE, EDGECORE_YAML, METASERVER, certificates_there, connected, healthy, service};
+pub use edgecore::{EDGECORE, EDGECORE_YAML, MAX_YAML, METASERVER, certificates_there, connected, healthy, service};
 pub use explain::explain;
 pub use keadm::{Join, join_command};
 pub use node::{Ready, ready_condition};

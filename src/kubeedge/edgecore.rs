@@ -13,6 +13,8 @@ use crate::service::Service;
 pub const EDGECORE: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore");
 /// Its configuration; EdgeCore itself rewrites it.
 pub const EDGECORE_YAML: RelPath<'static> = RelPath::literal("etc/kubeedge/config/edgecore.yaml");
+/// EdgeCore writes some ten KiB.
+pub const MAX_YAML: usize = 1 << 20;
 /// The three files that exist once the cloud has taken the node in.
 const CERTIFICATES: [RelPath<'static>; 3] = [
     RelPath::literal("etc/kubeedge/ca/rootCA.crt"),

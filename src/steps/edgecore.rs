@@ -1,12 +1,14 @@
 //! Our unit in the place of keadm's, and EdgeCore running under it, healthy.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::{Probe, wait_for};
+use crate::containerd::health;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
-use crate::kubeedge::{explain, healthy, service};
+use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, explain, healthy, lookup, service};
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Services, State, boot_link, definition};
 
@@ -19,12 +21,13 @@ const FACT: &str = "edgecore-runs-with";
 #[derive(Debug)]
 pub struct Edgecore {
     manager: Manager,
+    address: PathBuf,
 }
 
 impl Edgecore {
-    /// Under `manager`.
-    pub fn new(manager: Manager) -> Self {
-        Edgecore { manager }
+    /// Under `manager`, on the containerd with the socket `address`.
+    pub fn new(manager: Manager, address: PathBuf) -> Self {
+        Edgecore { manager, address }
     }
 
     fn version() -> String {
@@ -59,7 +62,7 @@ impl Step for Edgecore {
         if cx.journal.fact(FACT) != Some(&Self::version()) {
             return Ok(Status::todo("EdgeCore runs under another unit"));
         }
-        Ok(healthy().map_or_else(Status::Todo, |()| Status::Done))
+        self.drivers(cx)?.and_then(|| Ok(healthy().map_or_else(Status::Todo, |()| Status::Done)))
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -88,6 +91,19 @@ impl Step for Edgecore {
 }
 
 impl Edgecore {
+    /// EdgeCore and containerd must put pods into cgroups in the same way.
+    fn drivers(&self, cx: &Cx<'_>) -> Result<Status> {
+        let yaml = cx.root.read_text(EDGECORE_YAML, MAX_YAML)?.unwrap_or_default();
+        let edgecore = lookup(&yaml, "modules.edged.tailoredKubeletConfig.cgroupDriver").unwrap_or_default();
+        Ok(match health::cgroup_driver(&self.address) {
+            Ok(containerd) if containerd == edgecore => Status::Done,
+            Ok(containerd) => {
+                Status::Todo(format!("cgroup drivers differ: EdgeCore's is '{edgecore}', containerd's '{containerd}'"))
+            }
+            Err(e) => Status::Todo(e.to_string()),
+        })
+    }
+
     fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
         let waited = wait_for(cx.clock, "EdgeCore's health", LIMIT, || {
             Ok(match healthy() {

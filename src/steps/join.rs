@@ -5,7 +5,9 @@ use crate::config::{Identity, load_token};
 use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{RelPath, Token};
-use crate::kubeedge::{EDGECORE, EDGECORE_YAML, Join, certificates_there, explain, join_command, lookup, service};
+use crate::kubeedge::{
+    EDGECORE, EDGECORE_YAML, Join, MAX_YAML, certificates_there, explain, join_command, lookup, service,
+};
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Services, boot_link, definition};
 
@@ -22,7 +24,6 @@ pub(super) const MADE: [RelPath<'static>; 4] = [
 const SUDO: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/sudo");
 const SUDO_TEXT: &str =
     "#!/bin/sh\n# Written by edgelay: keadm calls sudo, also where it is root already.\nexec \"$@\"\n";
-const MAX_YAML: usize = 1 << 20;
 
 /// The step.
 #[derive(Debug)]
@@ -155,6 +156,9 @@ impl Step for JoinCloud {
 
 /// Takes a join back; nothing of the configuration but the socket is needed.
 pub(super) fn undo(address: &std::path::Path, cx: &mut Cx<'_>) -> Result<()> {
+    // EdgeCore first, or it would start the pods again; the pods before their volumes are unmounted.
+    Services::new(crate::service::manager_of(cx.root)?, cx.root, cx.exec).stop(&service())?;
+    leftovers::end_pods(address, cx);
     leftovers::clear_join(address, cx)?;
     let unit = definition(Manager::Systemd, &service()).map(|d| d.0);
     let link = boot_link(Manager::Systemd, &service()).map(|l| l.0);

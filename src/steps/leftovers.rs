@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use crate::cni;
 use crate::containerd::Client;
 use crate::containerd::api::cri::PodSandboxFilter;
 use crate::error::{Kind, Lift, Result};
+use crate::exec::Cmd;
 use crate::ids::RelPath;
 use crate::kubeedge::service;
 use crate::plan::Cx;
@@ -25,9 +27,17 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
     cx.remove_made(|path| super::join::MADE.iter().any(|made| made.as_str() == path))
 }
 
-/// Ends every pod, before containerd itself goes.
-pub(super) fn end_containers(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
+/// Ends every pod that CRI knows, with its network.
+pub(super) fn end_pods(address: &Path, cx: &Cx<'_>) {
     remove_pods(address, cx, |_, _| true);
+}
+
+/// Removes the bridge of our conflist; without pods nothing hangs on it.
+pub(super) fn remove_bridge(cx: &mut Cx<'_>) -> Result<()> {
+    const BRIDGE: RelPath<'static> = RelPath::literal("sys/class/net/cni0");
+    if cx.root.is_live() && cx.root.lstat(BRIDGE)?.is_some() && cx.exec.find("ip").is_some() {
+        cx.exec.succeed(&Cmd::new("ip", &["link", "delete", cni::BRIDGE]))?;
+    }
     Ok(())
 }
 

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::{Probe, wait_for};
+use crate::cni;
 use crate::containerd::{config, health};
 use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service, Services, State};
+
+use super::leftovers;
 
 /// A board's first start reads 40 MB of program from an SD card and makes its database.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -62,6 +65,7 @@ impl Step for RuntimeStart {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         cx.will_make(config::ROOT)?;
         cx.will_make(config::STATE)?;
+        cx.will_make(cni::STATE)?;
         if cx.root.stat(UUID)?.is_some_and(|meta| meta.size == 0) {
             cx.root.remove(UUID)?;
         }
@@ -90,12 +94,15 @@ impl Step for RuntimeStart {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        super::leftovers::end_containers(&self.address, cx)?;
+        leftovers::end_pods(&self.address, cx);
         let mut services = Services::new(self.manager, cx.root, cx.exec);
         services.stop(&self.service)?;
-        super::leftovers::unmount_below(config::STATE, cx)?;
-        super::leftovers::unmount_below(config::ROOT, cx)?;
-        cx.remove_made(|path| [config::ROOT.as_str(), config::STATE.as_str()].contains(&path))?;
+        leftovers::remove_bridge(cx)?;
+        let ours = [config::ROOT, config::STATE, cni::STATE];
+        for dir in ours {
+            leftovers::unmount_below(dir, cx)?;
+        }
+        cx.remove_made(|path| ours.iter().any(|dir| dir.as_str() == path))?;
         cx.journal.forget(FACT)
     }
 }

@@ -109,7 +109,7 @@ impl Assembly {
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
             steps.push(Box::new(JoinCloud::new(self.config.clone(), identity.clone(), version)));
-            steps.push(Box::new(Edgecore::new(self.manager)));
+            steps.push(Box::new(Edgecore::new(self.manager, self.config.containerd_address.clone())));
             steps.push(Box::new(NodeReady::new(identity.clone(), self.config.edgemesh)));
         }
         Ok(steps)
