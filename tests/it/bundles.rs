@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::support::bundles::{Inputs, program, release};
 use super::support::daemon::Daemon;
 use super::support::images::{Packed, Same, Spec, docker, layer, oci};
-use super::support::peers::skip;
+use super::support::peers::{VERSIONS, skip};
 
 fn scratch() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -367,7 +367,7 @@ fn skopeo_reads_the_images() {
 
 #[test]
 fn ctr_imports_the_images() {
-    for version in ["1.6", "1.7", "2.1"] {
+    for version in VERSIONS {
         let Some(daemon) = Daemon::start("ctr_imports_the_images", version) else { continue };
         let dir = scratch();
         let arch = Arch::of_this_binary().unwrap();
