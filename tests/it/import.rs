@@ -4,7 +4,7 @@ use std::path::Path;
 
 use edgelay::clock::SystemClock;
 use edgelay::containerd::Client;
-use edgelay::containerd::import::{self, Options, Outcome, Presence, Progress};
+use edgelay::containerd::import::{self, Listed, Options, Outcome, Presence, Progress};
 use edgelay::error::Error;
 use edgelay::images::{self, Loaded};
 use edgelay::oci::{Image, Platform};
@@ -12,7 +12,11 @@ use edgelay::oci::{Image, Platform};
 use crate::support::daemon::Daemon;
 use crate::support::images::host_arch;
 
+mod broken;
+mod cuts;
 mod equal;
+mod memory;
+mod pods;
 
 /// Makes each test run once per containerd version; it gets the version and prints it with whatever fails.
 macro_rules! on_every_containerd {
@@ -43,6 +47,12 @@ fn presence(daemon: &Daemon, image: &Image) -> Presence {
     let mut client = Client::connect(&daemon.socket()).unwrap();
     let clock = SystemClock::default();
     import::check(&mut client, image, &Options::new(&clock)).unwrap()
+}
+
+fn list(daemon: &Daemon) -> Vec<Listed> {
+    let mut client = Client::connect(&daemon.socket()).unwrap();
+    let clock = SystemClock::default();
+    import::list(&mut client, &Platform::linux(host_arch()), &Options::new(&clock)).unwrap()
 }
 
 /// Names of the snapshots in `namespace`.

@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::oci::{Image, Layer};
+use crate::sys::signal;
 
 use super::plan;
 use super::store::{Prepared, Store};
@@ -16,6 +17,7 @@ pub(super) fn unpack(store: &mut Store<'_>, image: &Image) -> Result<Vec<usize>>
             .doing(|| format!("unpack layer {} of '{}'", n + 1, image.label()))?;
         unpacked.extend(fresh.then_some(n));
         parent = Some(chain_id);
+        signal::check()?;
     }
     Ok(unpacked)
 }

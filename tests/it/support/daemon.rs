@@ -26,6 +26,8 @@ pub(crate) struct Daemon {
     dir: TempDir,
     peers: PathBuf,
     version: String,
+    /// Size of the disk under its root directory in MiB; 0: what the machine has.
+    disk: u32,
     running: Option<Running>,
 }
 
@@ -47,11 +49,15 @@ wait
 /// Overlays keep what containerd, runc, its shims and CNI write to fixed places out of the machine's directories.
 const INSIDE: &str = r#"
 set -e
-dir=$2 peers=$3 version=$4
+dir=$2 peers=$3 version=$4 disk=$5
 for place in run var/lib; do
     mkdir -p "$dir/over/$place" "$dir/work/$place"
     mount -t overlay -o "lowerdir=/$place,upperdir=$dir/over/$place,workdir=$dir/work/$place" overlay "/$place"
 done
+if [ "$disk" != 0 ]; then
+    mkdir -p "$dir/root"
+    mount -t tmpfs -o "size=${disk}m" tmpfs "$dir/root"
+fi
 "$peers/common/bin/busybox" ip link set lo up
 export PATH=$peers/$version/usr/bin:$peers/common/usr/sbin:$PATH
 exec containerd -c "$dir/config.toml"
@@ -60,12 +66,17 @@ exec containerd -c "$dir/config.toml"
 impl Daemon {
     /// Starts containerd `version` ("1.6", "1.7", "2.1") and waits until it answers; `None` after a SKIP line.
     pub(crate) fn start(test: &str, version: &str) -> Option<Daemon> {
+        Daemon::start_on(test, version, 0)
+    }
+
+    /// [`Daemon::start`] with its root on a disk of `disk` MiB, which only the daemon sees and which goes with it.
+    pub(crate) fn start_on(test: &str, version: &str, disk: u32) -> Option<Daemon> {
         let peers = peers::peers_as_root(test)?;
         let dir = tempfile::Builder::new().prefix("edgelay-").tempdir().unwrap();
         let config = config(dir.path(), &peers);
         std::fs::create_dir_all(dir.path().join("cni")).unwrap();
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
-        let mut daemon = Daemon { dir, peers, version: version.to_owned(), running: None };
+        let mut daemon = Daemon { dir, peers, version: version.to_owned(), disk, running: None };
         daemon.start_again();
         Some(daemon)
     }
@@ -77,7 +88,7 @@ impl Daemon {
         let keeper = Command::new("bash")
             .args(["-c", KEEPER, "keeper", INSIDE])
             .args([self.dir.path(), &self.peers])
-            .arg(&self.version)
+            .args([&self.version, &self.disk.to_string()])
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();

@@ -1,0 +1,156 @@
+//! Whatever stops an import, the next one makes it whole.
+
+use std::process::Command;
+
+use edgelay::clock::SystemClock;
+use edgelay::containerd::Client;
+use edgelay::containerd::import::{self, Options, Presence, Progress};
+use edgelay::error::Kind;
+use edgelay::oci::Image;
+
+use super::{clear, first_column, import_file, leftovers, load, on_every_containerd, presence, snapshots};
+use crate::support::daemon::Daemon;
+use crate::support::images::layer::{small, tree};
+use crate::support::images::{Packed, Spec, oci};
+use crate::support::rootfs;
+
+on_every_containerd!(
+    a_killed_import_converges,
+    a_killed_daemon_is_told_and_the_next_import_converges,
+    files_that_a_power_cut_emptied_are_made_anew,
+);
+
+/// Does something at the n-th report.
+struct At<F: FnMut()>(usize, F);
+
+impl<F: FnMut()> At<F> {
+    fn count(&mut self) {
+        if self.0 == 0 {
+            (self.1)();
+        }
+        self.0 = self.0.wrapping_sub(1);
+    }
+}
+
+impl<F: FnMut()> Progress for At<F> {
+    fn sent(&mut self, _: &str, _: u64) {
+        self.count();
+    }
+    fn present(&mut self, _: &str, _: u64) {
+        self.count();
+    }
+    fn doing(&mut self, _: &str) {
+        self.count();
+    }
+}
+
+/// Three layers, one of them larger than a message.
+fn save(daemon: &Daemon) -> (std::path::PathBuf, Image) {
+    let [base, top] = tree();
+    let app = Spec::new(&["docker.io/kubeedge/app:v1"], vec![small(1, 600), base, top]);
+    let path = daemon.scratch().join("app.tar");
+    oci(&[&[app]], Packed::Plain).save(&path, Packed::Plain);
+    let image = load(&path).unwrap().images.remove(0);
+    (path, image)
+}
+
+fn top(image: &Image) -> String {
+    image.chain_ids().pop().unwrap().to_string()
+}
+
+/// Not a test of its own: the process that `a_killed_import_converges` starts and that kills itself.
+#[test]
+fn worker() {
+    let Ok(job) = std::env::var("EDGELAY_TEST_IMPORT") else { return };
+    let [socket, file, at] = job.split('|').collect::<Vec<_>>()[..] else { panic!("{job}") };
+    let mut loaded = load(file.as_ref()).unwrap();
+    let mut client = Client::connect(socket.as_ref()).unwrap();
+    let kill = || nix::sys::signal::raise(nix::sys::signal::SIGKILL).unwrap();
+    let clock = SystemClock::default();
+    let mut progress = At(at.parse().unwrap(), kill);
+    let done = import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(&clock), &mut progress);
+    done.unwrap();
+}
+
+fn a_killed_import_converges(version: &str) {
+    let Some(daemon) = Daemon::start("killed import", version) else { return };
+    let (path, image) = save(&daemon);
+    let mut survived = false;
+    for at in 0.. {
+        let job = format!("{}|{}|{at}", daemon.address(), path.display());
+        let out = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "import::cuts::worker", "--nocapture"])
+            .env("EDGELAY_TEST_IMPORT", job)
+            .output()
+            .unwrap();
+        survived = out.status.success();
+        if survived {
+            assert!(at > 6, "{at} cuts only: {}", String::from_utf8_lossy(&out.stdout));
+            break;
+        }
+        assert_ne!(presence(&daemon, &image), Presence::Complete, "cut {at}");
+        import_file(&daemon, &path, &mut ()).unwrap();
+        whole(&daemon, &image, &format!("containerd {version}, cut {at}"));
+        clear(&daemon);
+    }
+    assert!(survived);
+}
+
+/// The image is there, and nothing but the image.
+fn whole(daemon: &Daemon, image: &Image, at: &str) {
+    assert_eq!(presence(daemon, image), Presence::Complete, "{at}");
+    let mut want: Vec<String> = image.chain_ids().iter().map(ToString::to_string).collect();
+    want.sort();
+    assert_eq!(snapshots(daemon), want, "{at}");
+    let more = ["lease", "write"];
+    let left: Vec<String> = leftovers(daemon).into_iter().filter(|l| more.iter().any(|m| l.starts_with(m))).collect();
+    assert_eq!(left, [""; 0], "{at}");
+    assert_eq!(first_column(&daemon.ctr_ok(&["content", "ls", "-q"]), 0).len(), 2 + image.layers.len(), "{at}");
+}
+
+fn a_killed_daemon_is_told_and_the_next_import_converges(version: &str) {
+    let Some(mut daemon) = Daemon::start("killed daemon", version) else { return };
+    let (path, image) = save(&daemon);
+    // In the middle of the large layer, while unpacking, before the sync.
+    for at in [1, 7, 8] {
+        let mut loaded = load(&path).unwrap();
+        let mut client = Client::connect(&daemon.socket()).unwrap();
+        let clock = SystemClock::default();
+        let mut progress = At(at, || daemon.kill());
+        let done =
+            import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(&clock), &mut progress);
+        let e = done.unwrap_err();
+        assert_eq!(e.kind(), Kind::Runtime, "containerd {version}, cut {at}: {e:?}");
+        println!("containerd {version}, cut {at}: {e:?}");
+        daemon.start_again();
+        import_file(&daemon, &path, &mut ()).unwrap();
+        whole(&daemon, &image, &format!("containerd {version}, cut {at}"));
+        clear(&daemon);
+    }
+}
+
+/// containerd syncs what it knows of an image but not the image's files, so after a power cut it calls an image
+/// unpacked whose files are empty. Only the mark that we set after our own sync tells such an image from a good one.
+fn files_that_a_power_cut_emptied_are_made_anew(version: &str) {
+    let Some(daemon) = Daemon::start("hollow image", version) else { return };
+    let (path, image) = save(&daemon);
+    import_file(&daemon, &path, &mut ()).unwrap();
+    let good = rootfs::list(&daemon, "k8s.io", &top(&image));
+    // An import of ours that was cut between record and sync; then an image that somebody else imported.
+    for mark in ["edgelay.io/import=pending", "edgelay.io/import="] {
+        hollow(&daemon);
+        assert_ne!(rootfs::list(&daemon, "k8s.io", &top(&image)), good);
+        daemon.ctr_ok(&["images", "label", image.names[0].as_str(), mark]);
+        import_file(&daemon, &path, &mut ()).unwrap();
+        whole(&daemon, &image, &format!("containerd {version}, {mark}"));
+        assert_eq!(rootfs::list(&daemon, "k8s.io", &top(&image)), good, "containerd {version}, {mark}");
+    }
+}
+
+/// Empties every regular file in every snapshot.
+fn hollow(daemon: &Daemon) {
+    let script = r#"find "$1" -path '*/fs/*' -type f -size +0 -exec truncate -s 0 {} + -printf x | grep -q x"#;
+    let dir = daemon.root().join("io.containerd.snapshotter.v1.overlayfs/snapshots");
+    let done = Command::new("bash").args(["-c", script, "hollow"]).arg(dir).status().unwrap();
+    assert!(done.success(), "no file to empty");
+}
