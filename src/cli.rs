@@ -14,6 +14,7 @@ pub mod exit_codes;
 pub mod findings;
 pub mod flags;
 pub mod help;
+mod images;
 mod logger;
 pub mod man;
 pub mod output;

@@ -17,6 +17,7 @@ mod show;
 mod token;
 mod value;
 
+pub use check::socket as parse_socket;
 pub use doc::render_doc;
 pub use edge::{Cloud, ContainerdMode, EdgeConfig, Identity, Node, VENDOR_NAMES};
 pub use file::{MAX_FILE, SCHEMA, parse_file};

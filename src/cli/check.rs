@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use crate::bundle;
+use crate::config::parse_socket;
+use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
 use crate::mode::edge::{BundleSource, Scope};
 
 use super::args::usage;
-use super::command::{BundleCommand, Command, EdgeCommand, Target};
+use super::command::{BundleCommand, Command, EdgeCommand, ImageCommand, ImageStore, Target};
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
 
@@ -95,6 +97,24 @@ pub(super) fn status(parsed: &Parsed) -> Result<Command> {
 
 pub(super) fn preflight(parsed: &Parsed) -> Result<Command> {
     Ok(Command::Edge(EdgeCommand::Preflight { target: target(parsed)?, format: parsed.format()? }))
+}
+
+pub(super) fn image_import(parsed: &Parsed) -> Result<Command> {
+    let command = ImageCommand::Import { files: parsed.paths(), store: store(parsed)?, format: parsed.format()? };
+    Ok(Command::Image(command))
+}
+
+pub(super) fn image_list(parsed: &Parsed) -> Result<Command> {
+    Ok(Command::Image(ImageCommand::List { store: store(parsed)?, format: parsed.format()? }))
+}
+
+fn store(parsed: &Parsed) -> Result<ImageStore> {
+    let text = parsed.text(&flags::ADDRESS)?.unwrap_or(containerd::SOCKET);
+    let socket = parse_socket(text).map_err(|refusal| {
+        usage(format!("flag '--{}': '{}' {}", flags::ADDRESS.long, text.escape_debug(), refusal.what))
+    })?;
+    let namespace = typed(parsed, &flags::NAMESPACE)?.unwrap_or_else(Namespace::k8s);
+    Ok(ImageStore { socket, namespace })
 }
 
 /// The one word of commands that take one file.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bundle;
+use crate::containerd::Namespace;
 use crate::host::preflight::Ignored;
 use crate::ids::Arch;
 use crate::mode::edge::{BundleSource, Scope};
@@ -24,6 +25,38 @@ pub enum Command {
     Bundle(BundleCommand),
     /// `edge ...`, `status`, `preflight`
     Edge(EdgeCommand),
+    /// `image ...`
+    Image(ImageCommand),
+}
+
+/// `image ...`
+#[derive(Debug)]
+pub enum ImageCommand {
+    /// `image import`
+    Import {
+        /// What to import.
+        files: Vec<PathBuf>,
+        /// Where to.
+        store: ImageStore,
+        /// Of the output.
+        format: Format,
+    },
+    /// `image list`
+    List {
+        /// Of what.
+        store: ImageStore,
+        /// Of the output.
+        format: Format,
+    },
+}
+
+/// A containerd and one of its namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageStore {
+    /// Absolute path of its socket.
+    pub socket: PathBuf,
+    /// The namespace.
+    pub namespace: Namespace,
 }
 
 /// `edge ...`, `status`, `preflight`

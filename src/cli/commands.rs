@@ -135,6 +135,30 @@ pub static COMMANDS: &[Spec] = &[
         check: check::preflight,
     },
     Spec {
+        path: &["image", "import"],
+        alias: &[],
+        words: Words { shown: "FILE...", min: 1, max: MANY },
+        summary: "import image files into containerd",
+        about: "Takes what 'docker save' writes and OCI layouts (files or directories), also compressed with gzip or \
+                zstd; of an image for several processors, this one's. Imported images are unpacked, pinned and \
+                confirmed through CRI. What is there already is not sent again. A file is imported wholly or not at \
+                all.",
+        flags: &[flags::ADDRESS, flags::NAMESPACE, flags::OUTPUT],
+        settings: false,
+        check: check::image_import,
+    },
+    Spec {
+        path: &["image", "list"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "list containerd's images and how much of each is there",
+        about: "whole: imported by edgelay and synced to the disk. unpacked: all there, from somebody else. lacking: \
+                something is missing.",
+        flags: &[flags::ADDRESS, flags::NAMESPACE, flags::OUTPUT],
+        settings: false,
+        check: check::image_list,
+    },
+    Spec {
         path: &["bundle", "create"],
         alias: &[],
         words: Words { shown: "[FILE...]", min: 0, max: MANY },

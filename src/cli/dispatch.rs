@@ -9,7 +9,7 @@ use crate::mode::{self, edge::Scope};
 use crate::report::Report;
 
 use super::command::{BundleCommand, Command, EdgeCommand, Format, Target};
-use super::{complete, findings, help, output};
+use super::{complete, findings, help, images, output};
 
 /// Runs `command`. `resolved` is there for commands that take settings.
 pub(super) fn run(command: Command, resolved: Option<Resolved>, report: &Report) -> Result<()> {
@@ -18,6 +18,7 @@ pub(super) fn run(command: Command, resolved: Option<Resolved>, report: &Report)
         Command::Version(format) => output::write(&version(format)),
         Command::Completion(shell) => output::write(&complete::render(shell)),
         Command::Bundle(command) => bundle(&command),
+        Command::Image(command) => images::run(command, report),
         Command::Edge(command) => edge(command, resolved.map(|r| r.config).unwrap_or_default(), report),
     }
 }

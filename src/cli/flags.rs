@@ -147,3 +147,18 @@ pub const BUILT: Flag = Flag {
     help: "build time, as 2025-06-30T12:00:00Z [default: SOURCE_DATE_EPOCH, or the newest image]",
     ..PLAIN
 };
+
+/// Which containerd.
+pub const ADDRESS: Flag = Flag {
+    long: "address",
+    value: Some("SOCKET"),
+    help: "containerd's socket [default: /run/containerd/containerd.sock]",
+    ..PLAIN
+};
+/// Which of its namespaces.
+pub const NAMESPACE: Flag = Flag {
+    long: "namespace",
+    value: Some("NAME"),
+    help: "containerd's namespace [default: k8s.io, which CRI looks at]",
+    ..PLAIN
+};

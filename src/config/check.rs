@@ -122,7 +122,7 @@ fn path(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// An absolute path, or the same as a `unix://` address, as keadm and crictl write it.
-pub(super) fn socket(text: &str) -> Result<PathBuf, Refusal> {
+pub fn socket(text: &str) -> Result<PathBuf, Refusal> {
     let text = text.strip_prefix("unix://").unwrap_or(text);
     if !text.starts_with('/') {
         return Err(Refusal::new("is not an absolute path"));

@@ -28,7 +28,7 @@ use record::Record;
 /// The log of installs.
 const LOG: RelPath<'static> = RelPath::literal("var/log/edgelay/install.log");
 /// Held while something is changed.
-const LOCK: RelPath<'static> = RelPath::literal("var/lib/edgelay/lock");
+pub(super) const LOCK: RelPath<'static> = RelPath::literal("var/lib/edgelay/lock");
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,15 @@
 //! `edgelay image import` and `image list`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
 use crate::containerd::import::{self, Listed, Options, Outcome, Progress};
-use crate::containerd::{Client, Namespace};
+use crate::containerd::{Client, Namespace, SOCKET};
 use crate::error::{Error, Kind, Result, Trail};
-use crate::ids::Arch;
+use crate::ids::{Arch, RelPath};
 use crate::images;
 use crate::oci::Platform;
+use crate::root::{Lock, Root};
 
 /// Which containerd, and which of its namespaces.
 #[derive(Debug)]
@@ -27,9 +28,19 @@ impl Place<'_> {
     }
 }
 
+/// Keeps other imports away from the daemon behind `socket`; held until dropped. For the host's own daemon it is the
+/// lock that installations hold, for any other a file beside its socket.
+pub fn lock(socket: &Path) -> Result<Lock> {
+    const BESIDE: RelPath<'static> = RelPath::literal("edgelay.lock");
+    match socket.parent() {
+        Some(dir) if socket != Path::new(SOCKET) => Root::open(dir)?.lock(BESIDE),
+        _ => Root::open(Path::new("/"))?.lock(super::edge::LOCK),
+    }
+}
+
 /// Imports the images in `files` for this machine's processor, file by file, each wholly or not at all.
 ///
-/// Every file is looked at before the first is imported. Two imports must not run at once: hold the lock.
+/// Every file is looked at before the first is imported. Two imports must not run at once: hold the [`lock`].
 pub fn import(files: &[PathBuf], place: &Place<'_>, progress: &mut dyn Progress) -> Result<Vec<Outcome>> {
     let platform = platform()?;
     let mut loaded = Vec::new();

@@ -5,6 +5,9 @@ use std::process::{Command, Output, Stdio};
 
 use edgelay::config::{Form, KEYS, Raw};
 
+use crate::support::daemon::Daemon;
+use crate::support::images::shapes;
+
 /// The program with an empty environment.
 fn edgelay(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgelay"));
@@ -254,4 +257,51 @@ fn commands_that_destroy_want_consent_and_those_that_look_touch_nothing() {
     let findings: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((out.lines().count(), &findings["schema"]), (1, &1.into()));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn images_go_into_a_containerd_and_are_listed() {
+    let Some(daemon) = Daemon::start("cli::images", "1.7") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let good = shapes::good(4).into_iter().next().unwrap();
+    let file = dir.path().join(good.name);
+    good.pack.save(&file, good.outer);
+    let address = daemon.address();
+    let image = |args: &[&str]| {
+        let (code, out, err) = run(&[&["image"], args, &["--address", &address, "-o", "json"]].concat());
+        assert_eq!(code, 0, "{args:?}: {err}");
+        (serde_json::from_str::<serde_json::Value>(&out).unwrap(), err)
+    };
+    let file = file.to_str().unwrap();
+    let (first, err) = image(&["import", file]);
+    assert_eq!((&first["schema"], &first["images"][0]["action"]), (&1.into(), &"imported".into()));
+    assert!(err.contains("imported, 0 were there already"), "{err}");
+    let (second, _) = image(&["import", file]);
+    assert_eq!((&second["images"][0]["action"], &second["images"][0]["sent"]), (&"kept".into(), &0.into()));
+    let (list, _) = image(&["list"]);
+    let listed = &list["images"][0];
+    assert_eq!(listed["name"], first["images"][0]["name"]);
+    assert_eq!((&listed["state"], &listed["pinned"]), (&"whole".into(), &true.into()));
+    let (none, _) = image(&["list", "--namespace", "empty"]);
+    assert_eq!(none["images"].as_array().unwrap().len(), 0);
+
+    std::fs::write(dir.path().join("bad.tar"), "no tar").unwrap();
+    let bad = dir.path().join("bad.tar");
+    let (code, out, err) = run(&["image", "import", bad.to_str().unwrap(), "--address", &address]);
+    assert_eq!((code, out.as_str()), (5, ""), "{err}");
+    assert!(err.contains("bad.tar"), "{err}");
+}
+
+#[test]
+fn image_commands_check_what_they_are_given() {
+    for (args, code, what) in [
+        (&["image", "import"][..], 2, "'image import' needs FILE..."),
+        (&["image", "list", "--address", "x"], 2, "flag '--address': 'x' is not an absolute path"),
+        (&["image", "list", "--namespace", "a b"], 2, "flag '--namespace': 'a b' "),
+        (&["image", "list", "--address", "/nonexistent/c.sock"], 7, "/nonexistent/c.sock"),
+    ] {
+        let (got, out, err) = run(args);
+        assert_eq!((got, out.as_str()), (code, ""), "{err}");
+        assert!(err.contains(what), "{err}");
+    }
 }
