@@ -1,6 +1,6 @@
 //! A bed: a closed network with a stand-in cloud, and throw-away machines on it. Everything goes on drop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
@@ -67,15 +67,20 @@ pub(crate) fn inputs() -> &'static PathBuf {
     static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = MADE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("inputs");
-        let mut examples = std::env::current_exe().unwrap();
-        examples.pop();
-        examples.pop();
-        examples.push("examples");
-        run(Command::new(script("make-inputs")).arg(&path).env("EXAMPLES", examples)).good();
+        let path = make_inputs(&folder.path().join("inputs"), "1.6");
         (folder, path)
     });
     path
+}
+
+/// The same with a containerd of another series; returns `path`.
+pub(crate) fn make_inputs(path: &Path, series: &str) -> PathBuf {
+    let mut examples = std::env::current_exe().unwrap();
+    examples.pop();
+    examples.pop();
+    examples.push("examples");
+    run(Command::new(script("make-inputs")).arg(path).arg(series).env("EXAMPLES", examples)).good();
+    path.to_owned()
 }
 
 impl Bed {
@@ -149,7 +154,7 @@ impl Machine<'_> {
     }
 
     /// Copies a file into it.
-    pub(crate) fn put(&self, from: &std::path::Path, to: &str) {
+    pub(crate) fn put(&self, from: &Path, to: &str) {
         self.script("put", &[from.to_str().unwrap(), to]).good();
     }
 
