@@ -10,6 +10,7 @@ mod leftovers;
 mod ready;
 mod runtime_files;
 mod runtime_start;
+mod settings;
 
 pub use components::Components;
 pub use edgecore::Edgecore;
@@ -19,3 +20,4 @@ pub use join::JoinCloud;
 pub use ready::NodeReady;
 pub use runtime_files::RuntimeFiles;
 pub use runtime_start::RuntimeStart;
+pub use settings::Settings;

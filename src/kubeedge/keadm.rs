@@ -1,5 +1,7 @@
 //! The command line of `keadm join`, in the grammar that v1.22.0 really takes.
 
+use std::time::Duration;
+
 use crate::config::{EdgeConfig, Identity};
 use crate::exec::Cmd;
 use crate::ids::Token;
@@ -49,20 +51,57 @@ pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
     cmd
 }
 
-/// `key=value` pairs for `--set`. Lists only with one element: a comma inside braces would be read as the next pair by
-/// some versions. Fields of embedded structs go by their Go names.
-fn settings(config: &EdgeConfig) -> Vec<String> {
-    const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
+/// The command that changes settings of a node that has joined; keadm edits edgecore.yaml and restarts EdgeCore.
+pub fn update_command(settings: &[Setting]) -> Cmd {
+    let pairs: Vec<String> = settings.iter().map(Setting::pair).collect();
+    let mut cmd = Cmd::new("keadm", &["config-update", &format!("--set={}", pairs.join(","))]);
+    cmd.limit = Duration::from_secs(180);
+    cmd.umask = 0o077;
+    cmd
+}
+
+/// A setting of EdgeCore that the node's configuration decides, also after the join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its path in edgecore.yaml.
+    pub path: String,
+    /// What it is to be; of a list, its items joined by `,`.
+    pub want: String,
+    /// Whether it is a list.
+    list: bool,
+}
+
+impl Setting {
+    fn new(path: &str, want: impl ToString) -> Self {
+        Setting { path: path.to_owned(), want: want.to_string(), list: false }
+    }
+
+    /// For `--set`. Lists only with one element: a comma inside braces would be read as the next pair by some versions.
+    fn pair(&self) -> String {
+        if self.list { format!("{}={{{}}}", self.path, self.want) } else { format!("{}={}", self.path, self.want) }
+    }
+}
+
+/// The switches, as keadm's `--set` takes them and as edgecore.yaml then has them. What is off is not asked for.
+pub fn switches(config: &EdgeConfig) -> Vec<Setting> {
     let mut set = Vec::new();
     if config.edgemesh {
-        set.push(format!("{KUBELET}.clusterDNS={{{EDGEMESH_DNS}}}"));
-        set.push(format!("{KUBELET}.clusterDomain={CLUSTER_DOMAIN}"));
-        set.push("modules.metaManager.metaServer.enable=true".to_owned());
+        set.push(Setting { list: true, ..Setting::new(&format!("{KUBELET}.clusterDNS"), EDGEMESH_DNS) });
+        set.push(Setting::new(&format!("{KUBELET}.clusterDomain"), CLUSTER_DOMAIN));
+        set.push(Setting::new("modules.metaManager.metaServer.enable", true));
     }
     // What is not in use now cannot be pulled again later: never collect images.
-    set.push(format!("{KUBELET}.imageGCHighThresholdPercent=100"));
-    set.push(format!("modules.edgeStream.enable={}", config.edge_stream));
-    set.push(format!("modules.eventBus.enable={}", config.mqtt));
+    set.push(Setting::new(&format!("{KUBELET}.imageGCHighThresholdPercent"), 100));
+    set.push(Setting::new("modules.edgeStream.enable", config.edge_stream));
+    set.push(Setting::new("modules.eventBus.enable", config.mqtt));
+    set
+}
+
+const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
+
+/// `key=value` pairs for a join. Fields of embedded structs go by their Go names.
+fn settings(config: &EdgeConfig) -> Vec<String> {
+    let mut set: Vec<String> = switches(config).iter().map(Setting::pair).collect();
     if let Some(ip) = config.node.ip {
         set.push(format!("Modules.Edged.NodeIP={ip}"));
     }

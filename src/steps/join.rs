@@ -1,7 +1,8 @@
 //! Joins the cloud: `keadm join`, with what it silently needs, and its leftovers cleared.
 
-use crate::config::EdgeConfig;
-use crate::config::{Identity, load_token};
+use std::path::PathBuf;
+
+use crate::config::{EdgeConfig, Identity, load_token};
 use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{RelPath, Token};
@@ -25,6 +26,9 @@ const SUDO: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/sudo");
 const SUDO_TEXT: &str =
     "#!/bin/sh\n# Written by edgelay: keadm calls sudo, also where it is root already.\nexec \"$@\"\n";
 
+/// The node's name in edgecore.yaml.
+const HOSTNAME: &str = "modules.edged.hostnameOverride";
+
 /// The step.
 #[derive(Debug)]
 pub struct JoinCloud {
@@ -45,10 +49,8 @@ impl JoinCloud {
             return Ok(Status::todo("not joined: no edgecore.yaml"));
         };
         let websocket = self.identity.websocket.to_string();
-        let wanted = [
-            ("modules.edged.hostnameOverride", self.identity.node.as_str()),
-            ("modules.edgeHub.websocket.server", websocket.as_str()),
-        ];
+        let wanted =
+            [(HOSTNAME, self.identity.node.as_str()), ("modules.edgeHub.websocket.server", websocket.as_str())];
         for (path, want) in wanted {
             let found = lookup(&yaml, path).unwrap_or_default();
             if found != want {
@@ -68,7 +70,10 @@ impl JoinCloud {
             return Err(Error::new(Kind::Cluster, format!("'{etc}' holds files that edgelay did not make"))
                 .hint(format!("move '{etc}' away if the KubeEdge installation it belongs to is no longer wanted")));
         }
+        // A configuration that a cut left empty is no join that stands.
+        let yaml = cx.root.read_text(EDGECORE_YAML, MAX_YAML)?.unwrap_or_default();
         if certificates_there(cx.root)?
+            && lookup(&yaml, HOSTNAME).is_some()
             && let Status::Todo(why) = self.belongs(cx)?
         {
             return Err(Error::new(Kind::Cluster, format!("this node has joined already: {why}"))
@@ -76,16 +81,6 @@ impl JoinCloud {
         }
         cx.report.info("clearing what an earlier attempt to join left");
         leftovers::clear_join(&self.config.containerd_address, cx)
-    }
-
-    /// keadm's finds a `sudo`, even if the host has none.
-    fn bridge_sudo(&self, cx: &mut Cx<'_>) -> Result<Option<std::path::PathBuf>> {
-        if cx.exec.find("sudo").is_some() {
-            return Ok(None);
-        }
-        cx.put(SUDO, 0o755, SUDO_TEXT.as_bytes())?;
-        let dir = SUDO.split().0.map(|dir| cx.root.absolute(dir));
-        Ok(dir)
     }
 
     fn claim(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -108,7 +103,7 @@ impl JoinCloud {
         let cgroup_driver = health::cgroup_driver(&self.config.containerd_address)?;
         let join = Join { config: &self.config, identity: &self.identity, version: &self.version, cgroup_driver };
         let mut cmd = join_command(&join, token);
-        cmd.path_first.extend(self.bridge_sudo(cx)?);
+        cmd.path_first.extend(bridge_sudo(cx)?);
         let output = match cx.exec.run(&cmd) {
             Ok(output) if output.code == 0 => return Ok(()),
             Ok(output) => output,
@@ -120,6 +115,15 @@ impl JoinCloud {
         log::debug!("keadm said: {said}");
         Err(explain(&cx.report.mask(&said), &cx.report.mask(&log)))
     }
+}
+
+/// A directory with a `sudo` for keadm, where the host has none.
+pub(super) fn bridge_sudo(cx: &mut Cx<'_>) -> Result<Option<PathBuf>> {
+    if cx.exec.find("sudo").is_some() {
+        return Ok(None);
+    }
+    cx.put(SUDO, 0o755, SUDO_TEXT.as_bytes())?;
+    Ok(SUDO.split().0.map(|dir| cx.root.absolute(dir)))
 }
 
 impl Step for JoinCloud {

@@ -6,6 +6,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program of the tests")]
 #![allow(dead_code, reason = "the two stand-ins use different parts of what they share")]
 
+#[path = "keadm/config_update.rs"]
+mod config_update;
 #[path = "keadm/copy.rs"]
 mod copy;
 #[path = "keadm/flags.rs"]
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["join", ..] => join::run(&args[1..]),
+        ["config-update", ..] => config_update::run(&args[1..]),
         ["version", ..] => version(&args[1..]),
         ["reset", "edge", ..] => reset::edge(&args[2..]),
         [] => Ok(()),

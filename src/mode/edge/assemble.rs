@@ -11,7 +11,9 @@ use crate::plan::Step;
 use crate::report::Report;
 use crate::root::Root;
 use crate::service::Manager;
-use crate::steps::{Components, Edgecore, HostFiles, Images, JoinCloud, NodeReady, RuntimeFiles, RuntimeStart};
+use crate::steps::{
+    Components, Edgecore, HostFiles, Images, JoinCloud, NodeReady, RuntimeFiles, RuntimeStart, Settings,
+};
 use crate::{cni, host};
 
 use super::record::Recorded;
@@ -109,6 +111,7 @@ impl Assembly {
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
             steps.push(Box::new(JoinCloud::new(self.config.clone(), identity.clone(), version)));
+            steps.push(Box::new(Settings::new(&self.config)));
             steps.push(Box::new(Edgecore::new(self.manager, self.config.containerd_address.clone())));
             steps.push(Box::new(NodeReady::new(identity.clone(), self.config.edgemesh)));
         }

@@ -294,7 +294,7 @@ fn in_path(program: &str) -> bool {
 }
 
 /// Runs a line in bash: its output, or exit code (0: could not be started) and complaint.
-fn bash(line: &str) -> Result<String, (i32, String)> {
+pub(super) fn bash(line: &str) -> Result<String, (i32, String)> {
     let what = format!("failed to exec [bash -c {line}]");
     let done = Command::new("bash")
         .args(["-c", line])
