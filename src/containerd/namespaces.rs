@@ -23,7 +23,7 @@ impl<'c> Namespaces<'c> {
         Namespaces(client)
     }
 
-    /// One namespace; [`super::Code::NotFound`] if nothing was ever written to it.
+    /// One namespace. A name that was never used is answered too, without labels; [`Self::list`] tells them apart.
     pub fn get(&mut self, name: &Namespace) -> CallResult<Info> {
         let answer: NamespaceResponse =
             self.0.unary(method!("Get"), &GetNamespaceRequest { name: name.as_str().to_owned() })?;

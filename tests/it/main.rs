@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod docs;
 mod formats;
+mod grpc_daemon;
 mod grpc_h2;
 mod import;
 mod layers;
