@@ -74,7 +74,19 @@ pub fn run(surroundings: &Surroundings) -> ExitCode {
     let report = Report::new(Box::new(std::io::stderr()), style);
     match args.and_then(|args| obey(args, surroundings, &report)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(&e, &report),
+        Err(e) => fail(&after_signal(e), &report),
+    }
+}
+
+/// What fails once a signal has come fails because of it: reads end, and programs that we run got the same signal.
+fn after_signal(e: Error) -> Error {
+    match signal::check() {
+        Err(stopped) if e.kind() != stopped.kind() => {
+            let (stopped_text, text) = (stopped.to_string(), e.to_string());
+            let what = if text.contains(&stopped_text) { text } else { format!("{stopped_text}: {text}") };
+            Error::new(stopped.kind(), what).hint(stopped.hint_text().unwrap_or_default().to_owned())
+        }
+        _ => e,
     }
 }
 
@@ -101,7 +113,9 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
         });
     }
     let command: Command = epoch::apply((parsed.spec.check)(&parsed)?, surroundings.variable(epoch::VARIABLE))?;
-    signal::install()?;
+    if command.changes_something() {
+        signal::install()?;
+    }
     dispatch::run(command, resolved, report)
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
 use crate::mode::edge::{BundleSource, Scope};
+use crate::sys::signal::Stoppable;
 
 use super::args::usage;
 use super::command::{BundleCommand, Command, EdgeCommand, ImageCommand, ImageStore, Target};
@@ -58,7 +59,7 @@ pub(super) fn bundle_verify(parsed: &Parsed) -> Result<Command> {
 
 fn target(parsed: &Parsed) -> Result<Target> {
     let bundle = parsed.path(&flags::BUNDLE).map(|path| match path.as_os_str() == "-" {
-        true => BundleSource::Pipe(Box::new(std::io::stdin()), "-".to_owned()),
+        true => BundleSource::Pipe(Box::new(Stoppable(std::io::stdin())), "-".to_owned()),
         false => BundleSource::File(path),
     });
     let names = parsed.list(&flags::IGNORE_CHECK)?;

@@ -29,6 +29,18 @@ pub enum Command {
     Image(ImageCommand),
 }
 
+impl Command {
+    /// Whether it may leave something half done if it is cut short. All others can simply be killed.
+    pub fn changes_something(&self) -> bool {
+        match self {
+            Command::Help(_) | Command::Version(_) | Command::Completion(_) => false,
+            Command::Bundle(command) => matches!(command, BundleCommand::Create { .. }),
+            Command::Edge(command) => matches!(command, EdgeCommand::Install { .. } | EdgeCommand::Uninstall { .. }),
+            Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
+        }
+    }
+}
+
 /// `image ...`
 #[derive(Debug)]
 pub enum ImageCommand {

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::ids::{Arch, RelPath};
 use crate::json;
 use crate::root::Root;
+use crate::sys::signal::Stoppable;
 
 /// Form of what a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn create(request: &Request, to: &Path, format: Format, out: &mut dyn Write)
     let path = RelPath::parse(&name).lift(Kind::Usage, || format!("-o: file name '{name}'"))?;
     let mut identity = None;
     let file = root.write_with(path, 0o644, &mut |file| {
-        identity = Some(draft.write(file)?);
+        identity = Some(draft.write(&mut Stoppable(file))?);
         Ok(())
     })?;
     let Some(identity) = identity else { return Ok(()) };

@@ -13,6 +13,7 @@ use super::{Meta, Root, Type};
 use crate::crash;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::ids::RelPath;
+use crate::sys::signal;
 
 /// Whether a call had to touch anything. Drives "changed" counts and service restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +64,13 @@ impl Root {
                 let n = match from.read(&mut buffer) {
                     Ok(0) => return Ok(()),
                     Ok(n) => n,
-                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {
+                        signal::check()?;
+                        continue;
+                    }
                     Err(e) => return Err(e).lift(Kind::Host, || self.failed("write", path)),
                 };
+                signal::check()?;
                 let chunk = buffer.get(..n).unwrap_or_default();
                 file.write_all(chunk).lift(Kind::Host, || self.failed("write", path))?;
             }

@@ -1,6 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP set a flag; long operations look at it between two steps.
 #![allow(unsafe_code)]
 
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -38,4 +39,33 @@ pub fn check() -> Result<()> {
             .hint("run the same command again: finished steps are skipped"));
     }
     Ok(())
+}
+
+/// A reader or writer that ends with [`check`]'s error once a signal has come: for streams that may keep us waiting,
+/// or that are long.
+#[derive(Debug)]
+pub struct Stoppable<T>(pub T);
+
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            check()?;
+            match self.0.read(buffer) {
+                // Callers such as `read_exact` would only try again.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Stoppable<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check()?;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -1,11 +1,13 @@
 //! The real program: what it says where, and how it exits.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use edgelay::config::{Form, KEYS, Raw};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, wait_until};
 use crate::support::images::shapes;
 
 /// The program with an empty environment.
@@ -304,4 +306,36 @@ fn image_commands_check_what_they_are_given() {
         assert_eq!((got, out.as_str()), (code, ""), "{err}");
         assert!(err.contains(what), "{err}");
     }
+}
+
+#[test]
+fn a_signal_ends_an_installation_that_waits_for_its_bundle() {
+    let root = tempfile::tempdir().unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut command = edgelay(&["edge", "stage", "--bundle", "-", "--root", root.path().to_str().unwrap()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        // It reads from the pipe, which stays open and empty: system call 0 with descriptor 0 (x86-64), 63 (arm64).
+        let waits = || {
+            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+            call.starts_with("0 0x0 ") || call.starts_with("63 0x0 ")
+        };
+        assert!(wait_until(waits), "{signal}");
+        kill(pid, signal).unwrap();
+        let (code, out, err) = said(wait_with_open_stdin(child));
+        assert_eq!((code, out.as_str()), (10, ""), "{signal}: {err}");
+        assert!(
+            err.ends_with("stopped by a signal\nhint: run the same command again: finished steps are skipped\n"),
+            "{err}"
+        );
+    }
+}
+
+/// As `Child::wait_with_output`, which would close the pipe first.
+fn wait_with_open_stdin(mut child: Child) -> Output {
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    output
 }
