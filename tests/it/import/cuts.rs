@@ -18,6 +18,7 @@ on_every_containerd!(
     a_killed_import_converges,
     a_killed_daemon_is_told_and_the_next_import_converges,
     files_that_a_power_cut_emptied_are_made_anew,
+    what_a_power_cut_emptied_does_not_spoil_the_next_image,
 );
 
 /// Does something at the n-th report.
@@ -145,6 +146,26 @@ fn files_that_a_power_cut_emptied_are_made_anew(version: &str) {
         whole(&daemon, &image, &format!("containerd {version}, {mark}"));
         assert_eq!(rootfs::list(&daemon, "k8s.io", &top(&image)), good, "containerd {version}, {mark}");
     }
+}
+
+/// Another image on the same base: it would be unpacked on top of the empty files.
+fn what_a_power_cut_emptied_does_not_spoil_the_next_image(version: &str) {
+    let Some(daemon) = Daemon::start("hollow base", version) else { return };
+    let (cut, image) = save(&daemon);
+    let path = daemon.scratch().join("next.tar");
+    let next = Spec::new(&["docker.io/kubeedge/next:v1"], vec![small(1, 600), small(2, 8)]);
+    oci(&[&[next]], Packed::Plain).save(&path, Packed::Plain);
+    let next = load(&path).unwrap().images.remove(0);
+    import_file(&daemon, &path, &mut ()).unwrap();
+    let good = rootfs::list(&daemon, "k8s.io", &top(&next));
+    clear(&daemon);
+
+    import_file(&daemon, &cut, &mut ()).unwrap();
+    hollow(&daemon);
+    daemon.ctr_ok(&["images", "label", image.names[0].as_str(), "edgelay.io/import=pending"]);
+    import_file(&daemon, &path, &mut ()).unwrap();
+    whole(&daemon, &next, &format!("containerd {version}"));
+    assert_eq!(rootfs::list(&daemon, "k8s.io", &top(&next)), good, "containerd {version}");
 }
 
 /// Empties every regular file in every snapshot.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use edgelay::containerd::import::{Action, Presence};
+use edgelay::clock::SystemClock;
+use edgelay::containerd::import::{Action, Presence, State};
 use edgelay::digest::Digest;
 use edgelay::error::Error;
+use edgelay::mode::image::{self, Place};
 use edgelay::oci::{Blobs, Descriptor, Image};
 
 use super::{clear, import_file, import_loaded, load, on_every_containerd, presence, snapshots};
@@ -14,7 +16,11 @@ use crate::support::images::layer::small;
 use crate::support::images::{Packed, Same, Spec, docker, shapes};
 use crate::support::rootfs;
 
-on_every_containerd!(every_good_shape_is_what_ctr_makes_of_it, a_second_import_sends_no_blob);
+on_every_containerd!(
+    every_good_shape_is_what_ctr_makes_of_it,
+    a_second_import_sends_no_blob,
+    the_commands_serve_any_namespace,
+);
 
 fn every_good_shape_is_what_ctr_makes_of_it(version: &str) {
     let Some(daemon) = Daemon::start("import", version) else { return };
@@ -71,6 +77,26 @@ fn a_second_import_sends_no_blob(version: &str) {
         sent.push(daemon.bytes_read() - before);
     }
     assert!(sent[0] > 8 << 20 && sent[1] < 64 << 10, "containerd {version}: the daemon read {sent:?} bytes");
+}
+
+/// The bodies of `image import` and `image list`. What one namespace has, the daemon shares with the next.
+fn the_commands_serve_any_namespace(version: &str) {
+    let Some(daemon) = Daemon::start("namespaces", version) else { return };
+    let path = daemon.scratch().join("app.tar");
+    let app = Spec::new(&["kubeedge/app:v1"], vec![small(1, 64)]);
+    docker(&[app], Same::Copy).save(&path, Packed::Plain);
+    let clock = SystemClock::default();
+    for (namespace, mut want) in [("k8s.io", 64 << 10), ("other", 0), ("k8s.io", 0)] {
+        let place = Place { socket: daemon.socket(), namespace: namespace.parse().unwrap(), clock: &clock };
+        for outcome in image::import(std::slice::from_ref(&path), &place, &mut ()).unwrap() {
+            let sent = if let Action::Imported { sent } = outcome.action { sent } else { 0 };
+            assert!(sent >= want && (want > 0 || sent == 0), "containerd {version}, {namespace}: {outcome:?}");
+            want = 0;
+        }
+        let listed = image::list(&place).unwrap();
+        let seen: Vec<_> = listed.iter().map(|i| (i.name.as_str(), i.pinned, &i.state)).collect();
+        assert_eq!(seen, [("docker.io/kubeedge/app:v1", true, &State::Whole)], "containerd {version}, {namespace}");
+    }
 }
 
 /// Blobs behind a pipe: once read, they are gone.
