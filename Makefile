@@ -2,7 +2,7 @@
 
 NAMES := dist/edgelay-linux-amd64 dist/edgelay-linux-arm64
 
-.PHONY: help setup demo test dist check-dist size clean \
+.PHONY: help setup demo test dist check-dist size bench bench-long clean \
         lint lint-format lint-clippy lint-docs lint-shell
 .DEFAULT_GOAL := help
 
@@ -32,6 +32,14 @@ size: ## what costs what in the amd64 binary
 	CARGO_PROFILE_RELEASE_STRIP=none MUSL_TARGETS=x86_64-unknown-linux-musl \
 	    tools/musl cargo build --release --bin edgelay --target-dir target/size
 	tools/size-table target/size/x86_64-unknown-linux-musl/release/edgelay
+
+bench: dist ## compare importing with ctr and tar: a few cases, in under five minutes; results in target/bench (root)
+	tests/setup
+	tests/bench/bench
+
+bench-long: dist ## the whole comparison, an hour or two; writes docs/benchmarks.md (root)
+	tests/setup
+	tests/bench/bench --long --out docs
 
 lint: lint-format lint-clippy lint-docs lint-shell ## formatting, clippy, documentation, shell scripts; warnings denied
 
