@@ -21,7 +21,13 @@ pub(super) fn load(parsed: &Parsed, surroundings: &Surroundings) -> Result<Resol
     let variables = config::settings_from_env(variables)?;
     let given = parsed.settings()?;
     let given = config::settings_from_flags(given.iter().map(|(flag, text)| (*flag, text.as_str())))?;
-    config::resolve(&[&file, &variables, &given], host_name(parsed).as_deref())
+    let mut resolved = config::resolve(&[&file, &variables, &given], host_name(parsed).as_deref())?;
+    // It is kept for later runs, which may be started elsewhere.
+    if let Some(token_file) = &mut resolved.config.token_file {
+        *token_file = std::path::absolute(&*token_file)
+            .lift(Kind::Config, || format!("find token file '{}'", token_file.display()))?;
+    }
+    Ok(resolved)
 }
 
 fn read(path: &Path) -> Result<Vec<config::Setting>> {

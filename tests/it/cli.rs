@@ -4,9 +4,11 @@ use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 
 use edgelay::config::{Form, KEYS, Raw};
+use edgelay::ids::Arch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::bundles::Inputs;
 use crate::support::daemon::{Daemon, wait_until};
 use crate::support::images::shapes;
 
@@ -338,4 +340,53 @@ fn wait_with_open_stdin(mut child: Child) -> Output {
     let output = child.wait_with_output().unwrap();
     drop(stdin);
     output
+}
+
+#[test]
+fn a_bundle_is_made_shown_verified_and_planned_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let arch = Arch::of_this_binary().unwrap();
+    let inputs = Inputs::new(dir.path(), arch);
+    let (bundle, images) = (path("edge.bundle"), inputs.images.to_str().unwrap());
+    let components = inputs.components.to_str().unwrap();
+    let images: Vec<String> =
+        std::fs::read_dir(images).unwrap().map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
+    let make = |to: &str| {
+        let fixed = ["bundle", "create", "--role", "edge", "--components", components, "-o", to, "--images"];
+        // As the shell leaves `--images *.tar`.
+        let all: Vec<&str> = fixed.into_iter().chain(images.iter().map(String::as_str)).collect();
+        said(edgelay(&all).stdout(Stdio::piped()).output().unwrap())
+    };
+    let (code, _, err) = make(&bundle);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let mut piped = edgelay(&[
+        "bundle",
+        "create",
+        "--components",
+        components,
+        "-o",
+        "-",
+        "--images",
+        inputs.images.to_str().unwrap(),
+    ]);
+    assert!(piped.output().unwrap().stdout == std::fs::read(&bundle).unwrap(), "same input, same bytes");
+
+    let (code, out, err) = run(&["bundle", "show", &bundle, "-o", "json"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(shown["manifest"]["architecture"], arch.as_str());
+    assert_eq!(run(&["bundle", "verify", &bundle, "--arch", arch.as_str()]).0, 0);
+    let other = if arch == Arch::Amd64 { "arm64" } else { "amd64" };
+    assert_eq!(run(&["bundle", "verify", &bundle, "--arch", other]).0, 5);
+
+    let root = path("root");
+    std::fs::create_dir(&root).unwrap();
+    let plan = ["edge", "stage", "--bundle", &bundle, "--root", &root, "--dry-run", "-o", "json"];
+    let (code, out, err) = run(&plan);
+    assert_eq!(code, 0, "{err}");
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&plan["schema"], &plan["status"]), (&1.into(), &"todo".into()));
+    assert!(plan["steps"].as_array().unwrap().len() > 3, "{out}");
+    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "nothing was written");
 }
