@@ -26,7 +26,7 @@ fn import_pause(daemon: &Daemon, client: &mut Client) {
 }
 
 /// With the host's network, which needs no CNI plugin.
-fn pod() -> PodSandboxConfig {
+fn pod(daemon: &Daemon) -> PodSandboxConfig {
     let namespace_options =
         NamespaceOption { network: NamespaceMode::NODE, pid: NamespaceMode::CONTAINER, ipc: NamespaceMode::NODE };
     PodSandboxConfig {
@@ -36,7 +36,7 @@ fn pod() -> PodSandboxConfig {
             namespace: "edgelay".to_owned(),
             attempt: 0,
         },
-        log_directory: "/tmp".to_owned(),
+        log_directory: daemon.scratch().display().to_string(),
         labels: [("app".to_owned(), "smoke".to_owned())].into(),
         linux: LinuxPodSandboxConfig {
             cgroup_parent: "/edgelay-smoke".to_owned(),
@@ -47,7 +47,7 @@ fn pod() -> PodSandboxConfig {
     }
 }
 
-fn container() -> ContainerConfig {
+fn container(daemon: &Daemon) -> ContainerConfig {
     let mut config = ContainerConfig {
         metadata: ContainerMetadata { name: "main".to_owned(), attempt: 0 },
         image: ImageSpec { image: PAUSE.to_owned(), ..Default::default() },
@@ -56,25 +56,25 @@ fn container() -> ContainerConfig {
         log_path: "edgelay-smoke.log".to_owned(),
         ..Default::default()
     };
-    config.linux.security_context.namespace_options = pod().linux.security_context.namespace_options;
+    config.linux.security_context.namespace_options = pod(daemon).linux.security_context.namespace_options;
     config
 }
 
 fn a_container_from_its_making_to_its_end(daemon: &mut Daemon) {
     let mut client = client(daemon);
     assert!(wait_until(|| client.cri().status().is_ok()), "no CRI");
-    let e = client.cri().run_pod(pod()).unwrap_err();
+    let e = client.cri().run_pod(pod(daemon)).unwrap_err();
     assert!(e.message().unwrap().contains(PAUSE), "without the pause image: {e}");
     import_pause(daemon, &mut client);
     let listed = client.cri_images().list().unwrap();
     assert_eq!((listed.len(), &listed[0].repo_tags[0][..]), (1, PAUSE));
 
-    let pod_id = client.cri().run_pod(pod()).unwrap();
+    let pod_id = client.cri().run_pod(pod(daemon)).unwrap();
     assert_eq!(client.cri().pod_status(&pod_id).unwrap().state, PodSandboxState::READY);
-    let filter = PodSandboxFilter { label_selector: pod().labels, ..Default::default() };
-    assert_eq!(client.cri().list_pods(filter).unwrap()[0].metadata, pod().metadata);
+    let filter = PodSandboxFilter { label_selector: pod(daemon).labels, ..Default::default() };
+    assert_eq!(client.cri().list_pods(filter).unwrap()[0].metadata, pod(daemon).metadata);
 
-    let id = client.cri().create_container(&pod_id, container(), pod()).unwrap();
+    let id = client.cri().create_container(&pod_id, container(daemon), pod(daemon)).unwrap();
     assert_eq!(client.cri().container_status(&id).unwrap().state, ContainerState::CREATED);
     client.cri().start_container(&id).unwrap();
     assert_eq!(client.cri().container_status(&id).unwrap().state, ContainerState::RUNNING);
