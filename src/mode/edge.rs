@@ -172,13 +172,14 @@ pub fn drift(findings: &[plan::Finding]) -> Option<Error> {
 /// Takes back what the journal says was done, and puts back what was replaced.
 pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
     let root = Root::open(root)?;
-    let _lock = root.lock(LOCK)?;
-    report.log_to(LogFile::open(&root, LOG)?);
-    let mut journal = Journal::open(&root)?;
-    if journal.is_empty() {
+    // A host that was never touched stays so: no lock, no log.
+    if Journal::look(&root)?.is_empty() && Record::load(&root).is_err() {
         report.run_ends("nothing was installed here");
         return Ok(());
     }
+    let _lock = root.lock(LOCK)?;
+    report.log_to(LogFile::open(&root, LOG)?);
+    let mut journal = Journal::open(&root)?;
     if Record::load(&root).is_ok() {
         let mut prepared = Prepared::installed(&root, &journal)?;
         prepared.with_cx(&root, &mut journal, report, |steps, _, cx| {
