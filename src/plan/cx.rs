@@ -36,6 +36,11 @@ impl std::fmt::Debug for Cx<'_> {
 /// Added to the name of a file of someone else's that ours replaces.
 const SAVED: &str = "edgelay-saved";
 
+/// Name of the fact that the directory `dir` was made for a file of ours.
+fn parent_fact(dir: RelPath<'_>) -> String {
+    format!("dir {dir}")
+}
+
 impl Cx<'_> {
     /// Makes the file `path` hold `bytes` with permission bits `mode`. What someone else had there is kept beside it,
     /// and the journal knows, before the first touch.
@@ -61,6 +66,7 @@ impl Cx<'_> {
         }
         if !self.journal.owns(path) && self.root.lstat(rel)?.is_none_or(|meta| meta.kind == Type::Symlink) {
             // Someone else's link has no content worth keeping; ours goes at uninstall.
+            self.note_missing_parents(rel)?;
             self.journal.wrote(path)?;
         }
         self.root.symlink(rel, target)
@@ -80,13 +86,29 @@ impl Cx<'_> {
             return Ok(());
         }
         match self.root.lstat(path)? {
-            None => self.journal.wrote(path.as_str()),
+            None => {
+                self.note_missing_parents(path)?;
+                self.journal.wrote(path.as_str())
+            }
             Some(meta) if meta.kind == Type::File => self.save(path, meta),
             Some(_) => {
                 let what = format!("'{path}' is there and is no regular file");
                 Err(Error::new(Kind::Host, what).hint(format!("move '{path}' away and run again")))
             }
         }
+    }
+
+    /// Remembers which directories will be made for `path`: those, and no other, go when it leaves them empty.
+    fn note_missing_parents(&mut self, path: RelPath<'_>) -> Result<()> {
+        let mut dir = path.split().0;
+        while let Some(d) = dir {
+            if self.root.lstat(d)?.is_some() {
+                break;
+            }
+            self.journal.remember(&parent_fact(d), "made")?;
+            dir = d.split().0;
+        }
+        Ok(())
     }
 
     fn save(&mut self, path: RelPath<'_>, meta: Meta) -> Result<()> {
@@ -136,13 +158,16 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// Directories that our file leaves empty go, up to the first that is in use; system directories never get empty.
+    /// Directories that were made for our files go when the last one leaves, up to the first that is in use; an empty
+    /// one that was there before stays.
     fn remove_empty_parents(&mut self, path: RelPath<'_>) -> Result<()> {
         let mut dir = path.split().0;
         while let Some(d) = dir {
-            if d.split().0.is_none() || self.root.remove_empty_dir(d)? == Change::Kept {
+            let fact = parent_fact(d);
+            if self.journal.fact(&fact).is_none() || self.root.remove_empty_dir(d)? == Change::Kept {
                 break;
             }
+            self.journal.forget(&fact)?;
             dir = d.split().0;
         }
         Ok(())
@@ -183,6 +208,23 @@ mod tests {
             assert_eq!(cx.root.stat(A).unwrap().unwrap().mode, 0o640);
             assert_eq!(cx.root.list(RelPath::literal("etc/app")).unwrap().unwrap(), ["a.conf"]);
             assert!(cx.journal.files().is_empty());
+        });
+    }
+
+    #[test]
+    fn directories_go_only_if_they_were_made_for_our_files() {
+        with_cx(|cx| {
+            let (theirs, made) = (RelPath::literal("usr/local/sbin"), RelPath::literal("usr/local/lib"));
+            cx.root.mkdir(theirs, 0o755).unwrap();
+            for path in ["usr/local/sbin/runc", "usr/local/lib/a/b/c", "usr/local/lib/d"] {
+                cx.put(RelPath::parse(path).unwrap(), 0o755, b"x").unwrap();
+            }
+            cx.put_link("usr/local/link/l", "target").unwrap();
+            cx.take_back(|path| path != "usr/local/lib/d").unwrap();
+            assert_eq!(cx.root.list(made).unwrap().unwrap(), ["d"]);
+            cx.take_back(|_| true).unwrap();
+            assert_eq!(cx.root.list(RelPath::literal("usr/local")).unwrap().unwrap(), ["sbin"]);
+            assert!(cx.journal.facts_below("dir ").is_empty());
         });
     }
 

@@ -15,11 +15,13 @@ use crate::service::{Manager, Services, boot_link, definition};
 use super::leftovers;
 
 /// Directories that keadm and EdgeCore make, with everything below.
-pub(super) const MADE: [RelPath<'static>; 4] = [
+pub(super) const MADE: [RelPath<'static>; 6] = [
     RelPath::literal("etc/kubeedge"),
     RelPath::literal("var/lib/kubeedge"),
     RelPath::literal("var/log/kubeedge"),
     RelPath::literal("var/lib/kubelet"),
+    RelPath::literal("var/log/pods"),
+    RelPath::literal("var/log/containers"),
 ];
 /// Stands in for `sudo` where there is none; not below /run, which may be mounted noexec.
 const SUDO: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/sudo");

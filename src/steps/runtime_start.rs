@@ -17,6 +17,8 @@ use super::leftovers;
 const LIMIT: Duration = Duration::from_secs(90);
 /// What containerd was last started with.
 const FACT: &str = "containerd-runs-with";
+/// containerd's own place for add-ons, made at every start.
+const OPT: RelPath<'static> = RelPath::literal("opt/containerd");
 /// A power cut can leave this file empty, and containerd then refuses some calls for ever.
 const UUID: RelPath<'static> = RelPath::literal("var/lib/containerd/io.containerd.grpc.v1.introspection/uuid");
 
@@ -66,6 +68,7 @@ impl Step for RuntimeStart {
         cx.will_make(config::ROOT)?;
         cx.will_make(config::STATE)?;
         cx.will_make(cni::STATE)?;
+        cx.will_make(OPT)?;
         if cx.root.stat(UUID)?.is_some_and(|meta| meta.size == 0) {
             cx.root.remove(UUID)?;
         }
@@ -98,7 +101,7 @@ impl Step for RuntimeStart {
         let mut services = Services::new(self.manager, cx.root, cx.exec);
         services.stop(&self.service)?;
         leftovers::remove_bridge(cx)?;
-        let ours = [config::ROOT, config::STATE, cni::STATE];
+        let ours = [config::ROOT, config::STATE, cni::STATE, OPT];
         for dir in ours {
             leftovers::unmount_below(dir, cx)?;
         }
