@@ -205,6 +205,12 @@ fn what_cannot_work_is_refused_before_anything_is_written() {
     install(&machine, &[]).fails(21, "10.77.0.2:10000 connection refused");
     untouched("no cloud");
     bed.script("cloud", &["up"]).good();
+    bed.script("net", &["drop", "10002"]).good();
+    let start = std::time::Instant::now();
+    install(&machine, &[]).fails(21, "10.77.0.2:10002");
+    assert!(start.elapsed() < Duration::from_secs(60), "keadm would have waited for over two minutes");
+    bed.script("net", &["pass", "10002"]).good();
+    untouched("packets that vanish");
     give_token(&machine, &bed.token("expired"));
     install(&machine, &[]).fails(4, "the token ended at ");
     untouched("an expired token");
