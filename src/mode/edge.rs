@@ -4,6 +4,7 @@
 //! below `/var/lib/edgelay`, so that `status` and `uninstall` need neither bundle nor configuration.
 
 mod assemble;
+mod change;
 mod fitness;
 mod record;
 
@@ -23,6 +24,7 @@ use crate::root::Root;
 use crate::service::manager_of;
 
 use assemble::Assembly;
+use change::Side;
 use record::Record;
 
 /// The log of installs.
@@ -187,7 +189,7 @@ pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
             plan::undo(steps, cx)
         })?;
     }
-    // The record goes last; without it only files of a step that was cut can be left.
+    // All steps are undone. What is left is the record, and without one files of a step that was cut.
     let clock = BeatingClock::new(report);
     let mut exec = Host::new(&root, &clock);
     let mut cx = Cx { root: &root, exec: &mut exec, clock: &clock, report, journal: &mut journal, blobs: None };
@@ -211,6 +213,8 @@ impl Prepared {
     fn new(request: Request, root: &Root, report: &Report) -> Result<Self> {
         let Request { mut config, bundle, scope, ignored, .. } = request;
         let record = Record::load(root).ok();
+        let journal = Journal::look(root)?;
+        let joined = journal.knows("join");
         let bundle = bundle.map(BundleSource::open).transpose()?;
         // A join goes on from what was staged, and must not contradict it.
         if let (Scope::Join, Some(record)) = (scope, &record) {
@@ -218,11 +222,26 @@ impl Prepared {
             config.containerd = record.config.containerd;
             config.containerd_address.clone_from(&record.config.containerd_address);
         }
+        // Staging asks nobody who the node is, and must not forget it.
+        if let (Scope::Stage, Some(record), true) = (scope, &record, joined) {
+            let EdgeConfig { pod_cidr, containerd, containerd_address, .. } = config;
+            config = EdgeConfig { pod_cidr, containerd, containerd_address, ..record.config.clone() };
+        }
         let staged = match (&bundle, &record) {
             (None, Some(record)) => Some(record.bundle()?),
             _ => None,
         };
         let known = bundle.as_ref().or(staged.as_ref());
+        if let Some(record) = &record {
+            // A damaged head of the old bundle is replaced by this run.
+            let (old, new) = (record.bundle().ok(), known);
+            let version = |bundle: &Bundle| bundle.manifest().kubeedge.to_string();
+            let old = Side { config: &record.config, kubeedge: old.as_ref().map(version) };
+            let new = Side { config: &config, kubeedge: new.map(version) };
+            for warning in change::look(&old, &new, joined && !journal.is_unfinished("join"))? {
+                report.warn(&warning);
+            }
+        }
         for warning in config.warnings() {
             report.warn(&warning);
         }

@@ -83,6 +83,8 @@ pub fn undo(steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<usize> {
         if !cx.journal.knows(step.id()) {
             continue;
         }
+        // What runs a program would fail from now on, and what it needs would be removed under it.
+        signal::check()?;
         cx.report.step_begins(step.id(), &format!("undo: {}", step.summary()));
         let result = step.undo(cx).and_then(|()| cx.journal.undone(step.id()));
         match result.doing(|| format!("undo step {}", step.id())) {

@@ -162,3 +162,20 @@ fn an_uninstall_cut_anywhere_converges_to_what_was_there_before() {
     }
     assert!(at > 30, "only {at} crash points were reached");
 }
+
+#[test]
+fn an_uninstall_that_failed_is_tried_again_with_all_it_needs_to_know() {
+    let bench = Bench::new();
+    bench.reset();
+    let before = tree(&bench.target());
+    assert!(bench.run("install", None));
+    // A directory in the place of a file of ours: it cannot be removed.
+    let obstacle = bench.target().join("usr/local/bin/containerd");
+    std::fs::remove_file(&obstacle).unwrap();
+    std::fs::create_dir(&obstacle).unwrap();
+    assert!(!bench.run("uninstall", None));
+    assert!(bench.target().join("var/lib/edgelay/config.json").exists(), "what was installed is still known");
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert!(bench.run("uninstall", None));
+    assert_eq!(tree(&bench.target()), before);
+}

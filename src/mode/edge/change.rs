@@ -1,0 +1,112 @@
+//! What may not change under an installed node, and what would change without effect.
+//!
+//! Steps bring about what differs. These differences they cannot: they would leave the old runtime or the old EdgeCore
+//! behind, and say that all is well.
+
+use crate::config::EdgeConfig;
+use crate::error::{Error, Kind, Result};
+
+/// One side of a comparison: what was installed, or what is asked for now.
+#[derive(Debug, Clone)]
+pub(super) struct Side<'a> {
+    pub(super) config: &'a EdgeConfig,
+    /// KubeEdge's version by the bundle; none where no bundle is given.
+    pub(super) kubeedge: Option<String>,
+}
+
+/// Refuses what only an uninstall makes room for, and tells what will have no effect.
+pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<Vec<String>> {
+    differs("containerd", old.config.containerd.as_str(), new.config.containerd.as_str())?;
+    if !joined {
+        return Ok(Vec::new());
+    }
+    let socket = |side: &Side<'_>| side.config.containerd_address.display().to_string();
+    differs("containerd_address", &socket(old), &socket(new))?;
+    differs("pod_cidr", &old.config.pod_cidr.to_string(), &new.config.pod_cidr.to_string())?;
+    match (&old.kubeedge, &new.kubeedge) {
+        (Some(runs), Some(brings)) if runs != brings => {
+            let what = format!("the bundle brings KubeEdge {brings}, but this node has joined with {runs}");
+            Err(Error::new(Kind::Bundle, what).hint(format!(
+                "give a bundle with {runs}, or run 'edgelay edge uninstall' first to join anew with {brings}"
+            )))
+        }
+        _ => Ok(without_effect(old.config, new.config)),
+    }
+}
+
+fn differs(key: &str, old: &str, new: &str) -> Result<()> {
+    if old == new {
+        return Ok(());
+    }
+    let what = format!("'{key}' is '{new}', but this host was installed with '{old}'");
+    Err(Error::new(Kind::Config, what)
+        .hint(format!("give '{old}', or run 'edgelay edge uninstall' before changing it")))
+}
+
+/// What a node tells the cloud only once, when it registers, and what was changed since.
+fn without_effect(old: &EdgeConfig, new: &EdgeConfig) -> Vec<String> {
+    let keys = [
+        ("node.labels", old.node.labels != new.node.labels),
+        ("node.taints", old.node.taints != new.node.taints),
+        ("node.ip", old.node.ip != new.node.ip),
+    ];
+    let changed = keys.iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(key, _)| format!("'{key}' counts only when a node joins, and this one has: ignoring the change"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{parse_file, resolve};
+
+    fn config(text: &str) -> EdgeConfig {
+        resolve(&[&parse_file(text.as_bytes(), "c").unwrap()], None).unwrap().config
+    }
+
+    #[test]
+    fn only_what_no_step_can_follow_is_refused() {
+        let old = config("{}");
+        let refused = |text: &str, kubeedge: Option<&str>, joined: bool| {
+            let new = config(text);
+            let old = Side { config: &old, kubeedge: Some("v1.22.0".into()) };
+            let new = Side { config: &new, kubeedge: kubeedge.map(str::to_owned) };
+            look(&old, &new, joined).map_err(|e| e.to_string())
+        };
+        for (text, kubeedge, why) in [
+            (r#"{"mqtt": true, "node": {"labels": {"a": "b"}}}"#, Some("v1.22.0"), ""),
+            ("{}", None, ""),
+            (
+                r#"{"pod_cidr": "10.1.0.0/16"}"#,
+                None,
+                "'pod_cidr' is '10.1.0.0/16', but this host was installed with '10.87.0.0/16'",
+            ),
+            (
+                r#"{"containerd_address": "/a"}"#,
+                None,
+                "'containerd_address' is '/a', but this host was installed with '/run/containerd/containerd.sock'",
+            ),
+            ("{}", Some("v1.23.0"), "the bundle brings KubeEdge v1.23.0, but this node has joined with v1.22.0"),
+        ] {
+            assert_eq!(refused(text, kubeedge, true).err().unwrap_or_default(), why);
+            assert_eq!(refused(text, kubeedge, false), Ok(Vec::new()), "{text}: only staged");
+        }
+        let why = "'containerd' is 'existing', but this host was installed with 'managed'";
+        for joined in [true, false] {
+            assert_eq!(refused(r#"{"containerd": "existing"}"#, None, joined), Err(why.into()));
+        }
+    }
+
+    #[test]
+    fn what_counts_only_at_the_join_is_told() {
+        let new = config(r#"{"mqtt": true, "node": {"labels": {"a": "b"}, "ip": "10.0.0.7"}}"#);
+        let told = without_effect(&config("{}"), &new);
+        assert_eq!(
+            told,
+            ["node.labels", "node.ip"]
+                .map(|key| format!("'{key}' counts only when a node joins, and this one has: ignoring the change"))
+        );
+        assert_eq!(without_effect(&new, &new), [""; 0]);
+    }
+}
