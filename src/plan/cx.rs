@@ -64,12 +64,20 @@ impl Cx<'_> {
         if self.has_link(path, target)? {
             return Ok(Change::Kept);
         }
-        if !self.journal.owns(path) && self.root.lstat(rel)?.is_none_or(|meta| meta.kind == Type::Symlink) {
-            // Someone else's link has no content worth keeping; ours goes at uninstall.
-            self.note_missing_parents(rel)?;
-            self.journal.wrote(path)?;
-        }
+        self.claim_link(rel)?;
         self.root.symlink(rel, target)
+    }
+
+    /// As [`Cx::claim`], for a symbolic link.
+    pub fn claim_link(&mut self, path: RelPath<'_>) -> Result<()> {
+        let Some(target) = self.root.read_link(path)?.filter(|_| !self.journal.owns(path.as_str())) else {
+            return self.claim(path);
+        };
+        let backup = format!("{}.{SAVED}", path.as_str());
+        if let Ok(to) = RelPath::parse(&backup) {
+            self.root.symlink(to, &target)?;
+        }
+        self.journal.saved(path.as_str(), &backup)
     }
 
     /// Whether `path` is a symbolic link with the text `target`.
@@ -151,11 +159,12 @@ impl Cx<'_> {
     /// A copy that is gone was put back already, by a run that was cut before the journal knew.
     fn restore(&mut self, path: RelPath<'_>, saved: RelPath<'_>) -> Result<()> {
         let Some(meta) = self.root.lstat(saved)? else { return Ok(()) };
-        if let Some(mut old) = self.root.open_file(saved)? {
+        if let Some(target) = self.root.read_link(saved)? {
+            self.root.symlink(path, &target)?;
+        } else if let Some(mut old) = self.root.open_file(saved)? {
             self.root.write_stream(path, meta.mode, &mut old)?;
-            self.root.remove(saved)?;
         }
-        Ok(())
+        self.root.remove(saved).map(|_| ())
     }
 
     /// Directories that were made for our files go when the last one leaves, up to the first that is in use; an empty
@@ -225,6 +234,22 @@ mod tests {
             cx.take_back(|_| true).unwrap();
             assert_eq!(cx.root.list(RelPath::literal("usr/local")).unwrap().unwrap(), ["sbin"]);
             assert!(cx.journal.facts_below("dir ").is_empty());
+        });
+    }
+
+    #[test]
+    fn a_link_that_was_there_before_comes_back() {
+        with_cx(|cx| {
+            let rel = RelPath::literal("etc/wants/x.service");
+            cx.root.symlink(rel, "/lib/x.service").unwrap();
+            for _ in 0..2 {
+                cx.put_link(rel.as_str(), "/etc/x.service").unwrap();
+                assert!(cx.has_link(rel.as_str(), "/etc/x.service").unwrap());
+            }
+            cx.put_link("etc/wants/y.service", "/etc/y.service").unwrap();
+            cx.take_back(|_| true).unwrap();
+            assert_eq!(cx.root.list(RelPath::literal("etc/wants")).unwrap().unwrap(), ["x.service"]);
+            assert!(cx.has_link(rel.as_str(), "/lib/x.service").unwrap());
         });
     }
 
