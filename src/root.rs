@@ -126,7 +126,7 @@ impl Root {
         match openat(&parent, name.as_os_str(), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(File::from(fd))),
             Err(Errno::ENOENT) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("open", path)),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("open", path)).map_err(write::read_only_hint),
         }
     }
 

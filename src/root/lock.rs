@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -17,15 +18,25 @@ pub struct Lock(#[allow(dead_code, reason = "the lock lives as long as its file"
 impl Root {
     /// Takes the lock file `path`, or tells who has it.
     pub fn lock(&self, path: RelPath<'_>) -> Result<Lock> {
-        let file = self.open_append(path, 0o600)?;
+        loop {
+            let file = self.open_append(path, 0o600)?;
+            if let Some(lock) = self.take(file, path)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// `None`: its last holder removed the file between our opening and our locking it, so it keeps nobody out.
+    fn take(&self, file: File, path: RelPath<'_>) -> Result<Option<Lock>> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) if locked.metadata().is_ok_and(|meta| meta.nlink() == 0) => Ok(None),
             Ok(mut locked) => {
                 let note = format!("{}\n", std::process::id());
                 locked
                     .set_len(0)
                     .and_then(|()| locked.write_all(note.as_bytes()))
                     .lift(Kind::Host, || self.failed("write", path))?;
-                Ok(Lock(locked))
+                Ok(Some(Lock(locked)))
             }
             Err((_, Errno::EWOULDBLOCK)) => {
                 let holder = self.read_text(path, 32)?.unwrap_or_default();
@@ -51,6 +62,17 @@ mod tests {
         assert_eq!(e.kind(), Kind::Locked);
         assert!(e.to_string().contains(&std::process::id().to_string()), "{e}");
         drop(held);
+        root.lock(path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_that_was_removed_meanwhile_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let path = RelPath::literal("lock");
+        let opened = root.open_append(path, 0o600).unwrap();
+        root.remove(path).unwrap();
+        assert!(root.take(opened, path).unwrap().is_none());
         root.lock(path).unwrap();
     }
 }

@@ -207,7 +207,8 @@ impl Root {
         let (dir, name) = self.make_parent(path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&dir, name, flags, Mode::from_bits_truncate(mode))
-            .lift(Kind::Host, || self.failed("open for appending", path))?;
+            .lift(Kind::Host, || self.failed("open for appending", path))
+            .map_err(read_only_hint)?;
         Ok(File::from(fd))
     }
 }
@@ -224,7 +225,7 @@ fn no_space_hint(e: Error) -> Error {
     }
 }
 
-fn read_only_hint(e: Error) -> Error {
+pub(super) fn read_only_hint(e: Error) -> Error {
     match e.errno() {
         Some(libc::EROFS) => e.hint("the file system is mounted read-only; remount it with 'mount -o remount,rw'"),
         Some(libc::EACCES | libc::EPERM) => e.hint("run as root"),
