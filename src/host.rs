@@ -13,7 +13,7 @@ pub mod process;
 mod reach;
 mod token;
 #[cfg(test)]
-mod tree;
+pub(crate) mod tree;
 
 pub use init::{Init, init_system};
 pub use privilege::oom_score_adj_restricted;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::http;
 use crate::error::Result;
+use crate::host::process;
 use crate::ids::RelPath;
 use crate::root::{Root, Type};
 use crate::service::Service;
@@ -64,12 +65,17 @@ const MAX_TABLE: usize = 16 << 20;
 /// TCP_ESTABLISHED of the kernel's tcp_states.h.
 const ESTABLISHED: &str = "01";
 
-/// Whether a TCP connection of this host to `port` somewhere stands: EdgeCore keeps one to CloudHub.
+/// Whether a TCP connection of EdgeCore to `port` somewhere stands: it keeps one to CloudHub.
 pub fn connected(root: &Root, port: u16) -> Result<bool> {
     for path in [RelPath::literal("proc/net/tcp"), RelPath::literal("proc/net/tcp6")] {
         let text = root.read_text(path, MAX_TABLE)?.unwrap_or_default();
-        if text.lines().any(|line| is_established(line, port)) {
-            return Ok(true);
+        for line in text.lines().filter(|line| is_established(line, port)) {
+            // The tenth field. The port may be a common one, such as 443, that others talk to as well.
+            let inode = line.split_whitespace().nth(9).and_then(|inode| inode.parse().ok());
+            let holder = inode.map(|inode| process::holding_socket(root, inode)).transpose()?.flatten();
+            if holder.is_some_and(|process| process.name == "edgecore") {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -86,6 +92,7 @@ fn is_established(line: &str, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::tree::Tree;
 
     #[test]
     fn connections_are_told_from_listeners_and_closing_ones() {
@@ -99,5 +106,18 @@ mod tests {
         ] {
             assert_eq!(is_established(line, 10000), connected, "{line}");
         }
+    }
+
+    #[test]
+    fn only_edgecores_own_connection_counts() {
+        let line =
+            "   1: 0A4D000A:C350 FE4D000A:2710 01 00000000:00000000 02:00000000 00000000     0        0 4711 1\n";
+        let tree = |program| {
+            Tree::new().file("proc/net/tcp", line).process(7, program, &[program]).link("proc/7/fd/5", "socket:[4711]")
+        };
+        assert!(connected(&tree("/usr/local/bin/edgecore").root(), 10000).unwrap());
+        assert!(!connected(&tree("/usr/local/bin/edgecore").root(), 10001).unwrap());
+        assert!(!connected(&tree("/usr/bin/curl").root(), 10000).unwrap());
+        assert!(!connected(&Tree::new().file("proc/net/tcp", line).root(), 10000).unwrap());
     }
 }
