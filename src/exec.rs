@@ -121,13 +121,16 @@ impl Output {
     }
 }
 
-/// The last `limit` bytes or a little less, cut at a character.
+/// The last `limit` bytes or less, cut between lines if there are any, else at a character: of a secret that was cut
+/// through, the rest could not be masked any more.
 pub fn shorten(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
     let start = (text.len() - limit..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
-    format!("… {}", text.get(start..).unwrap_or_default())
+    let tail = text.get(start..).unwrap_or_default();
+    let lines = tail.split_once('\n').map(|(_, rest)| rest).filter(|rest| !rest.trim().is_empty());
+    format!("… {}", lines.unwrap_or(tail))
 }
 
 /// Runs programs.
@@ -280,6 +283,11 @@ mod tests {
         let cmd = Cmd::new("sh", &["-c", "i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); done"]);
         let output = host(|h| h.run(&cmd)).unwrap();
         assert!(output.stdout.len() <= capture::KEPT && output.stdout.ends_with("line 39999\n"));
+        assert!(output.stdout.starts_with("line "), "begins with a whole line");
+        for (text, kept) in [("abc", "abc"), ("abcdef", "… cdef"), ("ab\ncd\nef", "… ef"), ("abcde\n", "… cde\n")]
+        {
+            assert_eq!(shorten(text, 4), kept);
+        }
     }
 
     #[test]

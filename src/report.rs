@@ -7,7 +7,7 @@ mod log_file;
 mod text;
 
 pub use log_file::LogFile;
-pub use text::{bytes, seconds};
+pub use text::{bytes, one_line, printable, seconds};
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::exec::mask;
+use crate::ids::Token;
 use crate::json::Text;
 
 /// How lines look.
@@ -122,9 +123,9 @@ impl Report {
         self.inner.borrow_mut().log = Some(log);
     }
 
-    /// `secret` is masked in everything reported from now on.
-    pub fn hide(&self, secret: &str) {
-        self.inner.borrow_mut().secrets.push(secret.to_owned());
+    /// `token` is masked in everything reported from now on, and so are its parts.
+    pub fn hide(&self, token: &Token) {
+        self.inner.borrow_mut().secrets.extend(token.secrets());
     }
 
     /// `text` with the known secrets masked.
@@ -232,7 +233,7 @@ impl Inner {
             let loud = matches!(event, "warning" | "error");
             if loud || self.style != Style::Quiet {
                 self.clear_bar();
-                let line = mask(line, &self.secrets);
+                let line = text::printable(&mask(line, &self.secrets));
                 let line = text::colored(&line, event, self.style);
                 self.say(&line);
             }
@@ -240,7 +241,7 @@ impl Inner {
         if let Some(log) = &mut self.log {
             let fallback = text::plain(event, words);
             let text = mask(line.unwrap_or(&fallback), &self.secrets);
-            log.line(&text);
+            log.line(&text::printable(&text));
         }
     }
 
@@ -288,7 +289,7 @@ impl Inner {
     fn bar(&mut self) {
         let (Style::Terminal { .. }, Some(step)) = (self.style, &self.step) else { return };
         let spent = self.clock.elapsed().saturating_sub(step.start);
-        let bar = text::bar(self.count, &step.summary, spent, (step.done, step.total));
+        let bar = text::bar(self.count, &one_line(&step.summary), spent, (step.done, step.total));
         self.bar_shown = true;
         // As in `say`, ignoring: any error of the sink.
         let _ = write!(self.sink, "\r\x1b[K{bar}");
@@ -350,17 +351,19 @@ mod tests {
         }
     }
 
+    const SECRET: &str = "s3cret-and-signature";
+
     fn run(style: Style) -> String {
         let sink = Shared::default();
         let report = Report::new(Box::new(sink.clone()), style);
-        report.hide("s3cret");
+        report.hide(&format!("{}.head.claims.{SECRET}", "a".repeat(64)).parse().unwrap());
         report.run_begins("install", 2);
         report.step_begins("a", "first thing");
         report.progress(3 << 20, 4 << 20);
         report.step_ends(Outcome::Done);
-        report.warn("about s3cret");
+        report.warn(&format!("about {SECRET}"));
         report.step_begins("b", "second thing");
-        report.error(&Error::new(Kind::Host, "token s3cret \"bad\"").hint("look"));
+        report.error(&Error::new(Kind::Host, format!("token {SECRET} \"bad\"\x1b[2J")).hint("look"));
         let bytes = sink.0.borrow().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -373,7 +376,7 @@ mod tests {
             lines[0].starts_with("[1/2] first thing") && lines[0].contains("done") && lines[0].ends_with("3.0 MiB"),
             "{said}"
         );
-        assert_eq!(&lines[1..], ["warning: about (hidden)", "error: token (hidden) \"bad\"", "hint: look"]);
+        assert_eq!(&lines[1..], ["warning: about (hidden)", "error: token (hidden) \"bad\"?[2J", "hint: look"]);
     }
 
     #[test]
@@ -384,7 +387,7 @@ mod tests {
     #[test]
     fn json_lines_parse_and_hide_secrets() {
         let said = run(Style::Json);
-        assert!(!said.contains("s3cret"));
+        assert!(!said.contains(SECRET));
         let events: Vec<serde_json::Value> = said.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
         assert_eq!(names, ["run-begins", "step-begins", "step-ends", "warning", "step-begins", "error"]);

@@ -2,6 +2,7 @@
 
 use crate::json::Text;
 use crate::plan::{Finding, Status};
+use crate::report::one_line;
 
 use super::command::Format;
 
@@ -35,16 +36,11 @@ fn text(findings: &[Finding], view: View) -> String {
     for Finding { id, summary, status } in findings {
         let (word, seen) = match status {
             Status::Done => (view.done, String::new()),
-            Status::Todo(seen) => (view.todo, format!(": {}", plain(seen))),
+            Status::Todo(seen) => (view.todo, format!(": {}", one_line(seen))),
         };
-        out.push_str(&format!("{word:words$}  {id:width$}  {}{seen}\n", plain(summary)));
+        out.push_str(&format!("{word:words$}  {id:width$}  {}{seen}\n", one_line(summary)));
     }
     out
-}
-
-/// Files and daemons are others' words; their control characters stay off the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn json(findings: &[Finding], view: View) -> String {

@@ -5,7 +5,7 @@ use crate::containerd::import::{Action, Listed, Outcome, Progress, State};
 use crate::error::Result;
 use crate::json::Text;
 use crate::mode::image::{self, Place};
-use crate::report::{self, Report};
+use crate::report::{self, Report, one_line};
 
 use super::command::{Format, ImageCommand, ImageStore};
 use super::output;
@@ -94,7 +94,7 @@ fn listed(images: &[Listed], format: Format) -> String {
             Format::Text => {
                 let pinned = if *pinned { "pinned" } else { "-" };
                 let line = format!("{name:width$}  {word:8}  {pinned:6}  {:>10}  {lacking}", report::bytes(*size));
-                line.trim_end().to_owned() + "\n"
+                one_line(line.trim_end()) + "\n"
             }
             Format::Json => format!(
                 "{{\"name\":{},\"target\":\"{target}\",\"size\":{size},\"pinned\":{pinned},\"state\":\"{word}\",\"lacking\":{}}}",

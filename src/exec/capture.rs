@@ -47,17 +47,27 @@ impl From<Error> for Stop {
 }
 
 #[derive(Default)]
-struct Tail(VecDeque<u8>);
+struct Tail {
+    bytes: VecDeque<u8>,
+    /// What was in front is gone.
+    cut: bool,
+}
 
 impl Tail {
     fn push(&mut self, bytes: &[u8]) {
-        self.0.extend(bytes);
-        let over = self.0.len().saturating_sub(KEPT);
-        self.0.drain(..over);
+        self.bytes.extend(bytes);
+        let over = self.bytes.len().saturating_sub(KEPT);
+        self.cut |= over > 0;
+        self.bytes.drain(..over);
     }
 
+    /// Whole lines, if there are any: of a secret that was cut through, the rest could not be masked any more.
     fn text(&mut self) -> String {
-        String::from_utf8_lossy(self.0.make_contiguous()).into_owned()
+        let text = String::from_utf8_lossy(self.bytes.make_contiguous());
+        match text.split_once('\n') {
+            Some((_, whole)) if self.cut => whole.to_owned(),
+            _ => text.into_owned(),
+        }
     }
 }
 
@@ -84,7 +94,7 @@ pub(super) fn until_end(
         }
         signal::check()?;
         if clock.elapsed().saturating_sub(start) >= limit {
-            let said = if err.0.is_empty() { out.text() } else { err.text() };
+            let said = if err.bytes.is_empty() { out.text() } else { err.text() };
             return Err(Stop::Limit { limit, said });
         }
         pause(stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd), clock);

@@ -18,6 +18,17 @@ impl Token {
         &self.0
     }
 
+    /// What must not be shown: the whole, and the parts that are as good as it. CloudCore only looks at the JWT, whose
+    /// claims anybody can guess: with its signature alone a token can be put together again.
+    pub fn secrets(&self) -> Vec<String> {
+        /// Shorter ones are no signatures (HS256 has 43 letters), and masking them would spoil other words.
+        const LEAST: usize = 16;
+        let jwt = self.0.split_once('.').map_or("", |(_, jwt)| jwt);
+        let signature = jwt.rsplit('.').next().unwrap_or_default();
+        let parts = [jwt, signature].into_iter().filter(|part| part.len() >= LEAST);
+        std::iter::once(self.reveal()).chain(parts).map(str::to_owned).collect()
+    }
+
     /// Hex SHA-256 of the DER form of the CA certificate that the token belongs to.
     pub fn ca_hash(&self) -> &str {
         self.0.split('.').next().unwrap_or_default()
@@ -86,6 +97,10 @@ mod tests {
         for bad in ["", "\n", "abc", &format!("{hash}.a.b"), &format!("{hash}.a.b.c.d"), &format!("{hash}.a..c")] {
             assert!(bad.parse::<Token>().is_err(), "{bad}");
         }
+        let (long, signature) = (format!("{hash}.a.b.{hash}"), hash.clone());
+        let secrets = [long.clone(), format!("a.b.{hash}"), signature];
+        assert_eq!(long.parse::<Token>().unwrap().secrets(), secrets, "the longest first");
+        assert_eq!(token.secrets(), [good.trim(), "aGVhZA.Y2xhaW1z.c2ln"]);
         assert!(format!("{}.a.b.c", "A".repeat(64)).parse::<Token>().is_err());
         assert!(format!("{hash}.a.b\r\nc.d").parse::<Token>().is_err());
     }

@@ -46,7 +46,7 @@ pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
     args.push(format!("--set={}", settings(config).join(",")));
     let mut cmd = Cmd::new("keadm", &[]).limit(config.join_timeout);
     cmd.args = args;
-    cmd.secrets = vec![token.reveal().to_owned()];
+    cmd.secrets = token.secrets();
     cmd.umask = 0o077;
     cmd
 }

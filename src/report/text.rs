@@ -19,6 +19,17 @@ pub fn bytes(n: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS.get(unit).unwrap_or(&"?"))
 }
 
+/// `text` as it may go to a terminal or a log. Programs, files and daemons have put words into it: what moves the
+/// cursor, colours lines or rings is replaced. Line breaks stay.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+}
+
+/// As [`printable`], for a row of a table: line breaks go, too.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 /// `1.2 s`, from a minute on `2 min 05 s`.
 pub fn seconds(d: Duration) -> String {
     match d.as_secs() {
@@ -91,6 +102,13 @@ mod tests {
         assert_eq!(bytes(5 << 30), "5.0 GiB");
         assert_eq!(seconds(Duration::from_millis(1250)), "1.2 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn words_of_others_cannot_steer_a_terminal() {
+        let hostile = "a\u{1b}[2J\r\u{9b}1m\tb\nc";
+        assert_eq!(printable(hostile), "a?[2J??1m?b\nc");
+        assert_eq!(one_line(hostile), "a?[2J??1m?b?c");
     }
 
     #[test]

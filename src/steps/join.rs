@@ -10,6 +10,7 @@ use crate::kubeedge::{
     EDGECORE, EDGECORE_YAML, Join, MAX_YAML, certificates_there, explain, join_command, lookup, service,
 };
 use crate::plan::{Cx, Status, Step};
+use crate::report::printable;
 use crate::service::{Manager, Services, boot_link, definition};
 
 use super::leftovers;
@@ -95,10 +96,12 @@ impl JoinCloud {
         {
             cx.claim(path)?;
         }
-        match boot_link(Manager::Systemd, &service()) {
-            Some((path, _)) if !cx.journal.owns(&path) => cx.journal.wrote(&path),
-            _ => Ok(()),
+        if let Some((path, _)) = boot_link(Manager::Systemd, &service())
+            && let Ok(path) = RelPath::parse(&path)
+        {
+            cx.claim_link(path)?;
         }
+        Ok(())
     }
 
     fn join(&self, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
@@ -114,7 +117,7 @@ impl JoinCloud {
         };
         let log = Services::new(Manager::Systemd, cx.root, cx.exec).last_words(&service());
         let said = format!("{}\n{}", output.stdout, output.stderr);
-        log::debug!("keadm said: {said}");
+        log::debug!("keadm said: {}", printable(&said));
         Err(explain(&cx.report.mask(&said), &cx.report.mask(&log)))
     }
 }
@@ -149,7 +152,7 @@ impl Step for JoinCloud {
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let token = load_token(&self.identity.token_file)?;
-        cx.report.hide(token.reveal());
+        cx.report.hide(&token);
         self.clear_the_way(cx)?;
         self.claim(cx)?;
         self.join(&token, cx)

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Finding, Verdict};
 use crate::error::Result;
+use crate::report::one_line;
 
 /// One line per finding with its advice below, and a summary. Ends with a line break.
 pub fn text(findings: &[Finding]) -> String {
@@ -13,9 +14,9 @@ pub fn text(findings: &[Finding]) -> String {
     let mut out = String::new();
     for finding in findings {
         // Writing to a string cannot fail; ignoring: there is no error to lose.
-        let _ = writeln!(out, "{}  {:width$}  {}", finding.verdict.word(), finding.check, plain(&finding.seen));
+        let _ = writeln!(out, "{}  {:width$}  {}", finding.verdict.word(), finding.check, one_line(&finding.seen));
         if let Some(advice) = &finding.advice {
-            let _ = writeln!(out, "      {:width$}  -> {}", "", plain(advice));
+            let _ = writeln!(out, "      {:width$}  -> {}", "", one_line(advice));
         }
     }
     let count = Count::of(findings);
@@ -28,11 +29,6 @@ pub fn text(findings: &[Finding]) -> String {
         let _ = writeln!(out, "hint: go on in spite of a failure with --ignore-check NAME[,NAME]");
     }
     out
-}
-
-/// Process names and files are written by others; their control characters stay off the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[derive(Debug, Default, Serialize)]

@@ -77,7 +77,7 @@ impl Assembly {
     pub(super) fn load_token(&mut self, report: &Report) {
         self.token = self.config.token_file.as_deref().filter(|_| self.scope != Scope::Stage).map(load_token);
         if let Some(Ok(token)) = &self.token {
-            report.hide(token.reveal());
+            report.hide(token);
         }
     }
 
