@@ -4,11 +4,13 @@
 //! No files here: everything reads from what it is given, forward, and keeps no more than a header in memory.
 
 mod compression;
+mod members;
 mod name;
 mod walk;
 mod zstd;
 
 pub use compression::{Compression, HEAD, MAX_LAYER, decoder, layer_reader};
+pub use members::{MAX_MEMBERS, MAX_NAME, Member, MemberKind, Members, Segment, shown};
 pub use name::{entry_name, resolve_link};
 pub use walk::{Entry, EntryKind, Forward, Seekable, Skip, Walk};
 

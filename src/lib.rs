@@ -34,3 +34,4 @@ pub mod steps;
 pub mod sys;
 #[cfg(test)]
 mod testing;
+pub mod unpack;

@@ -1,3 +1,4 @@
 //! The kernel, where no safe wrapper exists: the only module with unsafe code. No policy, no paths of our own.
 
 pub mod signal;
+pub mod xattr;

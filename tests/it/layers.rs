@@ -7,7 +7,7 @@ pub(crate) const LAYERS: [&[&str]; 10] = [
     &["error", "ids", "crash", "testing"],
     &["digest", "json", "pb", "rpc::frame", "rpc::hpack", "rpc::flow", "rpc::status", "oci", "archive"],
     &["sys"],
-    &["root", "exec", "clock", "report"],
+    &["root", "exec", "clock", "report", "unpack"],
     &["rpc", "config", "host", "images", "bundle"],
     &["containerd", "cni", "kubeedge", "service"],
     &["plan"],

@@ -1,0 +1,217 @@
+//! Files, directories, links and devices, each with all that its member says of it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mkdirat, mknodat};
+use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
+
+use super::path::{self, Start};
+use super::tree::{Found, is_dir, look_at};
+use super::{Applier, Place, failed, set_times};
+use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown, unreadable};
+use crate::error::{Error, Kind, Lift, Result};
+use crate::sys::signal;
+use crate::sys::xattr::{self, Existing};
+
+/// Limits of the kernel for attributes (limits.h: `XATTR_NAME_MAX`, `XATTR_SIZE_MAX`).
+const MAX_XATTR: (usize, usize) = (255, 64 << 10);
+
+/// Attributes of one file. Real ones have up to five.
+const MAX_XATTRS: usize = 256;
+
+impl Applier<'_> {
+    /// Makes `name` in `place`. What is there already goes first, unless both are directories.
+    pub(super) fn create<R: Read>(
+        &mut self,
+        place: &Place,
+        name: &[u8],
+        member: &Member,
+        data: &mut Members<R>,
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        if member.kind == MemberKind::Comment {
+            return self.clear_unless_absent(place, name);
+        }
+        let made = match self.make(place, name, member)? {
+            Made::InTheWay => {
+                self.clear(place, name)?;
+                self.make(place, name, member)?
+            }
+            made => made,
+        };
+        match made {
+            Made::File(file) => fill(&file, member, data, buffer)?,
+            Made::Done => {}
+            Made::InTheWay => return Err(failed(Errno::EEXIST, "make it")),
+        }
+        dress(place, name, member)
+    }
+
+    fn clear_unless_absent(&mut self, place: &Place, name: &[u8]) -> Result<()> {
+        match look_at(&place.fd, name).map_err(|e| failed(e, "look at its place"))? {
+            Found::Nothing => Ok(()),
+            _ => self.clear(place, name),
+        }
+    }
+
+    fn make(&self, place: &Place, name: &[u8], member: &Member) -> Result<Made> {
+        let mode = Mode::from_bits_truncate(member.mode);
+        let node = |kind, device| mknodat(&place.fd, name, kind, mode, device);
+        let made = match &member.kind {
+            MemberKind::File => {
+                let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                match openat(&place.fd, name, new, mode) {
+                    Ok(fd) => return Ok(Made::File(File::from(fd))),
+                    Err(e) => Err(e),
+                }
+            }
+            MemberKind::Dir => mkdirat(&place.fd, name, mode),
+            MemberKind::Symlink(text) => symlinkat(text.as_slice(), &place.fd, name),
+            MemberKind::HardLink(target) => return self.link(place, name, target),
+            MemberKind::Char(major, minor) => node(SFlag::S_IFCHR, makedev((*major).into(), (*minor).into())),
+            MemberKind::Block(major, minor) => node(SFlag::S_IFBLK, makedev((*major).into(), (*minor).into())),
+            MemberKind::Fifo => node(SFlag::S_IFIFO, 0),
+            MemberKind::Comment => Ok(()),
+        };
+        match made {
+            Ok(()) => Ok(Made::Done),
+            Err(Errno::EEXIST) if member.kind == MemberKind::Dir => match look_at(&place.fd, name) {
+                Ok(Found::Thing(stat)) if is_dir(&stat) => Ok(Made::Done),
+                _ => Ok(Made::InTheWay),
+            },
+            Err(Errno::EEXIST) => Ok(Made::InTheWay),
+            Err(e) => Err(failed(e, "make it")),
+        }
+    }
+
+    /// The target's directory is resolved, its last name is not: a link to a symbolic link is one to the link itself.
+    fn link(&self, place: &Place, name: &[u8], target: &[u8]) -> Result<Made> {
+        let refuse = |why: &str| Err(bad(format!("its target '{}' {why}", shown(target))).hint(MAKE_AGAIN));
+        let doing = |e| failed(e, &format!("link it to '{}'", shown(target)));
+        let (dir, last) = path::split(target);
+        if matches!(last, b"" | b"." | b"..") {
+            return refuse("is a directory");
+        }
+        let tree = &self.target.tree;
+        // Not cleaned first: `..` behind a link counts as it does for containerd.
+        let rooted = target.starts_with(b"/");
+        let dir = tree.resolve(dir, if rooted { Start::Rooted } else { Start::Relative }).map_err(doing)?;
+        let from = match tree.dir(&dir) {
+            Err(Errno::ENOENT) => return refuse("is not in the same layer"),
+            from => from.map_err(doing)?,
+        };
+        match look_at(&from, last).map_err(doing)? {
+            Found::Nothing => return refuse("is not in the same layer"),
+            Found::Thing(stat) if is_dir(&stat) => return refuse("is a directory"),
+            _ => {}
+        }
+        match linkat(&from, last, &place.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(Made::Done),
+            Err(Errno::EEXIST) => Ok(Made::InTheWay),
+            Err(e) => Err(doing(e)),
+        }
+    }
+}
+
+/// What came of making something.
+enum Made {
+    /// An empty file.
+    File(File),
+    /// All of it.
+    Done,
+    /// Nothing: something is in the way.
+    InTheWay,
+}
+
+/// Writes the pieces of a file; between them stay holes.
+fn fill<R: Read>(file: &File, member: &Member, data: &mut Members<R>, buffer: &mut [u8]) -> Result<()> {
+    let mut end = 0;
+    for segment in &member.segments {
+        end = segment.offset;
+        let mut left = segment.length;
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = buffer.get_mut(..want).unwrap_or_default();
+            let n = data.read(piece).map_err(|e| unreadable(e, "its data"))?;
+            file.write_all_at(piece.get(..n).unwrap_or_default(), end).map_err(unwritten)?;
+            let n = u64::try_from(n).unwrap_or(u64::MAX);
+            (end, left) = (end.saturating_add(n), left.saturating_sub(n));
+            signal::check()?;
+        }
+    }
+    if end < member.size {
+        file.set_len(member.size).map_err(unwritten)?;
+    }
+    Ok(())
+}
+
+fn unwritten(e: std::io::Error) -> Error {
+    match (e.raw_os_error(), e.kind()) {
+        (Some(number), _) => failed(Errno::from_raw(number), "write it"),
+        (None, ErrorKind::WriteZero | _) => match Err::<(), _>(e).lift(Kind::Host, || "write it".into()) {
+            Ok(()) => Error::new(Kind::Host, "write it"),
+            Err(e) => e,
+        },
+    }
+}
+
+/// Owner, attributes, mode and times, in this order: a new owner takes set-uid and capabilities away.
+fn dress(place: &Place, name: &[u8], member: &Member) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
+    fchownat(&place.fd, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
+        .map_err(|e| failed(e, "set its owner"))?;
+    for (n, (attribute, value)) in member.xattrs().enumerate() {
+        if n == MAX_XATTRS {
+            return Err(bad(format!("has more attributes than the limit of {MAX_XATTRS}")).hint(MAKE_AGAIN));
+        }
+        set_attribute(place, name, attribute, value)?;
+    }
+    if !matches!(member.kind, MemberKind::Symlink(_)) {
+        set_mode(place, name, member)?;
+    }
+    set_times(&place.fd, name, member.mtime, member.atime).map_err(|e| failed(e, "set its times"))
+}
+
+fn set_mode(place: &Place, name: &[u8], member: &Member) -> Result<()> {
+    let doing = |e| failed(e, "set its mode");
+    // A hard link may be one to a symbolic link, which has no mode of its own.
+    if matches!(member.kind, MemberKind::HardLink(_))
+        && matches!(look_at(&place.fd, name).map_err(doing)?, Found::Link(_))
+    {
+        return Ok(());
+    }
+    fchmodat(&place.fd, name, Mode::from_bits_truncate(member.mode), FchmodatFlags::FollowSymlink).map_err(doing)
+}
+
+/// Attributes that only the host may give, and those that the file system or the kind of file does not have, are left
+/// out, as containerd leaves them out.
+fn set_attribute(place: &Place, name: &[u8], attribute: &[u8], value: &[u8]) -> Result<()> {
+    if attribute.starts_with(b"trusted.") {
+        return Ok(());
+    }
+    let doing = || format!("set its attribute '{}'", shown(attribute));
+    if attribute.len() > MAX_XATTR.0 || value.len() > MAX_XATTR.1 {
+        return Err(bad(format!("{}: it is longer than Linux allows", doing())).hint(MAKE_AGAIN));
+    }
+    match xattr::set(place.fd.as_fd(), name, attribute, value, Existing::Replaced) {
+        Ok(()) | Err(Errno::ENOTSUP) => Ok(()),
+        Err(Errno::EPERM) if attribute.starts_with(b"user.") && !takes_user_attributes(place, name) => Ok(()),
+        Err(e) => Err(failed(e, &doing())),
+    }
+}
+
+/// xattr(7): user attributes are for files and directories.
+fn takes_user_attributes(place: &Place, name: &[u8]) -> bool {
+    match look_at(&place.fd, name) {
+        Ok(Found::Thing(stat)) => {
+            let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+            kind == SFlag::S_IFREG || kind == SFlag::S_IFDIR
+        }
+        _ => false,
+    }
+}
