@@ -22,6 +22,7 @@ mod images;
 pub mod import;
 mod introspection;
 mod leases;
+pub mod mounts;
 mod names;
 mod namespaces;
 mod snapshots;

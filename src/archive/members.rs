@@ -217,7 +217,11 @@ impl<R: Read> Members<R> {
         }
         self.left = std::mem::take(&mut self.padding);
         while self.left > 0 {
-            self.read(&mut scrap).map_err(|e| unreadable(e, &self.place()))?;
+            match self.read(&mut scrap) {
+                // Padding may be missing where nothing follows it.
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => (self.left, self.ended) = (0, true),
+                read => drop(read.map_err(|e| unreadable(e, &self.place()))?),
+            }
         }
         Ok(())
     }

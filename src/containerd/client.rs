@@ -27,6 +27,7 @@ pub(super) const SLOW: Patience = Patience::Total(Duration::from_secs(600));
 #[derive(Debug)]
 pub struct Client {
     path: Option<PathBuf>,
+    process: Option<i32>,
     conn: Option<Connection<Link>>,
     namespace: Namespace,
     lease: Option<LeaseId>,
@@ -35,7 +36,8 @@ pub struct Client {
 impl Client {
     /// Connects to the socket at `path`, in the namespace `k8s.io`, without a lease.
     pub fn connect(path: &Path) -> Result<Client> {
-        let mut client = Client { path: Some(path.to_owned()), conn: None, namespace: Namespace::k8s(), lease: None };
+        let mut client =
+            Client { path: Some(path.to_owned()), process: None, conn: None, namespace: Namespace::k8s(), lease: None };
         client.conn()?;
         Ok(client)
     }
@@ -43,7 +45,7 @@ impl Client {
     /// Over a byte stream that is already there; it is not replaced when it breaks.
     pub fn over(link: Box<dyn Transport + Send>) -> Result<Client> {
         let conn = Some(Connection::open(link)?);
-        Ok(Client { path: None, conn, namespace: Namespace::k8s(), lease: None })
+        Ok(Client { path: None, process: None, conn, namespace: Namespace::k8s(), lease: None })
     }
 
     /// The same client for another namespace.
@@ -56,6 +58,11 @@ impl Client {
     /// The namespace of all calls.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// The process that listens on the socket, as our process namespace numbers it; `None` if it has no number there.
+    pub fn process(&self) -> Option<i32> {
+        self.process
     }
 
     /// From now on everything that is written belongs to this lease, or to none.
@@ -157,7 +164,9 @@ impl Client {
             return Err(Error::new(Kind::Runtime, "the connection to the daemon is closed"));
         };
         self.conn = None;
-        let link: Link = Box::new(UnixTransport::connect(path)?);
+        let link = UnixTransport::connect(path)?;
+        self.process = link.process();
+        let link: Link = Box::new(link);
         self.conn = Some(Connection::open(link).doing(|| format!("talk to '{}'", path.display()))?);
         Ok(())
     }

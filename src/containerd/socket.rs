@@ -21,7 +21,7 @@ const HINT: &str = "is containerd running? see: systemctl status containerd";
 
 /// A connected, non-blocking unix socket.
 #[derive(Debug)]
-pub(super) struct UnixTransport(UnixStream);
+pub(super) struct UnixTransport(UnixStream, libc::pid_t);
 
 impl UnixTransport {
     /// Checks the socket file, connects, and checks who answers.
@@ -35,7 +35,12 @@ impl UnixTransport {
             let what = format!("the process {} that listens on '{shown}' runs as user {}", peer.pid(), peer.uid());
             return Err(Error::new(Kind::Runtime, what).hint("find out what it is; containerd runs as root (user 0)"));
         }
-        Ok(UnixTransport(stream))
+        Ok(UnixTransport(stream, peer.pid()))
+    }
+
+    /// Who listens, as our process namespace numbers it.
+    pub(super) fn process(&self) -> Option<i32> {
+        Some(self.1).filter(|pid| *pid > 0)
     }
 }
 
@@ -185,7 +190,7 @@ mod tests {
         let (mut ours, theirs) = {
             let (a, b) = UnixStream::pair().unwrap();
             a.set_nonblocking(true).unwrap();
-            (UnixTransport(a), b)
+            (UnixTransport(a, 0), b)
         };
         let short = Duration::from_millis(20);
         let start = Instant::now();

@@ -24,6 +24,9 @@ const MAX_XATTR: (usize, usize) = (255, 64 << 10);
 /// Attributes of one file. Real ones have up to five.
 const MAX_XATTRS: usize = 256;
 
+/// What every file system has room for beside a file: ext4 says that the disk is full when a block of 4 KiB is.
+const XATTR_ROOM: usize = 2048;
+
 impl Applier<'_> {
     /// Makes `name` in `place`. What is there already goes first, unless both are directories.
     pub(super) fn create<R: Read>(
@@ -132,15 +135,15 @@ enum Made {
 fn fill<R: Read>(file: &File, member: &Member, data: &mut Members<R>, buffer: &mut [u8]) -> Result<()> {
     let mut end = 0;
     for segment in &member.segments {
-        end = segment.offset;
-        let mut left = segment.length;
+        let (mut at, mut left) = (segment.offset, segment.length);
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
             let piece = buffer.get_mut(..want).unwrap_or_default();
             let n = data.read(piece).map_err(|e| unreadable(e, "its data"))?;
-            file.write_all_at(piece.get(..n).unwrap_or_default(), end).map_err(unwritten)?;
+            file.write_all_at(piece.get(..n).unwrap_or_default(), at).map_err(unwritten)?;
             let n = u64::try_from(n).unwrap_or(u64::MAX);
-            (end, left) = (end.saturating_add(n), left.saturating_sub(n));
+            (at, left) = (at.saturating_add(n), left.saturating_sub(n));
+            end = at;
             signal::check()?;
         }
     }
@@ -165,11 +168,18 @@ fn dress(place: &Place, name: &[u8], member: &Member) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
     fchownat(&place.fd, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
         .map_err(|e| failed(e, "set its owner"))?;
+    let mut bytes = 0;
     for (n, (attribute, value)) in member.xattrs().enumerate() {
         if n == MAX_XATTRS {
             return Err(bad(format!("has more attributes than the limit of {MAX_XATTRS}")).hint(MAKE_AGAIN));
         }
-        set_attribute(place, name, attribute, value)?;
+        bytes += attribute.len() + value.len();
+        match set_attribute(place, name, attribute, value) {
+            Err(e) if e.errno() == Some(Errno::ENOSPC as i32) && bytes > XATTR_ROOM => {
+                return Err(e.reclassify(Kind::Bundle));
+            }
+            set => set?,
+        }
     }
     if !matches!(member.kind, MemberKind::Symlink(_)) {
         set_mode(place, name, member)?;

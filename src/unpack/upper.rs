@@ -106,7 +106,8 @@ fn covered(lower: &Tree, path: &[u8]) -> nix::Result<Covered> {
     match found {
         Ok((Found::Thing(stat), path)) if is_dir(&stat) => Ok(Covered::Dir(lower.dir(&path)?, stat)),
         Ok((Found::Nothing, _)) => Ok(Covered::Nothing),
-        Ok(_) | Err(Errno::ENOTDIR) => Ok(Covered::Other),
+        Ok(_) => Ok(Covered::Other),
+        // Among them `ENOTDIR`: below a file or a whiteout of a lower layer containerd makes no parents either.
         Err(e) => Err(e),
     }
 }

@@ -26,7 +26,7 @@ macro_rules! on_every_containerd {
         mod v2_1 { $( #[test] fn $test() { super::$test("2.1"); } )+ }
     };
 }
-use on_every_containerd;
+pub(crate) use on_every_containerd;
 
 fn load(path: &Path) -> Result<Loaded, Error> {
     images::load(path, &Platform::linux(host_arch()))

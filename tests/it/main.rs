@@ -21,3 +21,4 @@ mod standins;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;
 mod tools;
+mod unpack;

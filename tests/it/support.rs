@@ -7,3 +7,5 @@ pub(crate) mod images;
 pub(crate) mod peers;
 pub(crate) mod rootfs;
 pub(crate) mod source;
+pub(crate) mod tar;
+pub(crate) mod tree;
