@@ -15,7 +15,7 @@ pub use sparse::Segment;
 use std::io::{self, ErrorKind, Read};
 
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
-use crate::error::{Error, Kind, Lift, Result};
+use crate::error::{Error, Result};
 
 use header::{BLOCK, Header};
 use pax::Records;
@@ -90,6 +90,8 @@ pub enum MemberKind {
     Fifo,
     /// Global PAX header. What it says counts for nothing, but its own name does: containerd makes room for it.
     Comment,
+    /// Any other type; as long as its name is a whiteout's, its type does not matter.
+    Unknown(u8),
 }
 
 /// Reads a layer's uncompressed tar. After [`Members::advance`] gave a file, reading from this gives its data without
@@ -284,7 +286,7 @@ impl<R: Read> Members<R> {
         }
         self.last.clone_from(&fields.name);
         let mut member = fields.member(header, ahead.pax)?;
-        if matches!(member.kind, MemberKind::File) {
+        if matches!(member.kind, MemberKind::File | MemberKind::Unknown(_)) {
             self.set_data(fields.size)?;
             self.map_data(&mut member, header)?;
         }
@@ -384,7 +386,7 @@ impl Fields {
 
     fn member(&self, header: &Header<'_>, pax: Vec<u8>) -> Result<Member> {
         let kind = self.kind(header)?;
-        let mode = header.mode().lift(Kind::Bundle, || format!("header of '{}' is damaged", shown(&self.name)))?;
+        let mode = header.mode().map_err(|e| self.damaged(e))?;
         Ok(Member {
             name: self.name.clone(),
             kind,
@@ -397,6 +399,10 @@ impl Fields {
             segments: Vec::new(),
             pax,
         })
+    }
+
+    fn damaged(&self, why: header::BadHeader) -> Error {
+        bad(format!("header of '{}' is damaged", shown(&self.name))).because(why).hint(COPY_AGAIN)
     }
 
     fn kind(&self, header: &Header<'_>) -> Result<MemberKind> {
@@ -416,16 +422,12 @@ impl Fields {
             }
             b'5' => MemberKind::Dir,
             b'6' => MemberKind::Fifo,
-            other => {
-                let what = format!("'{}' is of the unknown type '{}'", shown(&self.name), other.escape_ascii());
-                return Err(bad(what).hint(MAKE_AGAIN));
-            }
+            other => MemberKind::Unknown(other),
         })
     }
 
     fn device(&self, header: &Header<'_>) -> Result<(u32, u32)> {
-        let (major, minor) =
-            header.device().lift(Kind::Bundle, || format!("header of '{}' is damaged", shown(&self.name)))?;
+        let (major, minor) = header.device().map_err(|e| self.damaged(e))?;
         match (u32::try_from(major), u32::try_from(minor)) {
             (Ok(major), Ok(minor)) if major <= MAX_DEVICE.0 && minor <= MAX_DEVICE.1 => Ok((major, minor)),
             _ => Err(bad(format!("'{}' is the impossible device {major}:{minor}", shown(&self.name))).hint(MAKE_AGAIN)),

@@ -11,7 +11,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mkdirat, mkn
 use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
 
 use super::path::{self, Start};
-use super::tree::{Found, is_dir, look_at};
+use super::tree::{Found, file_type, is_dir, look_at};
 use super::{Applier, Place, failed, set_times};
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown, unreadable};
 use crate::error::{Error, Kind, Lift, Result};
@@ -80,6 +80,9 @@ impl Applier<'_> {
             MemberKind::Block(major, minor) => node(SFlag::S_IFBLK, makedev((*major).into(), (*minor).into())),
             MemberKind::Fifo => node(SFlag::S_IFIFO, 0),
             MemberKind::Comment => Ok(()),
+            MemberKind::Unknown(kind) => {
+                return Err(bad(format!("is of the unknown type '{}'", kind.escape_ascii())).hint(MAKE_AGAIN));
+            }
         };
         match made {
             Ok(()) => Ok(Made::Done),
@@ -190,8 +193,7 @@ fn dress(place: &Place, name: &[u8], member: &Member) -> Result<()> {
 fn set_mode(place: &Place, name: &[u8], member: &Member) -> Result<()> {
     let doing = |e| failed(e, "set its mode");
     // A hard link may be one to a symbolic link, which has no mode of its own.
-    if matches!(member.kind, MemberKind::HardLink(_))
-        && matches!(look_at(&place.fd, name).map_err(doing)?, Found::Link(_))
+    if matches!(member.kind, MemberKind::HardLink(_)) && matches!(look_at(&place.fd, name).map_err(doing)?, Found::Link)
     {
         return Ok(());
     }
@@ -218,10 +220,7 @@ fn set_attribute(place: &Place, name: &[u8], attribute: &[u8], value: &[u8]) -> 
 /// xattr(7): user attributes are for files and directories.
 fn takes_user_attributes(place: &Place, name: &[u8]) -> bool {
     match look_at(&place.fd, name) {
-        Ok(Found::Thing(stat)) => {
-            let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-            kind == SFlag::S_IFREG || kind == SFlag::S_IFDIR
-        }
+        Ok(Found::Thing(stat)) => matches!(file_type(&stat), SFlag::S_IFREG | SFlag::S_IFDIR),
         _ => false,
     }
 }

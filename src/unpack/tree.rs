@@ -2,13 +2,13 @@
 //! link. Links are followed by us, as text, each one beginning again at the root.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -26,15 +26,20 @@ const PASSAGE: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CL
 pub(super) enum Found {
     /// Nothing.
     Nothing,
-    /// A symbolic link with its text.
-    Link(Vec<u8>),
+    /// A symbolic link. Its text is not read before it is needed: reading it changes its access time.
+    Link,
     /// Anything else.
     Thing(Box<FileStat>),
 }
 
+/// File, directory, device, ...
+pub(super) fn file_type(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
 /// Whether it is a directory.
 pub(super) fn is_dir(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+    file_type(stat) == SFlag::S_IFDIR
 }
 
 /// A root and what is below it.
@@ -135,9 +140,10 @@ impl Tree {
             return Err(Errno::ELOOP);
         }
         match self.look(path)? {
-            Found::Link(text) if !path.is_empty() => {
+            Found::Link => {
                 *links += 1;
-                Ok(Some(text))
+                let (above, name) = path::split(path);
+                Ok(Some(readlinkat(self.dir(above)?, name)?.into_vec()))
             }
             _ => Ok(None),
         }
@@ -206,20 +212,15 @@ impl Tree {
 /// The directory `name` in `from`. `ELOOP` for a link.
 pub(super) fn enter(from: &OwnedFd, name: &[u8]) -> nix::Result<OwnedFd> {
     match openat(from, name, PASSAGE | OFlag::O_NOFOLLOW, Mode::empty()) {
-        Err(Errno::ENOTDIR) if readlinkat(from, name).is_ok() => Err(Errno::ELOOP),
+        Err(Errno::ENOTDIR) if matches!(look_at(from, name), Ok(Found::Link)) => Err(Errno::ELOOP),
         other => other,
     }
 }
 
 /// What `name` in `dir` is.
 pub(super) fn look_at(dir: &OwnedFd, name: &[u8]) -> nix::Result<Found> {
-    match readlinkat(dir, name) {
-        Ok(text) => return Ok(Found::Link(text.into_vec())),
-        Err(Errno::ENOENT) => return Ok(Found::Nothing),
-        Err(Errno::EINVAL) => {}
-        Err(e) => return Err(e),
-    }
-    match fstatat(dir.as_fd(), name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW) {
+    match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) if file_type(&stat) == SFlag::S_IFLNK => Ok(Found::Link),
         Ok(stat) => Ok(Found::Thing(Box::new(stat))),
         Err(Errno::ENOENT) => Ok(Found::Nothing),
         Err(e) => Err(e),

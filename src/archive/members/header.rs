@@ -74,7 +74,20 @@ impl<'b> Header<'b> {
             (b"ustar ", b" \0", _) => Form::Gnu,
             _ => Form::V7,
         };
-        Ok(Header { block, form })
+        let header = Header { block, form };
+        header.check_numbers()?;
+        Ok(header)
+    }
+
+    /// All of them, whether they are of use for this type of member or not: damage shows anywhere.
+    fn check_numbers(&self) -> Result<(), BadHeader> {
+        let named = [self.mode(), self.uid(), self.gid(), self.size(), self.mtime()];
+        named.into_iter().try_for_each(|number| number.map(drop))?;
+        self.atime()?;
+        if self.form == Form::Star {
+            self.number(488, 12, "change time")?;
+        }
+        self.device().map(drop)
     }
 
     fn field(&self, at: usize, length: usize) -> &'b [u8] {
