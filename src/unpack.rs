@@ -14,8 +14,9 @@
 //! | hard link | to what is in the same layer, else refused | the same |
 //! | directory times | set when everything is in place | the same |
 //!
-//! Nothing in a layer reaches out of its directory: names and links are resolved against it, by [`tree`].
-//! Memory does not grow with the layer but for what [`dirs`] and [`Applier::hollow`] say.
+//! Nothing in a layer reaches out of its directory: names and links are resolved against it, in `tree`.
+//! Memory does not grow with the layer but for the times of directories (4 MiB for some 200,000) and, in a base layer, the
+//! directories that no entry names (3 MiB).
 //! Nothing is synced here: the caller does that once per image.
 
 mod dirs;

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn only_what_is_understood_is_written_directly() {
         if !owns_all_ids() {
-            return println!("SKIP mounts: a user namespace");
+            return; // whiteouts cannot be made here, so nothing is
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_str().unwrap();

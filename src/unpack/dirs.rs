@@ -131,7 +131,6 @@ mod tests {
             let mtime = 1_700_000_000_000_000_000 + n * 1_000_000_000;
             dirs.add(&Dated { path, start: Start::Relative, mtime, atime: mtime }).unwrap();
         }
-        println!("{} bytes", dirs.bytes.len());
-        assert!(dirs.bytes.len() < 2 << 20);
+        assert!(dirs.bytes.len() < 2 << 20, "{} bytes", dirs.bytes.len());
     }
 }

@@ -111,8 +111,13 @@ impl Bench {
         })
     }
 
-    /// What is wrong, with both sides shown, unless what becomes of the case is what should.
+    /// What is wrong, with both sides shown, unless what becomes of the case is what should. Tried again before it is
+    /// said: whoever walks over the machine's files meanwhile changes access times.
     fn check(&mut self, case: &Case) -> Result<(), String> {
+        self.check_once(case).or_else(|_| self.check_once(case))
+    }
+
+    fn check_once(&mut self, case: &Case) -> Result<(), String> {
         self.count += 1;
         let at = format!("containerd {}, {}", self.daemon.version(), case.name);
         let (theirs, their_no) = self.theirs(&format!("theirs{}", self.count), &case.layers);
@@ -127,7 +132,9 @@ impl Bench {
         if fate != case.fate || (fate != Fate::Ours && theirs.len() != ours.len()) {
             return Err(format!("{say}; should be {:?}", case.fate));
         }
-        for (n, (theirs, ours)) in theirs.iter().zip(&ours).enumerate().filter(|(_, (theirs, ours))| theirs != ours) {
+        if let Some((n, (theirs, ours))) =
+            theirs.iter().zip(&ours).enumerate().find(|(_, (theirs, ours))| theirs != ours)
+        {
             let differ = theirs.iter().zip(ours).find(|(theirs, ours)| theirs != ours);
             return Err(format!("{say}\nlayer {n}: {differ:#?}\ntheirs {theirs:#?}\nours {ours:#?}"));
         }

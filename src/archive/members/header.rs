@@ -244,7 +244,7 @@ mod tests {
             (b"0x1", None),
             (b"1 2", None),
             (b"\x80\0\0\0\0\0\0\x01", Some(1)),
-            (b"\x80\0\0\0\x02\0\0\0\0\0\0\0", None),
+            (b"\x80\0\0\x01\0\0\0\0\0\0\0\0", None),
             (b"\x80\0\0\0\0\0\0\x02\0\0\0\0", Some(1 << 33)),
             (b"\xff\xff\xff\xff\xff\xff\xff\xfe", Some(-2)),
             (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", Some(-1)),

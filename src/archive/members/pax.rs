@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn records_are_read_to_the_letter() {
         let all = |data: &'static [u8]| Records::new(data).collect::<Result<Vec<_>, _>>();
-        let good: &[u8] = b"12 path=a=b\n7 x=\0\n5 a=\n";
+        let good: &[u8] = b"12 path=a=b\n6 x=\0\n5 a=\n";
         assert_eq!(all(good), Ok(vec![(&b"path"[..], &b"a=b"[..]), (b"x", b"\0"), (b"a", b"")]));
         for bad in [
             &b"12 path=abc"[..],
