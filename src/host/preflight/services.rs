@@ -13,9 +13,13 @@ use crate::root::Type;
 pub(super) fn service_manager(look: &Look<'_>) -> Result<Outcome> {
     match init_system(look.cx.machine)? {
         Init::Systemd => Ok(Outcome::pass("systemd runs as PID 1")),
-        other => {
-            let seen = format!("PID 1 is {other}, not systemd, so services cannot be managed");
+        other if look.cx.wanted.joins_with_keadm => {
+            let seen = format!("PID 1 is {other}, not systemd, with which keadm starts edgecore");
             Ok(Outcome::fail(seen, "boot the machine with systemd"))
+        }
+        other => {
+            let seen = format!("PID 1 is {other}, not systemd, so nothing starts containerd again when it ends");
+            Ok(Outcome::warn(seen, "start it again with 'edgelay edge stage', and boot with systemd to join"))
         }
     }
 }
@@ -171,15 +175,19 @@ mod tests {
 
     #[test]
     fn service_managers() {
-        let one = |bed: Bed| bed.one("service-manager", |_| {});
-        assert_eq!(one(Bed::new()), told(Pass, "systemd runs as PID 1", ""));
+        let one = |bed: &Bed| bed.one("service-manager", |_| {});
+        assert_eq!(one(&Bed::new()), told(Pass, "systemd runs as PID 1", ""));
         let advice = "boot the machine with systemd";
         let openrc = Bed::new().with(|tree| tree.without("run/systemd/system").dir("run/openrc"));
-        let seen = "PID 1 is OpenRC, not systemd, so services cannot be managed";
-        assert_eq!(one(openrc), told(Fail, seen, advice));
+        let seen = "PID 1 is OpenRC, not systemd, with which keadm starts edgecore";
+        assert_eq!(one(&openrc), told(Fail, seen, advice));
         let none = Bed::new().with(|tree| tree.without("run/systemd/system").file("proc/1/comm", "tini\n"));
-        let seen = "PID 1 is 'tini', not systemd, so services cannot be managed";
-        assert_eq!(one(none), told(Fail, seen, advice));
+        let seen = "PID 1 is 'tini', not systemd, with which keadm starts edgecore";
+        assert_eq!(one(&none), told(Fail, seen, advice));
+        let staged = none.one("service-manager", |w| w.joins_with_keadm = false);
+        let seen = "PID 1 is 'tini', not systemd, so nothing starts containerd again when it ends";
+        let advice = "start it again with 'edgelay edge stage', and boot with systemd to join";
+        assert_eq!(staged, told(Warn, seen, advice));
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl Bed {
             disk: vec![DiskNeed { path: RelPath::literal("var/lib/containerd"), bytes: 1 }],
             writable: Wanted::EDGE_WRITABLE.to_vec(),
             containerd_store: Some(RelPath::literal("var/lib/containerd")),
+            joins_with_keadm: true,
             programs: ProgramNeed::KEADM.to_vec(),
             ports: vec![PortNeed::AGENT, PortNeed::META_SERVER, PortNeed::MQTT],
             edgemesh: true,

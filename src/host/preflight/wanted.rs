@@ -52,6 +52,8 @@ pub struct Wanted<'a> {
     pub writable: Vec<RelPath<'a>>,
     /// Where containerd will keep its images.
     pub containerd_store: Option<RelPath<'a>>,
+    /// Whether keadm is to join this machine to a cloud; staging does without, and without a service manager.
+    pub joins_with_keadm: bool,
     /// Programs besides iptables.
     pub programs: Vec<ProgramNeed>,
     /// Ports that must be free.
@@ -96,6 +98,7 @@ impl Wanted<'_> {
             memory: Some(MemoryNeed::EDGE),
             writable: Self::EDGE_WRITABLE.to_vec(),
             containerd_store: managed.then_some(RelPath::literal("var/lib/containerd")),
+            joins_with_keadm: true,
             programs: ProgramNeed::KEADM.to_vec(),
             ports,
             containerd: match config.containerd {

@@ -41,6 +41,7 @@ fn wanted<'a>(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) ->
         wanted.node_name = None;
         wanted.node_ip = None;
         wanted.cloud = None;
+        wanted.joins_with_keadm = false;
         wanted.programs.clear();
         wanted.ports.clear();
     }
