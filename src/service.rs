@@ -81,6 +81,14 @@ impl<'a> Services<'a> {
         }
     }
 
+    /// Removes what a service that is stopped for good leaves besides its definition.
+    pub fn forget(&mut self, service: &Service) -> Result<()> {
+        match self.manager {
+            Manager::Systemd => Ok(()),
+            Manager::Direct => direct::forget(self.root, service),
+        }
+    }
+
     /// The last lines of what `service` said, for an error; empty if nobody knows.
     pub fn last_words(&mut self, service: &Service) -> String {
         match self.manager {
