@@ -16,6 +16,15 @@ pub const ROOT: RelPath<'static> = RelPath::literal("var/lib/containerd");
 /// containerd's volatile data.
 pub const STATE: RelPath<'static> = RelPath::literal("run/containerd");
 
+/// Made by containerd for programs that its plugins may install.
+pub const OPT: RelPath<'static> = RelPath::literal("opt/containerd");
+
+/// Where containerd, like `ip netns`, keeps network namespaces: those of pods.
+pub const NETNS: RelPath<'static> = RelPath::literal("var/run/netns");
+
+/// Where containerd 2.x listens for its runtime plugins.
+pub const NRI: RelPath<'static> = RelPath::literal("var/run/nri");
+
 /// What differs between hosts.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {

@@ -132,9 +132,29 @@ impl Cx<'_> {
     /// To be called before whoever makes it is started.
     pub fn will_make(&mut self, path: RelPath<'_>) -> Result<()> {
         if self.root.lstat(path)?.is_none() {
+            self.note_missing_parents(path)?;
             self.journal.made(path.as_str())?;
         }
         Ok(())
+    }
+
+    /// Notes that a program of ours may make the directory `path`, which others may use, too, if it is not there yet.
+    /// To be called before the program is started.
+    pub fn may_make(&mut self, path: RelPath<'_>) -> Result<()> {
+        if self.root.lstat(path)?.is_none() {
+            self.note_missing_parents(path)?;
+            self.journal.remember(&parent_fact(path), "made")?;
+        }
+        Ok(())
+    }
+
+    /// Removes the directory `path` of [`Cx::may_make`] if nothing is in it.
+    pub fn remove_emptied(&mut self, path: RelPath<'_>) -> Result<()> {
+        let fact = parent_fact(path);
+        if self.journal.fact(&fact).is_some() && self.root.remove_empty_dir(path)? == Change::Wrote {
+            self.journal.forget(&fact)?;
+        }
+        self.remove_empty_parents(path)
     }
 
     /// Removes the files below `prefix` that this installation wrote and puts back what they replaced.
@@ -189,6 +209,7 @@ impl Cx<'_> {
                 && wanted(&path)
             {
                 self.root.remove_tree(rel)?;
+                self.remove_empty_parents(rel)?;
                 self.journal.released(&path)?;
             }
         }
@@ -267,13 +288,24 @@ mod tests {
     fn only_trees_that_were_not_there_are_removed() {
         with_cx(|cx| {
             let (old, new) = (RelPath::literal("var/lib/old"), RelPath::literal("var/lib/new"));
+            let (shared, used) = (RelPath::literal("run/a/shared"), RelPath::literal("run/used"));
             cx.root.mkdir(old, 0o755).unwrap();
             cx.will_make(old).unwrap();
             cx.will_make(new).unwrap();
+            cx.will_make(RelPath::literal("opt/new")).unwrap();
+            cx.root.mkdir(RelPath::literal("opt/new/deep"), 0o755).unwrap();
+            for dir in [shared, used] {
+                cx.may_make(dir).unwrap();
+                cx.root.mkdir(dir, 0o755).unwrap();
+            }
+            cx.root.write(RelPath::literal("run/used/theirs"), 0o644, b"x").unwrap();
             cx.root.write(RelPath::literal("var/lib/new/x"), 0o644, b"x").unwrap();
             cx.remove_made(|_| true).unwrap();
             assert!(cx.root.stat(old).unwrap().is_some());
             assert!(cx.root.stat(new).unwrap().is_none());
+            assert!(cx.root.stat(RelPath::literal("opt")).unwrap().is_none());
+            [shared, used].iter().for_each(|dir| cx.remove_emptied(*dir).unwrap());
+            assert_eq!(cx.root.list(RelPath::literal("run")).unwrap().unwrap(), ["used"]);
         });
     }
 

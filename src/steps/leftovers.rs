@@ -60,7 +60,8 @@ fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&str, &str) -> bool)
     }
 }
 
-/// Unmounts everything mounted at or below `dir` on the live host, deepest first.
+/// Unmounts everything mounted below `dir` on the live host, deepest first. What is mounted at `dir` itself, a disk for
+/// images perhaps, is none of ours.
 pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
     const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
     if !cx.root.is_live() {
@@ -75,10 +76,10 @@ pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Mount points at or below `dir`, last mounted first (proc(5): the fifth field, blanks as octal escapes).
+/// Mount points below `dir`, last mounted first (proc(5): the fifth field, blanks as octal escapes).
 fn mounts_below(mountinfo: &str, dir: &str) -> Vec<String> {
     let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape);
-    let below = |p: &String| p == dir || p.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    let below = |p: &String| p.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
     let mut points: Vec<String> = points.filter(below).collect();
     points.reverse();
     points
@@ -102,6 +103,6 @@ mod tests {
 32 22 0:5 / /run/containerd2 rw - tmpfs shm rw
 33 22 0:5 / /run/containerd rw - tmpfs shm rw";
         let found = mounts_below(text, "/run/containerd");
-        assert_eq!(found, ["/run/containerd", "/run/containerd/a/with blank", "/run/containerd/a"]);
+        assert_eq!(found, ["/run/containerd/a/with blank", "/run/containerd/a"]);
     }
 }

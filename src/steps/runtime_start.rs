@@ -7,8 +7,10 @@ use crate::clock::{Probe, wait_for};
 use crate::cni;
 use crate::containerd::{config, health};
 use crate::error::{Error, Kind, Result};
+use crate::exec::Exec;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
+use crate::root::Root;
 use crate::service::{Manager, Service, Services, State};
 
 use super::leftovers;
@@ -17,10 +19,11 @@ use super::leftovers;
 const LIMIT: Duration = Duration::from_secs(90);
 /// What containerd was last started with.
 const FACT: &str = "containerd-runs-with";
-/// containerd's own place for add-ons, made at every start.
-const OPT: RelPath<'static> = RelPath::literal("opt/containerd");
 /// A power cut can leave this file empty, and containerd then refuses some calls for ever.
 const UUID: RelPath<'static> = RelPath::literal("var/lib/containerd/io.containerd.grpc.v1.introspection/uuid");
+
+/// Directories that containerd and the plugins it calls have to themselves.
+const MADE: [RelPath<'static>; 5] = [config::ROOT, config::STATE, config::OPT, config::NRI, cni::STATE];
 
 /// The step.
 #[derive(Debug)]
@@ -39,6 +42,12 @@ impl RuntimeStart {
 
     fn state(&self, cx: &mut Cx<'_>) -> Result<State> {
         Services::new(self.manager, cx.root, cx.exec).state(&self.service)
+    }
+
+    /// Whether waiting is in vain: nobody will start it again.
+    fn has_ended(&self, root: &Root, exec: &mut dyn Exec) -> Result<bool> {
+        Ok(self.manager == Manager::Direct
+            && Services::new(self.manager, root, exec).state(&self.service)? == State::Inactive)
     }
 }
 
@@ -65,10 +74,10 @@ impl Step for RuntimeStart {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.will_make(config::ROOT)?;
-        cx.will_make(config::STATE)?;
-        cx.will_make(cni::STATE)?;
-        cx.will_make(OPT)?;
+        for dir in MADE {
+            cx.will_make(dir)?;
+        }
+        cx.may_make(config::NETNS)?;
         if cx.root.stat(UUID)?.is_some_and(|meta| meta.size == 0) {
             cx.root.remove(UUID)?;
         }
@@ -82,6 +91,9 @@ impl Step for RuntimeStart {
         let waited = wait_for(cx.clock, "containerd's CRI", LIMIT, || {
             Ok(match health::probe(&self.address) {
                 Ok(()) => Probe::Ready(()),
+                Err(seen) if self.has_ended(cx.root, cx.exec)? => {
+                    return Err(Error::new(Kind::Runtime, format!("containerd ended: {seen}")));
+                }
                 Err(seen) => Probe::NotYet(seen),
             })
         });
@@ -100,12 +112,13 @@ impl Step for RuntimeStart {
         leftovers::end_pods(&self.address, cx);
         let mut services = Services::new(self.manager, cx.root, cx.exec);
         services.stop(&self.service)?;
+        services.forget(&self.service)?;
         leftovers::remove_bridge(cx)?;
-        let ours = [config::ROOT, config::STATE, cni::STATE, OPT];
-        for dir in ours {
+        for dir in MADE {
             leftovers::unmount_below(dir, cx)?;
         }
-        cx.remove_made(|path| ours.iter().any(|dir| dir.as_str() == path))?;
+        cx.remove_emptied(config::NETNS)?;
+        cx.remove_made(|path| MADE.iter().any(|dir| dir.as_str() == path))?;
         cx.journal.forget(FACT)
     }
 }
