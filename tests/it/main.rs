@@ -17,6 +17,7 @@ mod import;
 mod layers;
 mod policy;
 mod preflight;
+mod stage;
 mod standins;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;

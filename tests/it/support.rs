@@ -4,6 +4,7 @@ pub(crate) mod bed;
 pub(crate) mod bundles;
 pub(crate) mod daemon;
 pub(crate) mod images;
+pub(crate) mod jail;
 pub(crate) mod peers;
 pub(crate) mod rootfs;
 pub(crate) mod source;

@@ -49,11 +49,11 @@ impl Ended {
     }
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/bed").join(name)
 }
 
-fn run(command: &mut Command) -> Ended {
+pub(crate) fn run(command: &mut Command) -> Ended {
     let done = command.stdin(Stdio::null()).output().unwrap();
     Ended {
         code: done.status.code().unwrap_or(-1),

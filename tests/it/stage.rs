@@ -1,0 +1,109 @@
+//! `edge stage` for real, where no service manager is: in a jail, with containerd 1.6, 1.7 and 2.1, runc and CNI plugins.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use crate::import::on_every_containerd;
+use crate::support::bed::{Ended, make_inputs, run};
+use crate::support::jail::Jail;
+use crate::support::peers;
+
+mod pod;
+mod whole;
+
+/// Where tests put bundles in a jail.
+const BUNDLE: &str = "root/edge.bundle";
+
+/// A bundle with containerd `version`, made once per run of the tests.
+fn bundle(version: &str) -> PathBuf {
+    static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(path) = made.get(version) {
+        return path.clone();
+    }
+    let inputs = make_inputs(&scratch().join(format!("inputs-{version}")), version);
+    let path = create(&inputs, &format!("edge-{version}.bundle"));
+    made.insert(version.to_owned(), path.clone());
+    path
+}
+
+/// `edgelay bundle create` of all that is in `inputs`.
+fn create(inputs: &Path, name: &str) -> PathBuf {
+    let path = scratch().join(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgelay"));
+    command.args(["bundle", "create", "--role", "edge", "--arch", "amd64", "--components"]);
+    run(command.arg(inputs.join("components")).arg("--images").arg(inputs.join("images")).arg("-o").arg(&path)).good();
+    path
+}
+
+/// A directory of this process below `target`; those of ended processes go.
+fn scratch() -> PathBuf {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for entry in std::fs::read_dir(all).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if name.strip_prefix("stage-").is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // ignoring: another process sweeps, too
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let own = all.join(format!("stage-{}", std::process::id()));
+    std::fs::create_dir_all(&own).unwrap();
+    own
+}
+
+/// A jail with the bundle and `ctr` of `version` in `/root`, nothing staged yet.
+fn jail(test: &str, version: &str) -> Option<Jail> {
+    let jail = Jail::start(test)?;
+    jail.put(&bundle(version), BUNDLE);
+    jail.put(&peers::peers(test)?.join(version).join("usr/bin/ctr"), "root/ctr");
+    Some(jail)
+}
+
+/// `edge stage` of the bundle, with `flags`.
+fn stage(jail: &Jail, flags: &[&str]) -> Ended {
+    let args = ["edgelay", "edge", "stage", "--bundle", "/root/edge.bundle", "--log-format", "json"];
+    jail.run(&[&args, flags].concat())
+}
+
+/// What became of each step, by its events.
+fn outcomes(ended: &Ended) -> Vec<(String, String)> {
+    let events = ended.err.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ends = events.filter(|event| event["event"] == "step-ends");
+    ends.map(|e| (e["step"].as_str().unwrap().to_owned(), e["outcome"].as_str().unwrap().to_owned())).collect()
+}
+
+/// Steps that were not skipped.
+fn applied(ended: &Ended) -> Vec<String> {
+    outcomes(ended).into_iter().filter(|(_, outcome)| outcome != "skipped").map(|(step, _)| step).collect()
+}
+
+/// What `status` finds amiss: step and what is seen of it. The exit code must agree.
+fn drift(jail: &Jail) -> Vec<(String, String)> {
+    let ended = jail.run(&["edgelay", "status", "-o", "json"]);
+    let report: Value = serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {}", ended.said()));
+    let text = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
+    let steps = report["steps"].as_array().unwrap().iter().filter(|step| step["status"] != "ok");
+    let steps: Vec<_> = steps.map(|step| (text(step, "step"), text(step, "seen"))).collect();
+    assert_eq!(ended.code, if steps.is_empty() { 0 } else { 11 }, "{}", ended.said());
+    steps
+}
+
+/// Runs `ctr` in the jail, in the namespace of CRI.
+fn ctr(jail: &Jail, line: &str) -> String {
+    jail.sh(&format!("/root/ctr -n k8s.io {line}")).good()
+}
+
+/// Process number of containerd, as the jail counts.
+fn containerd(jail: &Jail) -> String {
+    std::fs::read_to_string(jail.root().join("run/edgelay/containerd.pid")).unwrap().trim().to_owned()
+}
+
+on_every_containerd!(staging_twice_drifting_and_uninstalling);
+
+fn staging_twice_drifting_and_uninstalling(version: &str) {
+    whole::staging_twice_drifting_and_uninstalling(version);
+}

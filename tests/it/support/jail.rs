@@ -1,0 +1,101 @@
+//! A jail: a throw-away Debian without a service manager, in namespaces and on a disk of its own. It goes on drop, and
+//! with the process that made it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use edgelay::containerd::Client;
+use tempfile::TempDir;
+
+use super::bed::{Ended, run, script};
+use super::peers::peers_as_root;
+
+/// Where containerd listens in it.
+pub(crate) const SOCKET: &str = "run/containerd/containerd.sock";
+
+/// One jail.
+#[derive(Debug)]
+pub(crate) struct Jail {
+    dir: TempDir,
+    keeper: Child,
+    root: PathBuf,
+}
+
+impl Jail {
+    /// A jail with edgelay in its `/usr/local/bin`; `None` after a SKIP line.
+    pub(crate) fn start(test: &str) -> Option<Jail> {
+        peers_as_root(test)?;
+        let dir = tempfile::Builder::new().prefix("edgelay-jail-").tempdir().unwrap();
+        let mut keeper = Command::new(script("jail"))
+            .arg("keep")
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut word = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut word).unwrap();
+        assert_eq!(word, "ready\n", "see the keeper's words above");
+        let root = run(Command::new(script("jail")).arg("root").arg(dir.path())).good();
+        let jail = Jail { dir, keeper, root: PathBuf::from(root.trim()) };
+        jail.put(Path::new(env!("CARGO_BIN_EXE_edgelay")), "usr/local/bin/edgelay");
+        Some(jail)
+    }
+
+    /// Runs a program in it.
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
+        run(Command::new(script("jail")).arg("run").arg(self.dir.path()).args(args))
+    }
+
+    /// Runs a line of bash in it.
+    pub(crate) fn sh(&self, line: &str) -> Ended {
+        self.run(&["bash", "-c", line])
+    }
+
+    /// Its files, seen from here.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Copies a file into it.
+    pub(crate) fn put(&self, from: &Path, to: &str) {
+        std::fs::copy(from, self.root.join(to)).unwrap();
+    }
+
+    /// Our own client of the containerd in it.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.root.join(SOCKET)).unwrap()
+    }
+
+    /// Ends it and asserts that nothing of it is left on this machine.
+    pub(crate) fn close(mut self) {
+        self.end();
+        let dir = self.dir.path().display().to_string();
+        let named = |file: &str| std::fs::read_to_string(file).unwrap().contains(&dir);
+        assert!(!named("/proc/self/mountinfo"), "a mount is left");
+        assert_eq!(run(Command::new("losetup").args(["-n", "-O", "BACK-FILE"])).good().matches(&dir).count(), 0);
+        let group = format!("el-jail-{}", self.keeper.id());
+        let cgroups = run(Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "2", "-name", &group]));
+        assert_eq!(cgroups.good(), "", "a cgroup is left");
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|p| {
+            let cgroup = std::fs::read_to_string(p.ok()?.path().join("cgroup")).ok()?;
+            cgroup.contains(&group).then_some(cgroup)
+        });
+        assert_eq!(processes.count(), 0, "a process is left");
+        let null = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata("/dev/null").unwrap());
+        assert_eq!(null, 0o20666, "/dev/null");
+    }
+
+    fn end(&mut self) {
+        drop(self.keeper.stdin.take());
+        // ignoring: it has ended already
+        let _ = self.keeper.wait();
+    }
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
