@@ -104,9 +104,7 @@ fn joins_fail_where_the_real_ones_fail() {
     let untouched = || assert!(!root.join("etc/kubeedge").exists(), "something was written");
 
     // before step 4: nothing is written
-    machine
-        .run(&["keadm", "join"])
-        .fails(1, "Error: get current host and port failed: address : missing port in address");
+    machine.run(&["keadm", "join"]).fails(1, "Error: get current host and port failed: missing port in address");
     std::fs::write(bed.cloud("nodes/n1"), "").unwrap();
     let taken = "Error: node already exists or internal error occurred, cannot register again";
     join(&machine, &good, &[]).fails(1, taken);

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::shared::klog;
 use edgelay::containerd::api::cri::{
     ContainerConfig, ContainerMetadata, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext,
     LinuxPodSandboxConfig, LinuxSandboxSecurityContext, MountSpec, NamespaceMode, NamespaceOption, PodSandboxConfig,
@@ -111,9 +112,14 @@ pub(crate) fn pull(runtime: &mut Runtime, image: &str) -> Result<(), String> {
         Some(_) => Ok(()),
         None => match runtime.try_call(FOR_EVER, move |client| client.cri_images().pull(&pulled)) {
             Ok(_) => Ok(()),
-            // an unknown code is not printed
-            Err((code, words)) if code == format!("{:?}", Code::Unknown) => Err(fault(words)),
-            Err((code, words)) => Err(fault(format!("rpc error: code = {code} desc = {words}"))),
+            Err((code, words)) => {
+                let whole = format!("rpc error: code = {code} desc = {words}");
+                let said =
+                    format!("\"PullImage from image service failed\" err={whole:?} image={:?}", normalised(image));
+                klog::line('E', "remote_image.go:180", &said);
+                // the error itself is without the code, if that is an unknown one
+                Err(fault(if code == format!("{:?}", Code::Unknown) { words } else { whole }))
+            }
         },
     }
 }
@@ -122,7 +128,10 @@ pub(crate) fn pull(runtime: &mut Runtime, image: &str) -> Result<(), String> {
 pub(crate) fn edgecore(runtime: &mut Runtime, image: &str, cgroup_driver: &str) -> Result<(), String> {
     let pod = pod_config(cgroup_driver);
     let config = pod.clone();
-    let sandbox = runtime.call(RUN_POD, move |client| client.cri().run_pod(config))?;
+    let sandbox = runtime.call(RUN_POD, move |client| client.cri().run_pod(config)).inspect_err(|why| {
+        let said = format!("\"RunPodSandbox from runtime service failed\" err={why:?}");
+        klog::line('E', "remote_runtime.go:193", &said);
+    })?;
     let end = in_pod(runtime, &sandbox, image, pod);
     let _ = runtime.call(SHORT, move |client| client.cri().remove_pod(&sandbox));
     end

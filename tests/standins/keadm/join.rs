@@ -212,7 +212,11 @@ fn configuration(flags: &Flags) -> Result<Yaml, End> {
             Fault::Panic(why) => End::Panic(why),
         })?;
     }
-    validate(&config)?;
+    if config.text("modules.edged.nodeIP").is_empty() {
+        klog::line('W', "validation.go:79", "NodeIP is empty , use default ip which can connect to cloud.");
+    }
+    // one line each, in brackets
+    validate(&config).map_err(|why| format!("[\n  {why}\n]\n"))?;
     Ok(config)
 }
 
@@ -227,7 +231,9 @@ fn validate(config: &Yaml) -> Result<(), String> {
     if name.len() > 253 || !name.split('.').all(part) {
         return Err(format!(
             "HostnameOverride: Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case \
-             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
         ));
     }
     let mode = config.text("modules.eventBus.mqttMode");

@@ -22,7 +22,10 @@ pub(crate) struct Get<'a> {
 
 /// Parts `host:port`, brackets of IPv6 removed; the error is that of Go's net package.
 pub(crate) fn split_host_port(address: &str) -> Result<(String, String), String> {
-    let fault = |why: &str| Err(format!("address {address}: {why}"));
+    let fault = |why: &str| match address {
+        "" => Err(why.to_string()),
+        _ => Err(format!("address {address}: {why}")),
+    };
     if let Some(rest) = address.strip_prefix('[') {
         let Some((host, port)) = rest.split_once(']') else { return fault("missing ']' in address") };
         return match port.strip_prefix(':') {
@@ -118,7 +121,7 @@ mod tests {
         for (address, want) in [
             ("10.0.0.1:10000", Ok(("10.0.0.1", "10000"))),
             ("[fd00::1]:10000", Ok(("fd00::1", "10000"))),
-            ("", Err("address : missing port in address")),
+            ("", Err("missing port in address")),
             ("10.0.0.1", Err("address 10.0.0.1: missing port in address")),
             ("fd00::1:10000", Err("address fd00::1:10000: too many colons in address")),
         ] {
