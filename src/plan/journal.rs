@@ -252,16 +252,37 @@ fn replay(bytes: &[u8]) -> Result<(State, usize, bool)> {
     let (mut state, mut lines, mut rest) = (State::default(), 0, bytes);
     while let Some(end) = rest.iter().position(|b| *b == b'\n') {
         let (line, tail) = (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default());
-        let Ok(record) = json::parse::<Record>(line, MAX_LINE) else { break };
-        if record.schema > SCHEMA {
-            let what = format!("journal '{}' has schema {}, this edgelay knows {SCHEMA}", Journal::PATH, record.schema);
-            return Err(Error::new(Kind::Host, what).hint("use the edgelay that installed this host, or a newer one"));
-        }
+        let Some(record) = record(line)? else {
+            torn(lines + 1, tail)?;
+            break;
+        };
         state.apply(record);
         lines += 1;
         rest = tail;
     }
     Ok((state, lines, rest.is_empty()))
+}
+
+/// `None`: no line of a journal. Of a newer schema all but its number may have changed.
+fn record(line: &[u8]) -> Result<Option<Record>> {
+    let Ok(value) = json::read(line, MAX_LINE) else { return Ok(None) };
+    match value.get("schema").and_then(|schema| schema.whole().ok()) {
+        Some(schema) if schema > u64::from(SCHEMA) => {
+            let what = format!("journal '{}' has schema {schema}, this edgelay knows {SCHEMA}", Journal::PATH);
+            Err(Error::new(Kind::Host, what).hint("use the edgelay that installed this host, or a newer one"))
+        }
+        _ => Ok(json::from_value(&value).ok()),
+    }
+}
+
+/// A cut tears the end, and lines are synced one by one: a good line behind a bad one means another kind of damage, and
+/// going on would forget what is ours.
+fn torn(number: usize, rest: &[u8]) -> Result<()> {
+    if rest.split(|b| *b == b'\n').all(|line| matches!(record(line), Ok(None))) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Host, format!("line {number} of the journal '{}' is damaged, but not its end", Journal::PATH))
+        .hint("check the disk; restore the file from a backup, or take the damaged line out"))
 }
 
 #[cfg(test)]
@@ -330,11 +351,28 @@ mod tests {
     }
 
     #[test]
+    fn damage_that_no_cut_makes_is_refused() {
+        let (dir, root) = scratch();
+        let mut journal = Journal::open(&root).unwrap();
+        journal.wrote("etc/x").unwrap();
+        journal.wrote("etc/y").unwrap();
+        let file = dir.path().join(Journal::PATH.as_str());
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replacen("wrote", "wr\u{0}te", 1)).unwrap();
+        for e in [Journal::look(&root).unwrap_err(), Journal::open(&root).unwrap_err()] {
+            let want = "line 1 of the journal '/var/lib/edgelay/journal.jsonl' is damaged, but not its end";
+            assert_eq!(e.to_string(), want);
+        }
+    }
+
+    #[test]
     fn a_newer_schema_is_refused() {
         let (dir, root) = scratch();
         drop(Journal::open(&root).unwrap());
         let file = dir.path().join(Journal::PATH.as_str());
-        std::fs::write(&file, "{\"schema\":2,\"event\":\"x\",\"key\":\"\",\"value\":\"\",\"unix\":0}\n").unwrap();
-        assert!(Journal::open(&root).unwrap_err().to_string().contains("schema 2"));
+        for line in [r#"{"schema":2,"event":"x","key":"","value":"","unix":0}"#, r#"{"schema":2,"new":[1]}"#] {
+            std::fs::write(&file, format!("{line}\n")).unwrap();
+            assert!(Journal::open(&root).unwrap_err().to_string().contains("schema 2"));
+        }
     }
 }
