@@ -25,6 +25,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use nix::sys::stat::{Mode, umask};
+
 use crate::config::{show_json, show_text};
 use crate::error::{Error, Result};
 use crate::report::{Report, Style};
@@ -115,6 +117,9 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
     let command: Command = epoch::apply((parsed.spec.check)(&parsed)?, surroundings.variable(epoch::VARIABLE))?;
     if command.changes_something() {
         signal::install()?;
+        // Programs that everybody may run go into directories that everybody must be able to enter; what is private is
+        // made so, whatever the umask.
+        umask(Mode::S_IWGRP | Mode::S_IWOTH);
     }
     dispatch::run(command, resolved, report)
 }

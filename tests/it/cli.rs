@@ -1,6 +1,7 @@
 //! The real program: what it says where, and how it exits.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Output, Stdio};
 
 use edgelay::config::{Form, KEYS, Raw};
@@ -389,4 +390,31 @@ fn a_bundle_is_made_shown_verified_and_planned_with() {
     assert_eq!((&plan["schema"], &plan["status"]), (&1.into(), &"todo".into()));
     assert!(plan["steps"].as_array().unwrap().len() > 3, "{out}");
     assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn what_everybody_may_run_can_be_reached_whatever_the_umask() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bundle, target) = (dir.path().join("b"), dir.path().join("target"));
+    std::fs::create_dir(&target).unwrap();
+    let request = Inputs::new(dir.path(), Arch::Amd64).request();
+    edgelay::mode::bundle::create(&request, &bundle, edgelay::mode::bundle::Format::Text, &mut std::io::sink())
+        .unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_edgelay"), "edge", "stage"]);
+    shell.args(["--ignore-check=all", "--root"]).arg(&target).arg("--bundle").arg(&bundle);
+    let (code, _, err) = said(shell.output().unwrap());
+    assert_eq!(code, 0, "{err}");
+    let mode = |path: &str| std::fs::metadata(target.join(path)).unwrap().permissions().mode() & 0o7777;
+    for (path, bits) in [
+        ("usr", 0o755),
+        ("opt/cni/bin", 0o755),
+        ("opt/cni/bin/bridge", 0o755),
+        ("etc/cni/net.d", 0o755),
+        ("var/lib/edgelay/journal.jsonl", 0o600),
+        ("var/lib/edgelay/config.json", 0o600),
+        ("var/log/edgelay/install.log", 0o600),
+    ] {
+        assert_eq!(mode(path), bits, "{path}");
+    }
 }
