@@ -39,10 +39,6 @@ fn judge(path: &str, text: &str) -> Outcome {
         let advice = format!("remove cri from 'disabled_plugins' in {path} and restart containerd");
         return Outcome::fail(format!("{path} disables the CRI plugin"), advice);
     }
-    if values(text, "SystemdCgroup").any(|value| value == "true") {
-        let advice = format!("set 'SystemdCgroup = false' in {path} and restart containerd");
-        return Outcome::fail(format!("{path} has SystemdCgroup = true, but the node joins with cgroupfs"), advice);
-    }
     // Version 3 of the file calls it `sandbox`, in the table of pinned images.
     let pause = values(text, "sandbox_image").chain(values(text, "sandbox")).next();
     let pause = pause.map(|value| value.trim_matches(['"', '\'']));
@@ -54,7 +50,9 @@ fn judge(path: &str, text: &str) -> Outcome {
         let advice = format!("set 'sandbox_image = \"{PAUSE}\"' in {path} and restart containerd");
         return Outcome::warn(seen, advice);
     }
-    Outcome::pass(format!("{path} fits"))
+    // EdgeCore works with either, as long as both have the same: the join asks containerd for it.
+    let driver = if values(text, "SystemdCgroup").any(|value| value == "true") { "systemd" } else { "cgroupfs" };
+    Outcome::pass(format!("{path} fits; the cgroup driver is {driver}"))
 }
 
 /// Values of every line `key = value`, a list over several lines in one; comments left out.
@@ -96,7 +94,7 @@ mod tests {
             let outcome = judge("/c", text);
             (outcome.verdict, outcome.seen, outcome.advice.unwrap_or_default())
         };
-        assert_eq!(judged(GOOD), told(Pass, "/c fits", ""));
+        assert_eq!(judged(GOOD), told(Pass, "/c fits; the cgroup driver is cgroupfs", ""));
         assert_eq!(judged("[a.pinned_images]\nsandbox = 'docker.io/kubeedge/pause:3.6'\n").0, Pass);
 
         let advice = "remove cri from 'disabled_plugins' in /c and restart containerd";
@@ -109,9 +107,8 @@ mod tests {
         }
         assert_eq!(judged(&format!("disabled_plugins = []\nrequired_plugins = [\"cri\"]\n{GOOD}")).0, Pass);
 
-        let seen = "/c has SystemdCgroup = true, but the node joins with cgroupfs";
-        let advice = "set 'SystemdCgroup = false' in /c and restart containerd";
-        assert_eq!(judged(&GOOD.replace("= false", "= true")), told(Fail, seen, advice));
+        let seen = "/c fits; the cgroup driver is systemd";
+        assert_eq!(judged(&GOOD.replace("= false", "= true")), told(Pass, seen, ""));
 
         let advice = "set 'sandbox_image = \"docker.io/kubeedge/pause:3.6\"' in /c and restart containerd";
         let seen = "/c names no pause image, and containerd's own choice is in no bundle";
@@ -127,7 +124,7 @@ mod tests {
         let bed = Bed::new().with(|tree| tree.file("opt/c.toml", GOOD).process(77, exe, &args));
         let socket = "/run/containerd/containerd.sock";
         let existing = |bed: &Bed| bed.one("containerd-config", |w| w.containerd = Containerd::Existing(socket.into()));
-        assert_eq!(existing(&bed), told(Pass, "/opt/c.toml fits", ""));
+        assert_eq!(existing(&bed), told(Pass, "/opt/c.toml fits; the cgroup driver is cgroupfs", ""));
         assert!(existing(&Bed::new()).1.starts_with("/etc/containerd/config.toml names no pause image"));
         let seen = "containerd is ours, and so is its configuration";
         assert_eq!(bed.one("containerd-config", |_| {}), told(Skip, seen, ""));

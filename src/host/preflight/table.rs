@@ -31,11 +31,7 @@ pub const EDGE: [Check; 29] = [
     check("read-only", storage::read_only, "the directories that are written to can be written to"),
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check("containerd-store", storage::containerd_store, "images lie on a file system that can hold them"),
-    check(
-        "containerd-config",
-        runtime::containerd_config,
-        "an existing containerd serves CRI, with cgroupfs and our pause image",
-    ),
+    check("containerd-config", runtime::containerd_config, "an existing containerd serves CRI, with our pause image"),
     check(
         "foreign-containerd",
         services::foreign_containerd,
