@@ -50,6 +50,7 @@ use self::tape::Tape;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::oci::{Blobs, Descriptor, Image};
+use crate::sys::signal::Stoppable;
 
 /// A bundle whose metadata is sound.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl Bundle {
         match io::Seek::rewind(&mut file) {
             Ok(()) => load::load(Tape::file(Box::new(file))?, name),
             // ESPIPE: `--bundle /dev/stdin`, or a named pipe.
-            Err(_) => load::load(Tape::pipe(Box::new(file)), name),
+            Err(_) => load::load(Tape::pipe(Box::new(Stoppable(file))), name),
         }
     }
 

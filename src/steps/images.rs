@@ -49,8 +49,7 @@ impl Step for Images {
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let mut client = Client::connect(&self.address)?;
-        let total = self.images.iter().flat_map(|i| &i.layers).map(|l| l.blob.size).sum();
-        let mut told = Told { report: cx.report, done: 0, total };
+        let mut told = Told { report: cx.report, done: 0, total: import::total(&self.images) };
         let Some(blobs) = cx.blobs.as_deref_mut() else {
             return Err(Error::new(Kind::Bug, "no bundle to import from"));
         };
@@ -73,12 +72,12 @@ struct Told<'a> {
 
 impl Progress for Told<'_> {
     fn sent(&mut self, _what: &str, bytes: u64) {
-        self.done += bytes;
+        self.done = self.done.saturating_add(bytes);
         self.report.progress(self.done, self.total);
     }
 
     fn present(&mut self, _what: &str, bytes: u64) {
-        self.done += bytes;
+        self.done = self.done.saturating_add(bytes);
         self.report.progress(self.done, self.total);
     }
 

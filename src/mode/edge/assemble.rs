@@ -102,7 +102,7 @@ impl Assembly {
     pub(super) fn steps(&self, bundle: Option<&Bundle>) -> Result<Vec<Box<dyn Step>>> {
         let bundle = bundle.ok_or_else(|| {
             Error::new(Kind::Usage, "no bundle is given and nothing was staged here")
-                .hint("give one with --bundle FILE")
+                .hint("give one with --bundle FILE; a join can also go on from 'edgelay edge stage'")
         })?;
         let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, &self.config)?)];
         if self.scope != Scope::Join {
