@@ -55,7 +55,7 @@ lint-docs:
 
 # SC2034: variables of a sourced file look unused.
 lint-shell:
-	git ls-files | xargs grep -lE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' | xargs shellcheck -x -P SCRIPTDIR -S warning -e SC2034
+	git ls-files | xargs grep -lIE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' | xargs shellcheck -x -P SCRIPTDIR -S warning -e SC2034
 
 clean: ## remove what was built (downloads in the cache stay)
 	cargo clean
