@@ -1,6 +1,7 @@
 //! EdgeHub: the WebSocket to the cloud, over which the node registers; and EventBus's lonely calls for a broker.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -50,7 +51,13 @@ pub(crate) fn run(node: &Node) {
     }
 }
 
-/// TLS is openssl's, the WebSocket is ours.
+/// The WebSocket and the connection are ours, as whoever looks for them will find; TLS is openssl's. It sits in between:
+///
+/// ```text
+///  WebSocket ── pipes ── openssl ── loopback ── relay ── TCP ── cloud
+/// ```
+///
+/// With this process gone its ends of all of them are closed, and openssl goes, too.
 struct Link {
     child: Child,
     to: ChildStdin,
@@ -70,11 +77,15 @@ fn connect(node: &Node) -> Result<Link, (String, String)> {
     let mute = |why: String| (why, String::new());
     let hub = |key: &str| node.config.text(&format!("modules.edgeHub.{key}"));
     let address = hub("websocket.server");
-    dial(&address).map_err(mute)?;
+    let cloud = dial(&address).map_err(mute)?;
     let (host, _) = split_host_port(&address).map_err(mute)?;
     let named = if host.parse::<std::net::IpAddr>().is_ok() { "-verify_ip" } else { "-verify_hostname" };
+    let loopback = TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (local, listener) = loopback.map_err(|e| mute(format!("listen tcp: {e}")))?;
+    thread::spawn(move || listener.accept().map(|(openssl, _)| relay(&openssl, &cloud)));
+    let local = local.to_string();
     let mut openssl = Command::new("openssl");
-    openssl.args(["s_client", "-quiet", "-verify_quiet", "-verify_return_error", "-connect", &address, named, &host]);
+    openssl.args(["s_client", "-quiet", "-verify_quiet", "-verify_return_error", "-connect", &local, named, &host]);
     openssl.args(["-CAfile", &hub("tlsCaFile"), "-cert", &hub("tlsCertFile"), "-key", &hub("tlsPrivateKeyFile")]);
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = openssl.spawn().map_err(|e| mute(format!("openssl: {e}")))?;
@@ -108,6 +119,20 @@ fn connect(node: &Node) -> Result<Link, (String, String)> {
     }
     // anything but an upgrade: a wrong port looks like this
     Err(("websocket: bad handshake".into(), format!("response code: {code}, response body: ")))
+}
+
+/// Passes bytes both ways until one side is done.
+fn relay(one: &TcpStream, other: &TcpStream) {
+    let pass = |mut from: &TcpStream, mut to: &TcpStream| {
+        // ignoring: however it ends, it ends
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| pass(one, other));
+        pass(other, one);
+    });
 }
 
 /// Registers the node and keeps the connection until it breaks.
@@ -172,7 +197,7 @@ pub(crate) fn want_broker(server: &str) {
     loop {
         klog::line('I', "common.go:97", "start connect to mqtt server with client id: hub-client-sub");
         match dial(&address) {
-            Ok(()) => return,
+            Ok(_) => return,
             Err(why) => {
                 klog::line('I', "common.go:99", "client hub-client-sub isconnected: false");
                 klog::line('E', "common.go:101", &format!("connect error: network Error : {why}"));

@@ -44,15 +44,14 @@ pub(crate) fn join_host_port(host: &str, port: &str) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Opens and closes a connection, for the reason why none can be had: `dial tcp A:P: connect: connection refused`.
-/// There is no time-out but the kernel's.
-pub(crate) fn dial(address: &str) -> Result<(), String> {
+/// Opens a connection; the error is `dial tcp A:P: connect: connection refused`. There is no time-out but the kernel's.
+pub(crate) fn dial(address: &str) -> Result<TcpStream, String> {
     let mut candidates = address.to_socket_addrs().map_err(|_| {
         let host = split_host_port(address).map(|(host, _)| host).unwrap_or_default();
         format!("dial tcp: lookup {host}: no such host")
     })?;
     let found = candidates.next().ok_or_else(|| format!("dial tcp: lookup {address}: no such host"))?;
-    TcpStream::connect(found).map(drop).map_err(|e| {
+    TcpStream::connect(found).map_err(|e| {
         let text = e.to_string().to_lowercase();
         format!("dial tcp {found}: connect: {}", text.split(" (os error").next().unwrap_or_default())
     })
@@ -62,7 +61,8 @@ pub(crate) fn dial(address: &str) -> Result<(), String> {
 pub(crate) fn get(request: &Get<'_>) -> Result<(u16, Vec<u8>), String> {
     let wrap = |why: String| format!("Get {:?}: {why}", request.url);
     let address = request.url.trim_start_matches("https://").split('/').next().unwrap_or_default();
-    dial(address).map_err(wrap)?;
+    // curl says too little about why it cannot connect
+    drop(dial(address).map_err(wrap)?);
     let mut curl = Command::new("curl");
     curl.args(["-sS", "--request", "GET", "--max-time", "300", "-w", "%{stderr}\nstatus=%{http_code}\n"]);
     match request.trust {
