@@ -53,9 +53,10 @@ lint-clippy:
 lint-docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --all-features
 
-# SC2034: variables of a sourced file look unused.
+# Every file whose first line says that it is a shell script. SC2034: variables of a sourced file look unused.
 lint-shell:
-	git ls-files | xargs grep -lIE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' | xargs shellcheck -x -P SCRIPTDIR -S warning -e SC2034
+	git ls-files | xargs awk 'FNR == 1 && /^#!.*[\/ ](ba)?sh$$/ { print FILENAME } { nextfile }' | \
+	    xargs shellcheck -x -P SCRIPTDIR -S warning -e SC2034
 
 clean: ## remove what was built (downloads in the cache stay)
 	cargo clean
