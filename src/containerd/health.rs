@@ -10,16 +10,39 @@ use crate::json;
 /// The runtime's configuration as CRI shows it; a few ten KiB.
 const MAX_CONFIG: usize = 4 << 20;
 
-/// `Ok` if the daemon answers and CRI says that runtime and pod network are ready, else what was seen.
-pub fn probe(address: &Path) -> std::result::Result<(), String> {
-    let mut client = Client::connect(address).map_err(|e| e.to_string())?;
-    client.version().map_err(|e| Error::from(e).to_string())?;
-    let status = client.cri().status().map_err(|e| Error::from(e).to_string())?;
+/// Why containerd is not fit, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// It may become fit by itself.
+    Yet(String),
+    /// It stays so until it is started again.
+    ForGood(String),
+}
+
+impl Unfit {
+    /// What was seen.
+    pub fn seen(self) -> String {
+        match self {
+            Unfit::Yet(seen) | Unfit::ForGood(seen) => seen,
+        }
+    }
+}
+
+/// `Ok` if the daemon answers and CRI says that runtime and pod network are ready.
+pub fn probe(address: &Path) -> std::result::Result<(), Unfit> {
+    let yet = |e: Error| Unfit::Yet(e.to_string());
+    let mut client = Client::connect(address).map_err(yet)?;
+    client.version().map_err(|e| yet(e.into()))?;
+    let status = client.cri().status().map_err(|e| match e.is(Code::Unimplemented) {
+        // The daemon answers nobody before its plugins are loaded: this one will not come.
+        true => Unfit::ForGood("containerd runs without CRI, which could not be loaded".to_owned()),
+        false => yet(e.into()),
+    })?;
     for wanted in ["RuntimeReady", "NetworkReady"] {
         match status.status.conditions.iter().find(|c| c.kind == wanted) {
             Some(condition) if condition.status => {}
-            Some(condition) => return Err(format!("{wanted} is false: {}", condition.message)),
-            None => return Err(format!("CRI does not tell {wanted}")),
+            Some(condition) => return Err(Unfit::Yet(format!("{wanted} is false: {}", condition.message))),
+            None => return Err(Unfit::Yet(format!("CRI does not tell {wanted}"))),
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::{Service, State};
 use crate::clock::{Probe, SystemClock, wait_for};
 use crate::error::{Kind, Lift, Result};
 use crate::exec::{Cmd, Exec, shorten};
+use crate::host::process;
 use crate::ids::RelPath;
 use crate::root::Root;
 
@@ -30,11 +31,14 @@ fn log_file(service: &Service) -> String {
     format!("var/log/edgelay/{}.log", service.name)
 }
 
-/// The process, if the number in the file is still that program's.
-fn process(root: &Root, service: &Service) -> Result<Option<Pid>> {
+/// The service's process: by the number in the file, if that is still such a program's, and without a file, as when we
+/// were killed before it was written, by its command line.
+fn find(root: &Root, service: &Service) -> Result<Option<Pid>> {
     let file = pid_file(service);
     let Ok(path) = RelPath::parse(&file) else { return Ok(None) };
-    let Some(pid) = root.read_text(path, 32)?.and_then(|text| text.trim().parse::<i32>().ok()) else { return Ok(None) };
+    let Some(pid) = root.read_text(path, 32)?.and_then(|text| text.trim().parse::<i32>().ok()) else {
+        return by_command(root, service);
+    };
     let cmdline = format!("proc/{pid}/cmdline");
     let Ok(cmdline) = RelPath::parse(&cmdline) else { return Ok(None) };
     let text = root.read_text(cmdline, 64 << 10)?.unwrap_or_default();
@@ -47,6 +51,13 @@ fn process(root: &Root, service: &Service) -> Result<Option<Pid>> {
     Ok(ours.then(|| Pid::from_raw(pid)))
 }
 
+fn by_command(root: &Root, service: &Service) -> Result<Option<Pid>> {
+    let name = service.program().rsplit('/').next().unwrap_or_default();
+    let mut all = process::named(root, &[name])?.into_iter();
+    let ours = all.find(|process| !process.contained && process.args == service.command);
+    Ok(ours.and_then(|process| i32::try_from(process.pid).ok()).map(Pid::from_raw))
+}
+
 /// By the third field of `/proc/PID/stat` (proc(5)); the second, in parentheses, may hold anything.
 fn is_alive(root: &Root, pid: i32) -> Result<bool> {
     let stat = format!("proc/{pid}/stat");
@@ -57,7 +68,7 @@ fn is_alive(root: &Root, pid: i32) -> Result<bool> {
 }
 
 pub(super) fn state(root: &Root, service: &Service) -> Result<State> {
-    Ok(if process(root, service)?.is_some() { State::Active } else { State::Inactive })
+    Ok(if find(root, service)?.is_some() { State::Active } else { State::Inactive })
 }
 
 pub(super) fn start(root: &Root, exec: &mut dyn Exec, service: &Service) -> Result<()> {
@@ -69,7 +80,7 @@ pub(super) fn start(root: &Root, exec: &mut dyn Exec, service: &Service) -> Resu
 }
 
 pub(super) fn stop(root: &Root, service: &Service) -> Result<()> {
-    let Some(pid) = process(root, service)? else { return Ok(()) };
+    let Some(pid) = find(root, service)? else { return Ok(()) };
     signal(pid, Signal::SIGTERM, service)?;
     let ended = until_ended(root, service, STOP_LIMIT);
     match ended {
@@ -89,7 +100,7 @@ pub(super) fn stop(root: &Root, service: &Service) -> Result<()> {
 
 fn until_ended(root: &Root, service: &Service, limit: Duration) -> Result<()> {
     wait_for(&SystemClock::default(), &format!("{} to end", service.name), limit, || {
-        Ok(match process(root, service)? {
+        Ok(match find(root, service)? {
             None => Probe::Ready(()),
             Some(_) => Probe::NotYet("it still runs".into()),
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{Probe, wait_for};
 use crate::cni;
-use crate::containerd::{config, health};
+use crate::containerd::{config, health, health::Unfit};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
 use crate::ids::RelPath;
@@ -69,7 +69,7 @@ impl Step for RuntimeStart {
         }
         Ok(match health::probe(&self.address) {
             Ok(()) => Status::Done,
-            Err(seen) => Status::Todo(seen),
+            Err(unfit) => Status::Todo(unfit.seen()),
         })
     }
 
@@ -83,7 +83,8 @@ impl Step for RuntimeStart {
         }
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
         // Running with these very files and not healthy yet may be a start that is under way: waiting comes first.
-        if !(current && self.state(cx)? == State::Active) {
+        let hopeless = matches!(health::probe(&self.address), Err(Unfit::ForGood(_)));
+        if hopeless || !current || self.state(cx)? == State::Inactive {
             let mut services = Services::new(self.manager, cx.root, cx.exec);
             services.reload()?;
             services.restart(&self.service)?;
@@ -91,10 +92,11 @@ impl Step for RuntimeStart {
         let waited = wait_for(cx.clock, "containerd's CRI", LIMIT, || {
             Ok(match health::probe(&self.address) {
                 Ok(()) => Probe::Ready(()),
-                Err(seen) if self.has_ended(cx.root, cx.exec)? => {
+                Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
+                Err(Unfit::Yet(seen)) if self.has_ended(cx.root, cx.exec)? => {
                     return Err(Error::new(Kind::Runtime, format!("containerd ended: {seen}")));
                 }
-                Err(seen) => Probe::NotYet(seen),
+                Err(Unfit::Yet(seen)) => Probe::NotYet(seen),
             })
         });
         if let Err(e) = waited {
