@@ -12,6 +12,8 @@ use crate::support::bed::{Ended, make_inputs, run};
 use crate::support::jail::Jail;
 use crate::support::peers;
 
+mod changed;
+mod cut;
 mod pod;
 mod whole;
 
@@ -100,6 +102,33 @@ fn ctr(jail: &Jail, line: &str) -> String {
 /// Process number of containerd, as the jail counts.
 fn containerd(jail: &Jail) -> String {
     std::fs::read_to_string(jail.root().join("run/edgelay/containerd.pid")).unwrap().trim().to_owned()
+}
+
+/// Digest of all files of an image, by path and content, as a container would see them.
+fn files_of(jail: &Jail, image: &str) -> String {
+    let line = format!(
+        "mkdir -p /mnt/image && /root/ctr -n k8s.io images mount {image} /mnt/image >/dev/null && cd /mnt/image && \
+         find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum; \
+         cd / && /root/ctr -n k8s.io images unmount --rm /mnt/image >/dev/null"
+    );
+    jail.sh(&line).good()
+}
+
+/// Everything that an import may leave in containerd.
+fn in_store(jail: &Jail) -> String {
+    let each = ["images ls -q", "content ls -q", "content active", "leases ls -q", "snapshots ls"];
+    let lists: Vec<String> = each.iter().map(|list| ctr(jail, list)).collect();
+    lists.concat().lines().filter(|line| !line.starts_with("REF") && !line.starts_with("KEY")).collect()
+}
+
+/// Removes all images with all that is theirs.
+fn clear(jail: &Jail) {
+    let remove = "for i in $(/root/ctr -n k8s.io images ls -q); do /root/ctr -n k8s.io images rm --sync $i; done";
+    jail.sh(remove).good();
+    // A lease that ends collects what only leases held.
+    ctr(jail, "leases create --id collect");
+    ctr(jail, "leases rm --sync collect");
+    assert_eq!(in_store(jail), "");
 }
 
 on_every_containerd!(staging_twice_drifting_and_uninstalling);

@@ -25,6 +25,9 @@ pub(super) fn staging_twice_drifting_and_uninstalling(version: &str) {
     bent_and_mended(&jail);
     pod.works(&jail, "10.87.0.0/16");
 
+    // As if the first run had been killed right after it started containerd.
+    jail.sh("rm /run/edgelay/containerd.pid").good();
+    assert_eq!(drift(&jail), []);
     jail.run(&["edgelay", "edge", "uninstall", "--yes"]).good();
     assert_eq!(changes(&before, &tree(&jail)), [""; 0], "containerd {version}");
     assert_eq!(jail.sh("cat /etc/containerd/config.toml").good(), "# theirs\n");
