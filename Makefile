@@ -2,7 +2,7 @@
 
 NAMES := dist/edgelay-linux-amd64 dist/edgelay-linux-arm64
 
-.PHONY: help setup demo test dist check-dist size bench bench-long clean \
+.PHONY: help setup demo test dist check-dist size bench bench-long timeline clean \
         lint lint-format lint-clippy lint-docs lint-shell
 .DEFAULT_GOAL := help
 
@@ -40,6 +40,11 @@ bench: dist ## compare importing with ctr and tar: a few cases, in under five mi
 bench-long: dist ## the whole comparison, an hour or two; writes docs/benchmarks.md (root)
 	tests/setup
 	tests/bench/bench --long --out docs
+
+timeline: dist ## where the time of an installation goes: writes docs/install-timeline.svg from one in a throw-away Debian (root)
+	mkdir -p target/bench
+	tests/demo --binary dist/edgelay-linux-amd64 --events target/bench/install.jsonl
+	tests/bench/timeline target/bench/install.jsonl docs/install-timeline.svg
 
 lint: lint-format lint-clippy lint-docs lint-shell ## formatting, clippy, documentation, shell scripts; warnings denied
 
