@@ -44,8 +44,13 @@ impl Compression {
 
 /// The uncompressed bytes of `input`.
 pub fn decoder<'a>(how: Compression, input: impl Read + 'a) -> Box<dyn Read + 'a> {
+    decode(how, Box::new(input))
+}
+
+/// Apart, so that the decoders' code is made once and not for every kind of input.
+fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>) -> Box<dyn Read + 'a> {
     match how {
-        Compression::Plain => Box::new(input),
+        Compression::Plain => input,
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
         Compression::Zstd => Box::new(Zstd::new(input)),
     }

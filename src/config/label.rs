@@ -155,8 +155,19 @@ impl FromStr for Taint {
 /// Whether keadm v1.22 would read the bare word as an integer, a float or a truth value (Go's strconv rules).
 fn loses_its_type(word: &str) -> bool {
     let truth = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
-    // Go also reads hexadecimal floats, which Rust does not.
-    truth.contains(&word) || word.parse::<f64>().is_ok() || word.starts_with("0x") || word.starts_with("0X")
+    // Go also reads hexadecimal floats.
+    truth.contains(&word) || is_float(word) || word.starts_with("0x") || word.starts_with("0X")
+}
+
+/// What `str::parse::<f64>` takes, without the 25 KiB of program that it needs.
+fn is_float(word: &str) -> bool {
+    let word = word.strip_prefix(['+', '-']).unwrap_or(word).to_ascii_lowercase();
+    let (number, exponent) = word.split_once('e').unwrap_or((&word, "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let written = whole.len() + fraction.len() > 0 && digits(whole) && digits(fraction);
+    matches!(word.as_str(), "inf" | "infinity" | "nan") || written && !exponent.is_empty() && digits(exponent)
 }
 
 impl fmt::Display for Taint {
@@ -172,6 +183,15 @@ impl fmt::Display for Taint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats_are_those_of_the_library() {
+        let words =
+            "1 +1 -1.5 1. .5 . - + e5 1e 1e+ 1e+5 1E-5 .e1 1.e1 inf -Inf infinity nan NaN infinit 1_0 0x1 a1 1a 1e5.0";
+        for word in words.split(' ').chain(["", " 1", "1e5e5", "--1"]) {
+            assert_eq!(is_float(word), word.parse::<f64>().is_ok(), "'{word}'");
+        }
+    }
 
     #[test]
     fn keys_and_values() {

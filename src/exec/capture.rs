@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{Cmd, shorten};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::report::seconds;
 use crate::sys::signal;
 
 /// Bytes kept of each output: its end, where programs say what went wrong.
@@ -32,7 +33,7 @@ impl Stop {
         match self {
             Stop::Limit { limit, said } => {
                 let said = shorten(cmd.mask(said.trim()).as_str(), 400);
-                let what = format!("'{cmd}' did not end within {} s; it said: {said}", limit.as_secs_f32());
+                let what = format!("'{cmd}' did not end within {}; it said: {said}", seconds(limit));
                 Error::new(Kind::Host, what)
             }
             Stop::Other(e) => e,

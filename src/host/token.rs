@@ -34,13 +34,27 @@ pub(super) fn expiry(token: &Token) -> Result<Option<u64>, BadClaims> {
     let claims = json::read(&bytes, LIMIT).map_err(|_| BadClaims::Json)?;
     claims.members().map_err(|_| BadClaims::Json)?;
     let Some(exp) = claims.get("exp") else { return Ok(None) };
-    match exp.data {
-        json::Data::Number(json::Number::Whole(seconds)) => Ok(Some(seconds)),
-        // Allowed by the RFC. The cast saturates, which is right for a time beyond all clocks.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
-        json::Data::Number(json::Number::Float(seconds)) if seconds >= 0.0 => Ok(Some(seconds as u64)),
+    match &exp.data {
+        json::Data::Number(json::Number::Whole(seconds)) => Ok(Some(*seconds)),
+        json::Data::Number(json::Number::Other(text)) => whole_part(text).map(Some).ok_or(BadClaims::Expiry),
         _ => Err(BadClaims::Expiry),
     }
+}
+
+/// RFC 7519 section 2 (NumericDate) allows fractions of a second, and JSON writes a number in many ways: `1.7e9`. A time
+/// beyond all clocks becomes the last one.
+fn whole_part(number: &str) -> Option<u64> {
+    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let negative = whole.starts_with('-');
+    let mut value = 0u64;
+    // At most 20 digits count; `exponent` moves the point over those of the fraction, then adds zeros.
+    let places = i64::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?.clamp(0, 24);
+    let digits = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat(b'0'));
+    for digit in digits.take(usize::try_from(places).ok()?) {
+        value = value.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')));
+    }
+    (!negative).then_some(value)
 }
 
 /// Decodes base64url without padding. Bits left over must be zero.

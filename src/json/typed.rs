@@ -77,7 +77,6 @@ fn found_words(found: Unexpected<'_>) -> String {
         Unexpected::Bool(_) => "true or false".to_owned(),
         Unexpected::Unsigned(_) => "a number".to_owned(),
         Unexpected::Signed(n) => format!("the number {n}"),
-        Unexpected::Float(n) => format!("the number {n}"),
         Unexpected::Str(_) => "text".to_owned(),
         Unexpected::Unit => "null".to_owned(),
         Unexpected::Seq => "a list".to_owned(),
@@ -95,7 +94,9 @@ impl<'de> de::Deserializer<'de> for &'de Value {
             Data::Bool(flag) => visitor.visit_bool(*flag),
             Data::Number(Number::Whole(n)) => visitor.visit_u64(*n),
             Data::Number(Number::Negative(n)) => visitor.visit_i64(*n),
-            Data::Number(Number::Float(n)) => visitor.visit_f64(*n),
+            Data::Number(Number::Other(n)) => {
+                Err(de::Error::invalid_type(Unexpected::Other(&format!("the number {n}")), &visitor))
+            }
             Data::Text(text) => visitor.visit_borrowed_str(text),
             Data::List(items) => visitor.visit_seq(Items { items: items.iter(), index: 0 }),
             Data::Object(members) => visitor.visit_map(Members { members: members.iter(), value: None }),
@@ -133,13 +134,44 @@ impl<'de> de::Deserializer<'de> for &'de Value {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, JsonError> {
-        self.members()?;
-        self.deserialize_any(visitor)
+        self.visit_members(visitor)
+    }
+
+    // What follows says no more than `deserialize_any` would. But that makes the code for every form a value can have,
+    // for every type; these are the types that there are many of.
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        self.visit_members(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        let Data::List(items) = &self.data else { return Err(self.unfit(&visitor)) };
+        visitor.visit_seq(Items { items: items.iter(), index: 0 }).map_err(|e| e.or_place(self.place))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        let Data::Text(text) = &self.data else { return Err(self.unfit(&visitor)) };
+        visitor.visit_borrowed_str(text).map_err(|e: JsonError| e.or_place(self.place))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        self.deserialize_str(visitor)
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
+        tuple_struct identifier ignored_any
+    }
+}
+
+impl Value {
+    fn visit_members<'de, V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, JsonError> {
+        let members = self.members()?.iter();
+        visitor.visit_map(Members { members, value: None }).map_err(|e| e.or_place(self.place))
+    }
+
+    fn unfit(&self, want: &dyn Expected) -> JsonError {
+        self.not(&plain_words(&want.to_string()))
     }
 }
 

@@ -29,14 +29,15 @@ pub enum Data {
 }
 
 /// A number, in the narrowest form that holds it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Number {
     /// A whole number from 0 to 2^64-1.
     Whole(u64),
     /// A whole number below 0.
     Negative(i64),
-    /// Anything else: with fraction or exponent, or beyond 64 bits.
-    Float(f64),
+    /// Anything else, as it is written: with fraction or exponent, or beyond 64 bits. Not read into a float: nothing
+    /// needs one, and reading and writing floats would cost 25 KiB of program.
+    Other(String),
 }
 
 /// A key with its value.
@@ -118,9 +119,9 @@ impl Value {
     }
 
     pub(super) fn not(&self, want: &str) -> JsonError {
-        let found = match self.data {
+        let found = match &self.data {
             Data::Number(Number::Negative(n)) => format!("the number {n}"),
-            Data::Number(Number::Float(n)) => format!("the number {n}"),
+            Data::Number(Number::Other(n)) => format!("the number {n}"),
             _ => self.data.name().to_owned(),
         };
         JsonError::new(self.place, Reason::Type(want.to_owned(), found))
