@@ -1,6 +1,9 @@
 //! Running steps: check, journal, apply, check again, journal. Undoing them in reverse.
 
+use std::time::Duration;
+
 use super::{Cx, Status, Step};
+use crate::clock::{Probe, wait_for};
 use crate::crash;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::report::Outcome;
@@ -56,12 +59,33 @@ fn one(step: &dyn Step, cx: &mut Cx<'_>) -> Result<bool> {
     crash::point();
     step.apply(cx)?;
     crash::point();
-    if let Status::Todo(left) = step.check(cx)? {
-        return Err(Error::new(Kind::Bug, format!("applied, but still: {left}"))
-            .hint("run again; if it stays, report this with the install log"));
-    }
+    settle(step, cx)?;
     cx.journal.finished(step.id())?;
     Ok(true)
+}
+
+/// A daemon that was just started may not answer every time; it gets this long to settle.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// The proof: the step's own check agrees.
+fn settle(step: &dyn Step, cx: &mut Cx<'_>) -> Result<()> {
+    let (clock, mut left) = (cx.clock, String::new());
+    let waited = wait_for(clock, "the step's check", SETTLE, || {
+        Ok(match step.check(cx)? {
+            Status::Done => Probe::Ready(()),
+            Status::Todo(why) => {
+                left.clone_from(&why);
+                Probe::NotYet(why)
+            }
+        })
+    });
+    match waited {
+        Err(e) if e.kind() == Kind::Runtime && !left.is_empty() => {
+            Err(Error::new(Kind::Runtime, format!("applied, but still: {left}"))
+                .hint("run again; if it stays, report this with the install log"))
+        }
+        other => other,
+    }
 }
 
 /// What every step's check says. A check that fails outright is a finding, too: `status` shows all of them.
@@ -157,10 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_brings_nothing_about_is_a_bug() {
+    fn a_step_that_brings_nothing_about_is_an_error() {
         with_cx(|cx| {
             let e = run(&toys("lazy"), cx).unwrap_err();
-            assert_eq!((e.kind(), e.to_string().as_str()), (Kind::Bug, "step c: applied, but still: missing"));
+            assert_eq!((e.kind(), e.to_string().as_str()), (Kind::Runtime, "step c: applied, but still: missing"));
         });
     }
 
