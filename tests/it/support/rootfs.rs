@@ -46,7 +46,7 @@ fn describe(mut entry: tar::Entry<'_, &[u8]>) -> String {
 }
 
 fn tar(daemon: &Daemon, namespace: &str, chain_id: &str) -> Vec<u8> {
-    let key = format!("copy-of-{}", &chain_id[7..19]);
+    let key = format!("copy-of-{}", &chain_id[chain_id.len().saturating_sub(12)..]);
     let target = daemon.scratch().join(&key);
     std::fs::create_dir_all(&target).unwrap();
     let target = target.to_str().unwrap();
