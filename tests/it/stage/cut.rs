@@ -34,9 +34,9 @@ fn killed_or_stopped_at_any_moment_it_converges() {
     let first = stage(&jail, &[]);
     assert_eq!(first.code, 0, "{}", first.said());
     let right = files_of(&jail, pod::IMAGE);
-    let spent = first.err.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let spent = spent.filter(|e| e["event"] == "step-ends" && e["step"] == "images").map(|e| e["step_ms"].as_u64());
-    let spent = spent.last().flatten().unwrap();
+    let events = first.err.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut ends = events.filter(|event| event["event"] == "step-ends" && event["step"] == "images");
+    let spent = ends.next().unwrap()["step_ms"].as_u64().unwrap();
 
     let (mut killed, mut stopped) = (0, 0);
     for moment in 0..6 {
