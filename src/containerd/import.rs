@@ -17,6 +17,7 @@ mod blobs;
 mod check;
 mod clean;
 mod list;
+mod orphan;
 mod plan;
 mod record;
 mod store;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{sync, syncfs};
 
 use super::plan::{EXPIRE, LEASE, Labels, MARK, PINNED};
-use super::{CRI_NAMESPACE, Options};
+use super::{CRI_NAMESPACE, Options, orphan};
 use crate::clock::{Clock, rfc3339};
 use crate::containerd::api::images::{Image as ApiImage, ImageRecord};
 use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
@@ -155,9 +155,13 @@ impl<'a> Store<'a> {
     }
 
     pub(super) fn prepare(&mut self, key: &str, parent: &str) -> Result<Prepared> {
-        match self.client.snapshots(&self.snapshotter).prepare(key, parent, Labels::new()) {
-            Err(e) if e.is(Code::AlreadyExists) => Ok(Prepared::Exists),
-            mounts => Ok(Prepared::Mounts(mounts?)),
+        let mut orphans = 0;
+        loop {
+            match self.client.snapshots(&self.snapshotter).prepare(key, parent, Labels::new()) {
+                Err(e) if e.is(Code::AlreadyExists) => return Ok(Prepared::Exists),
+                Err(e) if orphans < orphan::MAX && orphan::remove(&e, &self.snapshot_dir)? => orphans += 1,
+                mounts => return Ok(Prepared::Mounts(mounts?)),
+            }
         }
     }
 
