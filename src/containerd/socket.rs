@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,6 +17,8 @@ use nix::unistd::Uid;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::rpc::transport::{Interest, Ready, Transport};
 
+/// A socket's path has at most 107 bytes, and links on the way may add some.
+const MAX_DEPTH: usize = 256;
 const HINT: &str = "is containerd running? see: systemctl status containerd";
 
 /// A connected, non-blocking unix socket.
@@ -61,18 +63,30 @@ fn check_path(path: &Path) -> Result<()> {
     if !trusted(meta.uid()) {
         return refuse("it does not belong to root");
     }
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let parent = parent.canonicalize().lift(Kind::Runtime, || "resolve its directory".to_owned())?;
-    for (up, dir) in parent.ancestors().enumerate() {
-        let meta = dir.metadata().lift(Kind::Runtime, || format!("look at '{}'", dir.display()))?;
+    check_directories(path.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+/// The directory and all above it. Upwards by `..`, as the kernel sees it: `canonicalize` would take a path below
+/// `/proc/PID/root`, another root directory, for one below ours.
+fn check_directories(mut dir: PathBuf) -> Result<()> {
+    let mut below = None;
+    for up in 0..MAX_DEPTH {
+        let meta = dir.metadata().lift(Kind::Runtime, || format!("look at its directory '{}'", dir.display()))?;
+        let here = (meta.dev(), meta.ino());
+        if below == Some(here) {
+            return Ok(()); // only the root is its own parent
+        }
         let (open, sticky) = (meta.mode() & 0o002 != 0, meta.mode() & 0o1000 != 0);
         // Below a sticky directory such as /tmp, nobody can replace what belongs to root; in it, anybody can add.
         if open && (up == 0 || !sticky) {
+            let dir = dir.canonicalize().unwrap_or(dir);
             let what = format!("the directory '{}' is writable by everybody", dir.display());
             return Err(Error::new(Kind::Runtime, what));
         }
+        below = Some(here);
+        dir.push("..");
     }
-    Ok(())
+    Err(Error::new(Kind::Runtime, format!("it lies more than {MAX_DEPTH} directories deep")))
 }
 
 /// Never blocks: a daemon whose queue is full is busy, and the caller may try again.
