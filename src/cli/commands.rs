@@ -118,7 +118,9 @@ pub static COMMANDS: &[Spec] = &[
         words: NO_WORDS,
         summary: "say whether the node is as it was installed",
         about: "Runs the check of every step: files, containerd, CRI, pod network, images, edgecore and its readiness. \
-                Changes nothing. Exit code 11 says that something is not as it was installed.",
+                Changes nothing. Exit code 11 says that something is not as it was installed. Whether the node is Ready \
+                is 'not known' where the cloud does not tell this machine (EdgeCore's metaServer is off, or CloudCore's \
+                dynamicController is); that alone is no drift.",
         flags: &[flags::ROOT, flags::OUTPUT],
         settings: false,
         check: check::status,

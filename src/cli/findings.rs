@@ -6,7 +6,8 @@ use crate::report::one_line;
 
 use super::command::Format;
 
-/// What the findings are shown as: words for a step that is as it should be, and for one that is not.
+/// What the findings are shown as: words for a step that is as it should be, and for one that is not. One of which
+/// this host cannot tell is `not known` in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     done: &'static str,
@@ -17,6 +18,9 @@ pub struct View {
 pub const PLAN: View = View { done: "done", todo: "todo" };
 /// `status`
 pub const STATUS: View = View { done: "ok", todo: "drift" };
+
+/// The word for [`Status::Unknown`]. It is no drift: a host whose cloud is silent is as it was installed.
+const UNKNOWN: &str = "not known";
 
 /// Version of the JSON form. Fields are only ever added.
 const SCHEMA: u32 = 1;
@@ -31,31 +35,36 @@ pub fn render(findings: &[Finding], view: View, format: Format) -> String {
 
 fn text(findings: &[Finding], view: View) -> String {
     let width = findings.iter().map(|f| f.id.len()).max().unwrap_or_default();
-    let words = view.done.len().max(view.todo.len());
+    let words = findings.iter().map(|f| word(&f.status, view).0.len()).chain([view.done.len(), view.todo.len()]).max();
+    let words = words.unwrap_or_default();
     let mut out = String::new();
     for Finding { id, summary, status } in findings {
-        let (word, seen) = match status {
-            Status::Done => (view.done, String::new()),
-            Status::Todo(seen) => (view.todo, format!(": {}", one_line(seen))),
-        };
+        let (word, seen) = word(status, view);
+        let seen = if seen.is_empty() { String::new() } else { format!(": {}", one_line(seen)) };
         out.push_str(&format!("{word:words$}  {id:width$}  {}{seen}\n", one_line(summary)));
     }
     out
+}
+
+/// The word for a status, and what was seen.
+fn word(status: &Status, view: View) -> (&'static str, &str) {
+    match status {
+        Status::Done => (view.done, ""),
+        Status::Todo(seen) => (view.todo, seen),
+        Status::Unknown(seen) => (UNKNOWN, seen),
+    }
 }
 
 fn json(findings: &[Finding], view: View) -> String {
     let steps: Vec<String> = findings
         .iter()
         .map(|Finding { id, summary, status }| {
-            let (word, seen) = match status {
-                Status::Done => (view.done, ""),
-                Status::Todo(seen) => (view.todo, seen.as_str()),
-            };
+            let (word, seen) = word(status, view);
             let (id, summary, word, seen) = (Text(id), Text(summary), Text(word), Text(seen));
             format!("{{\"step\":{id},\"summary\":{summary},\"status\":{word},\"seen\":{seen}}}")
         })
         .collect();
-    let all = if findings.iter().all(|f| f.status == Status::Done) { view.done } else { view.todo };
+    let all = if findings.iter().all(|f| f.status.is_settled()) { view.done } else { view.todo };
     format!("{{\"schema\":{SCHEMA},\"status\":{},\"steps\":[{}]}}\n", Text(all), steps.join(","))
 }
 
@@ -80,6 +89,13 @@ mod tests {
                 {"step": "edgecore", "summary": "the edgecore", "status": "drift", "seen": "not \"running\"\u{1b}"},
             ]})
         );
+        let findings =
+            [finding("files", Status::Done), finding("node-ready", Status::Unknown("metaServer is off".into()))];
+        assert_eq!(
+            render(&findings, STATUS, Format::Text),
+            "ok         files       the files\nnot known  node-ready  the node-ready: metaServer is off\n"
+        );
+        assert!(render(&findings, STATUS, Format::Json).starts_with("{\"schema\":1,\"status\":\"ok\""));
         assert_eq!(render(&[], PLAN, Format::Json), "{\"schema\":1,\"status\":\"done\",\"steps\":[]}\n");
     }
 }

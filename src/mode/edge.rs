@@ -18,7 +18,7 @@ use crate::exec::Host;
 use crate::host::preflight::{self, Ignored};
 use crate::ids::RelPath;
 use crate::oci::Blobs;
-use crate::plan::{self, Cx, Journal, Status, Step};
+use crate::plan::{self, Cx, Journal, Step};
 use crate::report::{BeatingClock, LogFile, Report};
 use crate::root::Root;
 use crate::service::manager_of;
@@ -161,7 +161,7 @@ pub fn status(root: &Path, report: &Report) -> Result<Vec<plan::Finding>> {
 
 /// The error that findings of [`status`] amount to.
 pub fn drift(findings: &[plan::Finding]) -> Option<Error> {
-    let off: Vec<&str> = findings.iter().filter(|f| f.status != Status::Done).map(|f| f.id).collect();
+    let off: Vec<&str> = findings.iter().filter(|f| !f.status.is_settled()).map(|f| f.id).collect();
     match off.as_slice() {
         [] => None,
         names => Some(

@@ -48,7 +48,7 @@ pub fn run(steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Summary> {
 
 /// Whether the step had to be applied.
 fn one(step: &dyn Step, cx: &mut Cx<'_>) -> Result<bool> {
-    if step.check(cx)? == Status::Done {
+    if step.check(cx)?.is_settled() {
         // It may have been cut between the last touch and the journal.
         if cx.journal.is_unfinished(step.id()) {
             cx.journal.finished(step.id())?;
@@ -72,7 +72,7 @@ fn settle(step: &dyn Step, cx: &mut Cx<'_>) -> Result<()> {
     let (clock, mut left) = (cx.clock, String::new());
     let waited = wait_for(clock, "the step's check", SETTLE, || {
         Ok(match step.check(cx)? {
-            Status::Done => Probe::Ready(()),
+            Status::Done | Status::Unknown(_) => Probe::Ready(()),
             Status::Todo(why) => {
                 left.clone_from(&why);
                 Probe::NotYet(why)

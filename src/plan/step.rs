@@ -10,12 +10,20 @@ pub enum Status {
     Done,
     /// Something differs; the text says what, in words for the plan and for `status`.
     Todo(String),
+    /// Nothing differs as far as can be seen from here, but the last word is somebody else's; the text says whose and
+    /// why it is not heard. Nothing is done about it.
+    Unknown(String),
 }
 
 impl Status {
     /// `Todo` with this text.
     pub fn todo(text: impl Into<String>) -> Self {
         Status::Todo(text.into())
+    }
+
+    /// Whether there is nothing to do: done, or not for us to tell.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Status::Todo(_))
     }
 
     /// The first that is not done, of several.

@@ -40,7 +40,7 @@ impl NodeReady {
             return Ok(Seen::NotYet(format!("EdgeCore has no connection to {}", self.identity.websocket)));
         }
         if !self.metaserver {
-            return Ok(Seen::Ready);
+            return Ok(Seen::Untold("EdgeCore's metaServer is off, as EdgeMesh is not wanted".to_owned()));
         }
         Ok(match ready_condition(METASERVER, &self.identity.node) {
             Ready::Yes => Seen::Ready,
@@ -63,10 +63,7 @@ impl Step for NodeReady {
         Ok(match self.look(cx.root)? {
             Seen::Ready => Status::Done,
             // The connection stands, which is all that this host can prove without the cloud's dynamicController.
-            Seen::Untold(why) => {
-                log::debug!("{why}, ignoring: the connection to the cloud stands");
-                Status::Done
-            }
+            Seen::Untold(why) => Status::Unknown(format!("connected to the cloud; whether the node is Ready: {why}")),
             Seen::NotYet(why) => Status::Todo(why),
         })
     }
@@ -84,10 +81,9 @@ impl Step for NodeReady {
             })
         });
         if let Some(why) = told {
-            cx.report.warn(&format!(
-                "whether the node is Ready cannot be read here ({why}); \
-                 CloudCore's dynamicController serves this, and EdgeMesh needs it"
-            ));
+            let serves = "; CloudCore's dynamicController serves this, and EdgeMesh needs it";
+            let more = if self.metaserver { serves } else { "" };
+            cx.report.warn(&format!("whether the node is Ready cannot be read here ({why}){more}"));
         }
         match waited {
             Err(e) if e.kind() != Kind::Interrupted => {

@@ -6,7 +6,7 @@ use crate::containerd::config as runtime;
 use crate::error::Result;
 use crate::host::preflight::{Context, DiskNeed, Finding, Wanted, preflight};
 use crate::ids::RelPath;
-use crate::plan::{Cx, Status, Step};
+use crate::plan::{Cx, Step};
 use crate::root::Root;
 
 /// Runs every check, with the failures that the user wants ignored made warnings.
@@ -56,7 +56,7 @@ fn disk<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Resul
     for (id, path, bytes) in [("components", PROGRAMS, bundle.components), ("images", runtime::ROOT, bundle.store)] {
         let step = steps.iter().find(|step| step.id() == id);
         if let Some(step) = step
-            && step.check(cx).is_ok_and(|status| status != Status::Done)
+            && step.check(cx).is_ok_and(|status| !status.is_settled())
         {
             needs.push(DiskNeed { path, bytes });
         }
