@@ -213,6 +213,10 @@ impl Blobs for Bundle {
         }
         self.cursor.part(blob).map(|(_, part)| part.at)
     }
+
+    fn rewinds(&self) -> bool {
+        self.is_seekable()
+    }
 }
 
 /// Names the blob in every error of its reader.

@@ -124,6 +124,10 @@ pub trait Blobs {
     /// Where the blob lies, so that callers can ask for several in the order in which they come cheapest.
     /// `None`: not there.
     fn position(&self, blob: &Digest) -> Option<u64>;
+
+    /// Whether blobs can be opened in any order and again at little cost. If not, they are to be taken in the order of
+    /// their [`Blobs::position`].
+    fn rewinds(&self) -> bool;
 }
 
 #[cfg(test)]

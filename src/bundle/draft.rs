@@ -128,4 +128,8 @@ impl Blobs for Sources {
         // The order of a bundle does not ask where its sources lie.
         None
     }
+
+    fn rewinds(&self) -> bool {
+        true
+    }
 }

@@ -32,6 +32,10 @@ impl Blobs for Memory {
     fn position(&self, blob: &Digest) -> Option<u64> {
         self.0.contains_key(blob).then_some(0)
     }
+
+    fn rewinds(&self) -> bool {
+        true
+    }
 }
 
 /// An image whose layers have these bytes.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bundle;
 use crate::config::parse_socket;
+use crate::containerd::import::{Layers, Unpack};
 use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
@@ -101,8 +102,11 @@ pub(super) fn preflight(parsed: &Parsed) -> Result<Command> {
 }
 
 pub(super) fn image_import(parsed: &Parsed) -> Result<Command> {
-    let command = ImageCommand::Import { files: parsed.paths(), store: store(parsed)?, format: parsed.format()? };
-    Ok(Command::Image(command))
+    let how = parsed.text(&flags::UNPACK)?;
+    let unpack = Unpack::WORDS.into_iter().find(|(word, _)| Some(*word) == how).map(|(_, unpack)| unpack);
+    let layers = if parsed.has(&flags::KEEP_LAYERS) { Layers::Kept } else { Layers::Dropped };
+    let (files, store, format) = (parsed.paths(), store(parsed)?, parsed.format()?);
+    Ok(Command::Image(ImageCommand::Import { files, store, unpack: unpack.unwrap_or_default(), layers, format }))
 }
 
 pub(super) fn image_list(parsed: &Parsed) -> Result<Command> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bundle;
 use crate::containerd::Namespace;
+use crate::containerd::import::{Layers, Unpack};
 use crate::host::preflight::Ignored;
 use crate::ids::Arch;
 use crate::mode::edge::{BundleSource, Scope};
@@ -50,6 +51,10 @@ pub enum ImageCommand {
         files: Vec<PathBuf>,
         /// Where to.
         store: ImageStore,
+        /// Who unpacks.
+        unpack: Unpack,
+        /// What becomes of the layers' blobs.
+        layers: Layers,
         /// Of the output.
         format: Format,
     },

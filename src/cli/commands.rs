@@ -144,8 +144,8 @@ pub static COMMANDS: &[Spec] = &[
         about: "Takes what 'docker save' writes and OCI layouts (files or directories), also compressed with gzip or \
                 zstd; of an image for several processors, this one's. Imported images are unpacked, pinned and \
                 confirmed through CRI. What is there already is not sent again. A file is imported wholly or not at \
-                all.",
-        flags: &[flags::ADDRESS, flags::NAMESPACE, flags::OUTPUT],
+                all. Layers become files at once; their blobs are not stored unless --keep-layers is given.",
+        flags: &[flags::ADDRESS, flags::NAMESPACE, flags::UNPACK, flags::KEEP_LAYERS, flags::OUTPUT],
         settings: false,
         check: check::image_import,
     },

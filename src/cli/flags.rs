@@ -155,6 +155,17 @@ pub const ADDRESS: Flag = Flag {
     help: "containerd's socket [default: /run/containerd/containerd.sock]",
     ..PLAIN
 };
+/// Who unpacks.
+pub const UNPACK: Flag = Flag {
+    long: "unpack",
+    value: Some("HOW"),
+    choices: &["direct", "daemon", "none"],
+    help: "who unpacks: direct (default, where possible), daemon, none",
+    ..PLAIN
+};
+/// Whether blobs of layers are wanted.
+pub const KEEP_LAYERS: Flag =
+    Flag { long: "keep-layers", help: "keep the layers' blobs too, for export and push", ..PLAIN };
 /// Which of its namespaces.
 pub const NAMESPACE: Flag = Flag {
     long: "namespace",

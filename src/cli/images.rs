@@ -18,7 +18,7 @@ pub(super) fn run(command: ImageCommand, report: &Report) -> Result<()> {
     let clock = SystemClock::default();
     let place = |store: ImageStore| Place { socket: store.socket, namespace: store.namespace, clock: &clock };
     match command {
-        ImageCommand::Import { files, store, format } => {
+        ImageCommand::Import { files, store, unpack, layers, format } => {
             let _lock = image::lock(&store.socket)?;
             let summary = match files.as_slice() {
                 [one] => format!("import images of '{}'", one.display()),
@@ -26,7 +26,7 @@ pub(super) fn run(command: ImageCommand, report: &Report) -> Result<()> {
             };
             report.run_begins("image import", 1);
             report.step_begins("import", &summary);
-            let outcomes = image::import(&files, &place(store), &mut Told { report, sent: 0 })?;
+            let outcomes = image::import(&files, &place(store), (unpack, layers), &mut Told { report, sent: 0 })?;
             let kept = outcomes.iter().filter(|outcome| outcome.action == Action::Kept).count();
             report.step_ends(match kept == outcomes.len() {
                 true => report::Outcome::Skipped,

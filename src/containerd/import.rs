@@ -1,7 +1,8 @@
 //! Imports images into containerd: content, snapshots, and the image record last.
 //!
 //! One lease holds everything while it is incomplete, so a failed import is taken back by dropping it, and a killed one
-//! by the next run. Nothing of a layer's size is ever held: layers pass from [`Blobs`] to the daemon in one buffer.
+//! by the next run. Nothing of a layer's size is ever held: layers pass from [`Blobs`] to their files, or to the daemon,
+//! in one buffer.
 //! Success is reported only after CRI shows the images and the daemon's file system was synced.
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use super::Client;
 mod blobs;
 mod check;
 mod clean;
+mod direct;
+mod intake;
 mod list;
 mod orphan;
 mod plan;
@@ -38,13 +41,46 @@ pub const CRI_NAMESPACE: &str = "k8s.io";
 pub struct Options<'a> {
     /// For the lease's end and for waiting.
     pub clock: &'a dyn Clock,
+    /// Who unpacks.
+    pub unpack: Unpack,
+    /// What becomes of the layers' blobs.
+    pub layers: Layers,
 }
 
 impl<'a> Options<'a> {
     /// The usual way.
     pub fn new(clock: &'a dyn Clock) -> Self {
-        Options { clock }
+        Options { clock, unpack: Unpack::default(), layers: Layers::default() }
     }
+}
+
+/// Who turns layers into snapshots.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unpack {
+    /// We do, from the file straight into the snapshots' directories; where that is impossible, the daemon does.
+    #[default]
+    Direct,
+    /// The daemon, from blobs in the content store.
+    Daemon,
+    /// Nobody: CRI does at the first container. The layers' blobs must be kept for it.
+    None,
+}
+
+impl Unpack {
+    /// Every value, with the word for it.
+    pub const WORDS: [(&'static str, Unpack); 3] =
+        [("direct", Unpack::Direct), ("daemon", Unpack::Daemon), ("none", Unpack::None)];
+}
+
+/// What becomes of the blobs of layers that were unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layers {
+    /// They are not in the content store afterwards; the image runs, but cannot be exported or pushed. containerd's own
+    /// `discard_unpacked_layers` leaves the same.
+    #[default]
+    Dropped,
+    /// They are.
+    Kept,
 }
 
 /// Hears how an import goes on.
@@ -80,9 +116,9 @@ pub struct Outcome {
 pub enum Action {
     /// It was there, whole, from an earlier import of ours; nothing was touched.
     Kept,
-    /// Imported; so many bytes of blobs were sent. A blob that several images share counts for the first.
+    /// Imported; so many bytes of blobs were taken in. A blob that several images share counts for the first.
     Imported {
-        /// Bytes of blobs that went to the daemon.
+        /// Bytes of blobs that became files or went to the daemon.
         sent: u64,
     },
 }
@@ -108,7 +144,7 @@ pub fn import(
     let mut todo = Vec::new();
     let mut outcomes = Vec::new();
     for image in images {
-        let complete = check::look(&mut store, image)? == Presence::Complete;
+        let complete = check::look(&mut store, image, options)? == Presence::Complete;
         let action = if complete { Action::Kept } else { Action::Imported { sent: 0 } };
         if !complete {
             todo.push(image);
@@ -120,7 +156,8 @@ pub fn import(
     }
     store.take_lease(plan::lease_end(options.clock.unix()))?;
     let (uploaded, made) = (Uploaded::default(), Made::default());
-    let mut run = Run { store: &mut store, progress, uploaded, made };
+    let layers = if options.unpack == Unpack::None { Layers::Kept } else { options.layers };
+    let mut run = Run { store: &mut store, progress, unpack: options.unpack, layers, uploaded, made };
     let done = run.all(&todo, blobs);
     let Run { uploaded, made, .. } = run;
     if let Err(e) = done {
@@ -142,7 +179,8 @@ pub fn total(images: &[Image]) -> u64 {
 
 /// Writes the bytes sent into the outcomes, each blob at the first image that has it.
 fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
-    let mut rest = uploaded.sent.clone();
+    let mut rest = uploaded.unpacked.clone();
+    rest.extend(&uploaded.sent);
     for image in images {
         let layers = image.layers.iter().map(|layer| &layer.blob.digest);
         let blobs = [&image.manifest.digest, &image.config.digest].into_iter().chain(layers);
@@ -158,20 +196,27 @@ fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
 struct Run<'a, 's> {
     store: &'a mut Store<'s>,
     progress: &'a mut dyn Progress,
+    unpack: Unpack,
+    layers: Layers,
     uploaded: Uploaded,
     made: Made,
 }
 
 impl Run<'_, '_> {
     fn all(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
-        self.upload(images, blobs)?;
-        for image in images {
-            clean::distrust(self.store, image).doing(|| format!("replace '{}'", image.label()))?;
-        }
-        for image in images {
-            self.progress.doing(&format!("unpack '{}'", image.label()));
-            let unpacked = unpack::unpack(self.store, image)?;
-            self.label_present(image, &unpacked)?;
+        match self.unpack {
+            Unpack::Direct => {
+                self.distrust(images)?;
+                self.unpack_directly(images, blobs)?;
+                self.upload_documents(images)?;
+                images.iter().try_for_each(|image| self.label_present(image, &[]))?;
+            }
+            Unpack::Daemon | Unpack::None => {
+                self.upload_layers(images, blobs)?;
+                self.upload_documents(images)?;
+                self.distrust(images)?;
+                images.iter().try_for_each(|image| self.unpack_by_daemon(image))?;
+            }
         }
         images.iter().try_for_each(|image| self.record(image))?;
         if self.store.is_cri() {
@@ -180,5 +225,28 @@ impl Run<'_, '_> {
         self.progress.doing("sync the image store");
         self.store.sync()?;
         images.iter().try_for_each(|image| record::seal(self.store, image))
+    }
+
+    fn distrust(&mut self, images: &[&Image]) -> Result<()> {
+        images
+            .iter()
+            .try_for_each(|image| clean::distrust(self.store, image).doing(|| format!("replace '{}'", image.label())))
+    }
+
+    fn unpack_by_daemon(&mut self, image: &Image) -> Result<()> {
+        let mut unpacked = Vec::new();
+        if self.unpack == Unpack::Daemon {
+            self.progress.doing(&format!("unpack '{}'", image.label()));
+            unpacked = unpack::unpack(self.store, image)?;
+        }
+        self.label_present(image, &unpacked)
+    }
+
+    /// An image that is not unpacked has no snapshot to name.
+    fn config_labels(&self, image: &Image) -> plan::Labels {
+        match self.unpack {
+            Unpack::None => plan::Labels::new(),
+            Unpack::Direct | Unpack::Daemon => plan::config_labels(image, self.store.snapshotter()),
+        }
     }
 }

@@ -47,4 +47,8 @@ impl Shelf for Directory {
             None => Err(bad(format!("entry '{}' is missing", item.name)).hint(COPY_AGAIN)),
         }
     }
+
+    fn rewinds(&self) -> bool {
+        true
+    }
 }

@@ -157,6 +157,10 @@ impl Blobs for Held {
         }
         self.items.get(blob).map(|item| item.position)
     }
+
+    fn rewinds(&self) -> bool {
+        self.shelf.rewinds()
+    }
 }
 
 /// Says in which file and entry reading failed.

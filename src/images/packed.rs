@@ -20,6 +20,11 @@ impl Packed {
         Packed { file, how, under_way: None }
     }
 
+    /// Whether it can be read anywhere without reading what is before.
+    pub(super) fn is_plain(&self) -> bool {
+        self.how == Compression::Plain
+    }
+
     /// The bytes from `offset` on.
     pub(super) fn from(&mut self, offset: u64) -> Result<Box<dyn Read + '_>> {
         if self.how == Compression::Plain {

@@ -28,4 +28,7 @@ pub(super) trait Shelf {
 
     /// The bytes of an item: exactly `item.size`, or an error.
     fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>>;
+
+    /// Whether going back costs nothing.
+    fn rewinds(&self) -> bool;
 }

@@ -146,6 +146,10 @@ impl Shelf for Tarball {
         let bytes = self.packed.from(item.position)?;
         Ok(Box::new(Exactly { bytes, left: item.size }))
     }
+
+    fn rewinds(&self) -> bool {
+        self.packed.is_plain()
+    }
 }
 
 /// `left` bytes, or an error that says the archive is cut.

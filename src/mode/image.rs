@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
-use crate::containerd::import::{self, Listed, Options, Outcome, Progress};
+use crate::containerd::import::{self, Layers, Listed, Options, Outcome, Progress, Unpack};
 use crate::containerd::{Client, Namespace, SOCKET};
 use crate::error::{Error, Kind, Result, Trail};
 use crate::ids::{Arch, RelPath};
@@ -41,7 +41,12 @@ pub fn lock(socket: &Path) -> Result<Lock> {
 /// Imports the images in `files` for this machine's processor, file by file, each wholly or not at all.
 ///
 /// Every file is looked at before the first is imported. Two imports must not run at once: hold the [`lock`].
-pub fn import(files: &[PathBuf], place: &Place<'_>, progress: &mut dyn Progress) -> Result<Vec<Outcome>> {
+pub fn import(
+    files: &[PathBuf],
+    place: &Place<'_>,
+    (unpack, layers): (Unpack, Layers),
+    progress: &mut dyn Progress,
+) -> Result<Vec<Outcome>> {
     let platform = platform()?;
     let mut loaded = Vec::new();
     for file in files {
@@ -50,8 +55,8 @@ pub fn import(files: &[PathBuf], place: &Place<'_>, progress: &mut dyn Progress)
     let mut client = place.client()?;
     let mut outcomes = Vec::new();
     for (file, mut loaded) in loaded {
-        let done =
-            import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(place.clock), progress);
+        let options = Options { unpack, layers, ..Options::new(place.clock) };
+        let done = import::import(&mut client, &loaded.images, &mut *loaded.blobs, &options, progress);
         outcomes.extend(done.doing(|| format!("image file '{}'", file.display()))?);
     }
     Ok(outcomes)

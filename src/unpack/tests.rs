@@ -198,3 +198,32 @@ fn damaged_layers_end_and_stay_inside() {
         assert_eq!(fs::read_dir(around.path()).unwrap().count(), 1, "round {round}");
     }
 }
+
+/// In a mount namespace of its own thread.
+#[test]
+fn a_full_disk_is_the_hosts_fault() {
+    use nix::mount::{MsFlags, mount};
+    if !is_root() {
+        return;
+    }
+    let run = || {
+        let dir = tempfile::tempdir().unwrap();
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        mount(Some("tmpfs"), dir.path(), Some("tmpfs"), MsFlags::empty(), Some("size=64k,nr_inodes=20")).unwrap();
+        let target = Target::plain(dir.path()).unwrap();
+        let many: Vec<u8> = (0..30).flat_map(|n| member(b'0', &format!("f{n}"), "", b"")).collect();
+        for (layer, why) in [
+            (member(b'0', "f", "", &[b'x'; 100_000]), "unpack 'f': write it: ENOSPC: No space left on device"),
+            (many, "unpack 'f18': make it: ENOSPC: No space left on device"),
+        ] {
+            let e = apply(&target, &layer[..]).unwrap_err();
+            assert_eq!((e.to_string().as_str(), e.kind()), (why, Kind::Host));
+            assert_eq!(e.hint_text(), Some("free space on the disk of containerd's root directory"));
+        }
+        drop(target);
+        nix::mount::umount(dir.path()).unwrap();
+    };
+    std::thread::spawn(run).join().unwrap();
+}

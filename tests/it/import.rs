@@ -4,7 +4,7 @@ use std::path::Path;
 
 use edgelay::clock::SystemClock;
 use edgelay::containerd::Client;
-use edgelay::containerd::import::{self, Listed, Options, Outcome, Presence, Progress};
+use edgelay::containerd::import::{self, Layers, Listed, Options, Outcome, Presence, Progress, Unpack};
 use edgelay::error::Error;
 use edgelay::images::{self, Loaded};
 use edgelay::oci::{Image, Platform};
@@ -14,6 +14,7 @@ use crate::support::images::host_arch;
 
 mod broken;
 mod cuts;
+mod direct;
 mod equal;
 mod memory;
 mod pods;
@@ -37,16 +38,38 @@ fn import_file(daemon: &Daemon, path: &Path, progress: &mut dyn Progress) -> Res
     import_loaded(daemon, load(path)?, progress)
 }
 
-fn import_loaded(daemon: &Daemon, mut loaded: Loaded, progress: &mut dyn Progress) -> Result<Vec<Outcome>, Error> {
+fn import_loaded(daemon: &Daemon, loaded: Loaded, progress: &mut dyn Progress) -> Result<Vec<Outcome>, Error> {
+    import_as(daemon, loaded, USUAL, progress)
+}
+
+/// Who unpacks, and what becomes of the layers.
+type Mode = (Unpack, Layers);
+
+const USUAL: Mode = (Unpack::Direct, Layers::Dropped);
+
+fn options(clock: &SystemClock, (unpack, layers): Mode) -> Options<'_> {
+    Options { unpack, layers, ..Options::new(clock) }
+}
+
+fn import_as(
+    daemon: &Daemon,
+    mut loaded: Loaded,
+    mode: Mode,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Outcome>, Error> {
     let mut client = Client::connect(&daemon.socket())?;
     let clock = SystemClock::default();
-    import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(&clock), progress)
+    import::import(&mut client, &loaded.images, &mut *loaded.blobs, &options(&clock, mode), progress)
 }
 
 fn presence(daemon: &Daemon, image: &Image) -> Presence {
+    presence_as(daemon, image, USUAL)
+}
+
+fn presence_as(daemon: &Daemon, image: &Image, mode: Mode) -> Presence {
     let mut client = Client::connect(&daemon.socket()).unwrap();
     let clock = SystemClock::default();
-    import::check(&mut client, image, &Options::new(&clock)).unwrap()
+    import::check(&mut client, image, &options(&clock, mode)).unwrap()
 }
 
 fn list(daemon: &Daemon) -> Vec<Listed> {

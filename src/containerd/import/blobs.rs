@@ -20,40 +20,55 @@ pub(super) struct Uploaded {
     pub(super) present: BTreeSet<Digest>,
     /// Bytes sent, by the digest of the blob.
     pub(super) sent: BTreeMap<Digest, u64>,
+    /// Bytes that went past the content store into a snapshot, likewise.
+    pub(super) unpacked: BTreeMap<Digest, u64>,
+}
+
+impl Uploaded {
+    /// Whether the blob is known to be in the content store.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.present.contains(digest) || self.sent.contains_key(digest)
+    }
 }
 
 /// A blob on its way, with what belongs to it.
-struct Blob<'a> {
-    descriptor: &'a Descriptor,
-    labels: Labels,
+pub(super) struct Blob<'a> {
+    pub(super) descriptor: &'a Descriptor,
+    pub(super) labels: Labels,
     /// `layer 2 of 'docker.io/kubeedge/pause:3.6'`.
-    what: String,
+    pub(super) what: String,
 }
 
 impl Run<'_, '_> {
-    /// Puts every blob of `images` into the content store: layers as they come cheapest from `blobs`, then configs and
-    /// manifests, so that whatever refers to a blob comes after it.
-    pub(super) fn upload(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
+    /// Puts every layer of `images` into the content store, as they come cheapest from `blobs`.
+    pub(super) fn upload_layers(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
         let mut buffer = vec![0; MAX_WRITE];
         for layer in plan::uploads(images, blobs) {
             let labels = plan::layer_labels(&layer.diff_id);
             let blob = Blob { descriptor: &layer.blob, labels, what: layer.label };
             self.put(&blob, blobs, &mut buffer)?;
         }
+        Ok(())
+    }
+
+    /// Puts configs and manifests into it; last, so that whatever refers to something comes after it.
+    pub(super) fn upload_documents(&mut self, images: &[&Image]) -> Result<()> {
+        let mut buffer = vec![0; MAX_WRITE];
         for image in images {
-            let labels = plan::config_labels(image, self.store.snapshotter());
+            let labels = self.config_labels(image);
             let config = Blob { descriptor: &image.config, labels, what: format!("config of '{}'", image.label()) };
             self.put(&config, &mut InMemory(&image.config_bytes), &mut buffer)?;
-            let (labels, what) = (plan::manifest_labels(image), format!("manifest of '{}'", image.label()));
+            let (labels, what) =
+                (plan::manifest_labels(image, self.layers), format!("manifest of '{}'", image.label()));
             let manifest = Blob { descriptor: &image.manifest, labels, what };
             self.put(&manifest, &mut InMemory(&image.manifest_bytes), &mut buffer)?;
         }
         Ok(())
     }
 
-    fn put(&mut self, blob: &Blob<'_>, blobs: &mut dyn Blobs, buffer: &mut [u8]) -> Result<()> {
+    pub(super) fn put(&mut self, blob: &Blob<'_>, blobs: &mut dyn Blobs, buffer: &mut [u8]) -> Result<()> {
         let Descriptor { digest, size, .. } = blob.descriptor;
-        if self.uploaded.present.contains(digest) || self.uploaded.sent.contains_key(digest) {
+        if self.uploaded.has(digest) {
             return Ok(());
         }
         self.made.ingest = Some(*digest);
@@ -152,5 +167,9 @@ impl Blobs for InMemory<'_> {
 
     fn position(&self, _: &Digest) -> Option<u64> {
         Some(0)
+    }
+
+    fn rewinds(&self) -> bool {
+        true
     }
 }

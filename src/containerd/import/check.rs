@@ -6,7 +6,7 @@ use crate::oci::{Descriptor, Image};
 
 use super::plan::PINNED;
 use super::store::Store;
-use super::{Client, Options, clean};
+use super::{Client, Layers, Options, Unpack, clean};
 
 /// Whether an image is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,23 +22,37 @@ pub enum Presence {
 /// # Errors
 /// Only if the daemon cannot be asked; an image that is not there is no error.
 pub fn check(client: &mut Client, image: &Image, options: &Options<'_>) -> Result<Presence> {
-    look(&mut Store::open(client, options)?, image)
+    look(&mut Store::open(client, options)?, image, options)
 }
 
-pub(super) fn look(store: &mut Store<'_>, image: &Image) -> Result<Presence> {
-    let lacking = match records(store, image)? {
-        None => parts(store, image)?,
-        lacking => lacking,
-    };
+pub(super) fn look(store: &mut Store<'_>, image: &Image, options: &Options<'_>) -> Result<Presence> {
+    let mut lacking = records(store, image)?;
+    if lacking.is_none() {
+        lacking = match options.unpack {
+            Unpack::None => documents(store, image)?,
+            Unpack::Direct | Unpack::Daemon => parts(store, image)?,
+        };
+    }
+    if lacking.is_none() && (options.layers == Layers::Kept || options.unpack == Unpack::None) {
+        lacking = layers(store, image)?;
+    }
     Ok(lacking.map_or(Presence::Complete, Presence::Lacking))
 }
 
-/// What of content and snapshots is missing first.
+/// What of content and snapshots is missing first. An image that is unpacked needs its layers' blobs no more.
 pub(super) fn parts(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
-    match blobs(store, image)? {
+    match documents(store, image)? {
         None => snapshots(store, image),
         lacking => Ok(lacking),
     }
+}
+
+fn documents(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
+    blobs(store, image, [&image.manifest, &image.config].into_iter())
+}
+
+fn layers(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
+    blobs(store, image, image.layers.iter().map(|layer| &layer.blob))
 }
 
 fn records(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
@@ -63,9 +77,12 @@ fn records(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
     Ok(None)
 }
 
-fn blobs(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
-    let layers = image.layers.iter().map(|layer| &layer.blob);
-    for blob in [&image.manifest, &image.config].into_iter().chain(layers) {
+fn blobs<'i>(
+    store: &mut Store<'_>,
+    image: &Image,
+    blobs: impl Iterator<Item = &'i Descriptor>,
+) -> Result<Option<String>> {
+    for blob in blobs {
         let Descriptor { digest, size, .. } = blob;
         match store.blob_size(digest)? {
             Some(found) if found == *size => {}

@@ -6,6 +6,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::oci::{Blobs, Descriptor, Image};
 
+use super::Layers;
+
 /// Label on our lease and, while an import is under way, on the image records that it makes.
 pub(super) const MARK: &str = "edgelay.io/import";
 /// Value of [`MARK`] from the creation of a record until the store was synced. Once it was, the value is the digest of
@@ -44,12 +46,18 @@ pub(super) fn unpack_key(chain_id: &Digest) -> String {
     format!("edgelay-unpack {chain_id}")
 }
 
-/// Labels of the manifest blob: the garbage collector follows them to config and layers.
-pub(super) fn manifest_labels(image: &Image) -> Labels {
+/// Labels of a snapshot that is to become `name`, as containerd's own unpacker gives them.
+pub(super) fn snapshot_labels(name: &str) -> Labels {
+    Labels::from([("containerd.io/snapshot.ref".to_owned(), name.to_owned())])
+}
+
+/// Labels of the manifest blob: the garbage collector follows them to config and layers. Layers that are not kept have
+/// none, as containerd does it where it discards unpacked layers.
+pub(super) fn manifest_labels(image: &Image, kept: Layers) -> Labels {
     let config = ("containerd.io/gc.ref.content.config".to_owned(), image.config.digest.to_string());
     let layer = |(n, digest): (usize, Digest)| (format!("containerd.io/gc.ref.content.l.{n}"), digest.to_string());
     let layers = image.layers.iter().map(|layer| layer.blob.digest).enumerate().map(layer);
-    std::iter::once(config).chain(layers).collect()
+    std::iter::once(config).chain(layers.filter(|_| kept == Layers::Kept)).collect()
 }
 
 /// Key of the config blob's label that names the top snapshot.
@@ -156,6 +164,9 @@ mod tests {
         fn position(&self, blob: &Digest) -> Option<u64> {
             self.0.iter().position(|n| Digest::of(&[*n]) == *blob).map(|n| n as u64)
         }
+        fn rewinds(&self) -> bool {
+            true
+        }
     }
 
     #[test]
@@ -182,7 +193,9 @@ mod tests {
             ("containerd.io/gc.ref.content.l.0", one.clone()),
             ("containerd.io/gc.ref.content.l.1", two.clone()),
         ];
-        assert_eq!(manifest_labels(&image), want.map(|(k, v)| (k.to_owned(), v)).into());
+        let want = want.map(|(k, v)| (k.to_owned(), v));
+        assert_eq!(manifest_labels(&image, Layers::Kept), want.clone().into());
+        assert_eq!(manifest_labels(&image, Layers::Dropped), [want[0].clone()].into());
         let top = Digest::of(format!("{one} {two}").as_bytes()).to_string();
         let want = [("containerd.io/gc.ref.snapshot.native".to_owned(), top)];
         assert_eq!(config_labels(&image, "native"), want.into());

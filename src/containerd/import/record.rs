@@ -29,8 +29,8 @@ impl Run<'_, '_> {
 
     /// Gives blobs that were there before the labels that new ones got with their commit.
     pub(super) fn label_present(&mut self, image: &Image, unpacked: &[usize]) -> Result<()> {
-        let config = plan::config_labels(image, self.store.snapshotter());
-        let own = [(image.config.digest, config), (image.manifest.digest, plan::manifest_labels(image))];
+        let config = self.config_labels(image);
+        let own = [(image.config.digest, config), (image.manifest.digest, plan::manifest_labels(image, self.layers))];
         // A layer whose snapshot was there before was not compared with its diff ID now.
         let layers = unpacked.iter().filter_map(|n| image.layers.get(*n));
         let layers = layers.map(|layer| (layer.blob.digest, plan::layer_labels(&layer.diff_id)));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{sync, syncfs};
 
-use super::plan::{EXPIRE, LEASE, Labels, MARK, PINNED};
+use super::plan::{self, EXPIRE, LEASE, Labels, MARK, PINNED};
 use super::{CRI_NAMESPACE, Options, orphan};
 use crate::clock::{Clock, rfc3339};
 use crate::containerd::api::images::{Image as ApiImage, ImageRecord};
@@ -154,10 +154,11 @@ impl<'a> Store<'a> {
         Ok(found(self.client.snapshots(&self.snapshotter).stat(name))?.is_some())
     }
 
-    pub(super) fn prepare(&mut self, key: &str, parent: &str) -> Result<Prepared> {
+    /// A new snapshot that is to become `name`. If there is one of that name, it belongs to our lease from now on.
+    pub(super) fn prepare(&mut self, key: &str, parent: &str, name: &str) -> Result<Prepared> {
         let mut orphans = 0;
         loop {
-            match self.client.snapshots(&self.snapshotter).prepare(key, parent, Labels::new()) {
+            match self.client.snapshots(&self.snapshotter).prepare(key, parent, plan::snapshot_labels(name)) {
                 Err(e) if e.is(Code::AlreadyExists) => return Ok(Prepared::Exists),
                 Err(e) if orphans < orphan::MAX && orphan::remove(&e, &self.snapshot_dir)? => orphans += 1,
                 mounts => return Ok(Prepared::Mounts(mounts?)),
@@ -173,7 +174,7 @@ impl<'a> Store<'a> {
 
     /// Gives the unpacked `key` its final name; that somebody else was faster is as good.
     pub(super) fn commit(&mut self, name: &str, key: &str) -> Result<()> {
-        match self.client.snapshots(&self.snapshotter).commit(name, key, Labels::new()) {
+        match self.client.snapshots(&self.snapshotter).commit(name, key, plan::snapshot_labels(name)) {
             Err(e) if e.is(Code::AlreadyExists) => self.remove_snapshot(key),
             committed => Ok(committed?),
         }

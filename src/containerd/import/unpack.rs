@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result, Trail};
 use crate::oci::{Image, Layer};
 use crate::sys::signal;
 
+use super::direct::wrong_layer;
 use super::plan;
 use super::store::{Prepared, Store};
 
@@ -23,38 +24,45 @@ pub(super) fn unpack(store: &mut Store<'_>, image: &Image) -> Result<Vec<usize>>
 }
 
 /// False if the snapshot was there already.
-fn unpack_layer(store: &mut Store<'_>, layer: &Layer, chain_id: &Digest, parent: Option<&Digest>) -> Result<bool> {
-    let name = chain_id.to_string();
-    if store.has_snapshot(&name)? {
-        return Ok(false);
-    }
-    let key = plan::unpack_key(chain_id);
-    let parent = parent.map(ToString::to_string).unwrap_or_default();
-    let mounts = match store.prepare(&key, &parent)? {
-        Prepared::Mounts(mounts) => mounts,
-        Prepared::Exists => {
-            // Either the snapshot was made meanwhile, or an interrupted run of ours left the key.
-            if store.has_snapshot(&name)? {
-                return Ok(false);
-            }
-            store.remove_snapshot(&key)?;
-            match store.prepare(&key, &parent)? {
-                Prepared::Mounts(mounts) => mounts,
-                Prepared::Exists => return Err(Error::new(Kind::Runtime, format!("snapshot '{key}' is in use"))),
-            }
-        }
-    };
+pub(super) fn unpack_layer(
+    store: &mut Store<'_>,
+    layer: &Layer,
+    chain_id: &Digest,
+    parent: Option<&Digest>,
+) -> Result<bool> {
+    let Prepared::Mounts(mounts) = prepare(store, chain_id, parent)? else { return Ok(false) };
+    let (name, key) = (chain_id.to_string(), plan::unpack_key(chain_id));
     let applied = store.apply(&layer.blob, mounts).and_then(|found| match found == layer.diff_id {
         true => store.commit(&name, &key),
-        false => {
-            Err(Error::new(Kind::Bundle, format!("it unpacks to {found}, but the image config says {}", layer.diff_id))
-                .hint("save the image again; the archive is damaged or was put together wrongly"))
-        }
+        false => Err(wrong_layer(found, layer.diff_id)),
     });
-    if applied.is_err()
-        && let Err(e) = store.remove_snapshot(&key)
-    {
-        log::debug!("remove snapshot '{key}': {e}; ignoring: the first error counts");
+    if applied.is_err() {
+        take_back(store, &key);
     }
     applied.map(|()| true)
+}
+
+/// A new snapshot for `chain_id`, unless it is there; then it belongs to our lease from now on.
+pub(super) fn prepare(store: &mut Store<'_>, chain_id: &Digest, parent: Option<&Digest>) -> Result<Prepared> {
+    let (name, key) = (chain_id.to_string(), plan::unpack_key(chain_id));
+    let parent = parent.map(ToString::to_string).unwrap_or_default();
+    if let Prepared::Mounts(mounts) = store.prepare(&key, &parent, &name)? {
+        return Ok(Prepared::Mounts(mounts));
+    }
+    if store.has_snapshot(&name)? {
+        return Ok(Prepared::Exists);
+    }
+    // An interrupted run of ours left the key.
+    store.remove_snapshot(&key)?;
+    match store.prepare(&key, &parent, &name)? {
+        Prepared::Exists => Err(Error::new(Kind::Runtime, format!("snapshot '{key}' is in use"))),
+        prepared => Ok(prepared),
+    }
+}
+
+/// Removes the snapshot of a layer that could not be unpacked.
+pub(super) fn take_back(store: &mut Store<'_>, key: &str) {
+    if let Err(e) = store.remove_snapshot(key) {
+        log::debug!("remove snapshot '{key}': {e}; ignoring: the first error counts");
+    }
 }

@@ -79,9 +79,9 @@ fn what_others_broke_is_listed_as_broken(version: &str) {
         assert!(seen.iter().all(|image| image.pinned), "{seen:?}");
     }
 
-    let layer = image.layers[1].blob.digest;
-    daemon.ctr_ok(&["content", "rm", &layer.to_string()]);
-    let lacking = State::Lacking(format!("blob {layer} of '{}' is missing", image.manifest.digest));
+    let config = image.config.digest;
+    daemon.ctr_ok(&["content", "rm", &config.to_string()]);
+    let lacking = State::Lacking(format!("blob {config} is missing"));
     assert!(list(&daemon).iter().all(|image| image.state == lacking), "{:?}", list(&daemon));
     import_file(&daemon, &path, &mut ()).unwrap();
     assert_eq!(presence(&daemon, &image), Presence::Complete);
@@ -92,7 +92,7 @@ fn what_others_broke_is_listed_as_broken(version: &str) {
 fn a_full_disk_leaves_nothing_and_the_daemon_well(version: &str) {
     let Some(daemon) = Daemon::start_on("full disk", version, 24) else { return };
     let path = daemon.scratch().join("image.tar");
-    for (mib, doing) in [(30, "put layer"), (8, "unpack layer")] {
+    for (mib, doing) in [(30, "put layer"), (18, "unpack layer")] {
         let layers = (0..2).map(|seed| small(seed, mib * 1024)).collect();
         docker(&[Spec::new(&["docker.io/kubeedge/app:v1"], layers)], Same::Copy).save(&path, Packed::Plain);
         let e = import_file(&daemon, &path, &mut ()).unwrap_err();
