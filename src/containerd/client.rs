@@ -122,8 +122,13 @@ impl Client {
 
     /// One request, one answer.
     pub(super) fn unary<M: Decode>(&mut self, method: Method, request: &impl Encode) -> CallResult<M> {
-        let answer = self.start(method)?.unary(&Writer::encode(request))?;
+        let answer = self.call(method, &Writer::encode(request))?;
         read(method, &answer)
+    }
+
+    /// Bytes for bytes, so that the work is not compiled once for every call there is.
+    fn call(&mut self, method: Method, request: &[u8]) -> CallResult<Vec<u8>> {
+        self.start(method)?.unary(request)
     }
 
     /// One request, many answers, each handed to `each` as it comes.
@@ -133,11 +138,22 @@ impl Client {
         request: &impl Encode,
         mut each: impl FnMut(M),
     ) -> CallResult<()> {
-        let request = Writer::encode(request);
+        self.call_stream(method, &Writer::encode(request), &mut |answer| {
+            each(read(method, answer)?);
+            Ok(())
+        })
+    }
+
+    fn call_stream(
+        &mut self,
+        method: Method,
+        request: &[u8],
+        each: &mut dyn FnMut(&[u8]) -> CallResult<()>,
+    ) -> CallResult<()> {
         let mut call = self.start(method)?;
-        call.send(&request, &[], Last::Yes)?;
+        call.send(request, &[], Last::Yes)?;
         while let Some(answer) = call.receive()? {
-            each(read(method, &answer)?);
+            each(&answer)?;
         }
         Ok(())
     }

@@ -108,7 +108,16 @@ pub fn decode<M: Decode>(bytes: &[u8]) -> Result<M, PbError> {
     Ok(message)
 }
 
-fn merge<M: Decode>(mut bytes: &[u8], depth: u8, into: &mut M) -> Result<(), PbError> {
+fn merge<M: Decode>(bytes: &[u8], depth: u8, into: &mut M) -> Result<(), PbError> {
+    each_field(bytes, depth, &mut |number, value| into.field(number, value))
+}
+
+/// Not generic: there are many messages, and one loop does for all of them.
+fn each_field(
+    mut bytes: &[u8],
+    depth: u8,
+    found: &mut dyn FnMut(u32, Value<'_>) -> Result<(), PbError>,
+) -> Result<(), PbError> {
     if depth > MAX_DEPTH {
         return Err(PbError::Depth);
     }
@@ -125,7 +134,7 @@ fn merge<M: Decode>(mut bytes: &[u8], depth: u8, into: &mut M) -> Result<(), PbE
             5 => Value::Fixed32(u32::from_le_bytes(take_array(&mut bytes)?)),
             _ => return Err(PbError::WireType),
         };
-        into.field(u32::try_from(number).map_err(|_| PbError::Number)?, value)?;
+        found(u32::try_from(number).map_err(|_| PbError::Number)?, value)?;
     }
     Ok(())
 }
