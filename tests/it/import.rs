@@ -29,7 +29,7 @@ macro_rules! on_every_containerd {
 }
 pub(crate) use on_every_containerd;
 
-fn load(path: &Path) -> Result<Loaded, Error> {
+pub(crate) fn load(path: &Path) -> Result<Loaded, Error> {
     images::load(path, &Platform::linux(host_arch()))
 }
 

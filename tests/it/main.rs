@@ -16,6 +16,7 @@ mod grpc_h2;
 mod import;
 mod layers;
 mod policy;
+mod powercut;
 mod preflight;
 mod stage;
 mod standins;

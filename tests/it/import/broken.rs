@@ -6,7 +6,7 @@ use edgelay::digest::Digest;
 use edgelay::error::Kind;
 
 use super::{clear, import_file, import_loaded, leftovers, list, load, on_every_containerd, presence};
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, Disk};
 use crate::support::images::layer::{file, small, tree};
 use crate::support::images::{Packed, Same, Spec, docker, oci, shapes};
 
@@ -90,7 +90,7 @@ fn what_others_broke_is_listed_as_broken(version: &str) {
 
 /// Full while a layer is sent, and full while the last one is unpacked.
 fn a_full_disk_leaves_nothing_and_the_daemon_well(version: &str) {
-    let Some(daemon) = Daemon::start_on("full disk", version, 24) else { return };
+    let Some(daemon) = Daemon::start_on("full disk", version, Disk::Memory(24)) else { return };
     let path = daemon.scratch().join("image.tar");
     for (mib, doing) in [(30, "put layer"), (18, "unpack layer")] {
         let layers = (0..2).map(|seed| small(seed, mib * 1024)).collect();

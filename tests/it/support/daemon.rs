@@ -3,11 +3,13 @@
 //! Root, state, socket, `/run` and `/var/lib` are private, there is no network but loopback, and when the daemon goes,
 //! its shims, containers and mounts go with it: they live in a process namespace whose first process it is.
 
+use std::ffi::{OsStr, OsString};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use edgelay::containerd::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Pid;
@@ -26,9 +28,32 @@ pub(crate) struct Daemon {
     dir: TempDir,
     peers: PathBuf,
     version: String,
-    /// Size of the disk under its root directory in MiB; 0: what the machine has.
-    disk: u32,
+    disk: Disk,
     running: Option<Running>,
+}
+
+/// What containerd's root directory lies on. Only the daemon sees it, and it goes with the daemon.
+pub(crate) enum Disk {
+    /// The test's own directory.
+    Machine,
+    /// A disk in memory of so many MiB.
+    Memory(u32),
+    /// The ext4 file system in this file.
+    Image(PathBuf),
+    /// The same; everything that reaches the disk is written to the second file, too.
+    Recorded(PathBuf, PathBuf),
+}
+
+impl Disk {
+    /// How `tests/powercut/disk` is called for it.
+    fn words(&self) -> Vec<OsString> {
+        match self {
+            Disk::Machine => vec![],
+            Disk::Memory(size) => vec!["memory".into(), size.to_string().into()],
+            Disk::Image(image) => vec!["mount".into(), image.into()],
+            Disk::Recorded(image, log) => vec!["record".into(), image.into(), log.into()],
+        }
+    }
 }
 
 struct Running {
@@ -50,27 +75,35 @@ wait
 const INSIDE: &str = r#"
 set -e
 dir=$2 peers=$3 version=$4 disk=$5
+shift 5
 for place in run var/lib; do
     mkdir -p "$dir/over/$place" "$dir/work/$place"
     mount -t overlay -o "lowerdir=/$place,upperdir=$dir/over/$place,workdir=$dir/work/$place" overlay "/$place"
 done
-if [ "$disk" != 0 ]; then
-    mkdir -p "$dir/root"
-    mount -t tmpfs -o "size=${disk}m" tmpfs "$dir/root"
-fi
 "$peers/common/bin/busybox" ip link set lo up
 export PATH=$peers/$version/usr/bin:$peers/common/usr/sbin:$PATH
-exec containerd -c "$dir/config.toml"
+[ $# -gt 0 ] || exec containerd -c "$dir/config.toml"
+verb=$1
+shift
+mkdir -p "$dir/root"
+"$disk" "$verb" "$dir/root" "$@"
+containerd -c "$dir/config.toml" &
+wait $! || true
+"$disk" umount "$dir/root" || umount -l "$dir/root"
+touch "$dir/unmounted"
 "#;
+
+/// Mounts and unmounts disks.
+const DISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/powercut/disk");
 
 impl Daemon {
     /// Starts containerd `version` ("1.6", "1.7", "2.1") and waits until it answers; `None` after a SKIP line.
     pub(crate) fn start(test: &str, version: &str) -> Option<Daemon> {
-        Daemon::start_on(test, version, 0)
+        Daemon::start_on(test, version, Disk::Machine)
     }
 
-    /// [`Daemon::start`] with its root on a disk of `disk` MiB, which only the daemon sees and which goes with it.
-    pub(crate) fn start_on(test: &str, version: &str, disk: u32) -> Option<Daemon> {
+    /// [`Daemon::start`] with its root on `disk`.
+    pub(crate) fn start_on(test: &str, version: &str, disk: Disk) -> Option<Daemon> {
         let peers = peers::peers_as_root(test)?;
         let dir = tempfile::Builder::new().prefix("edgelay-").tempdir().unwrap();
         let config = config(dir.path(), &peers);
@@ -88,12 +121,14 @@ impl Daemon {
         let keeper = Command::new("bash")
             .args(["-c", KEEPER, "keeper", INSIDE])
             .args([self.dir.path(), &self.peers])
-            .args([&self.version, &self.disk.to_string()])
+            .args([&self.version, DISK])
+            .args(self.disk.words())
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
         let socket = self.socket();
-        let ready = wait_until(|| UnixStream::connect(&socket).is_ok() && self.ctr(&["version"]).status.success());
+        // Right after its start CRI may say that it is not initialized yet.
+        let ready = wait_until(|| Client::connect(&socket).is_ok_and(|mut client| client.cri().version().is_ok()));
         assert!(ready, "containerd {} does not answer:\n{}", self.version, self.log());
         let stream = UnixStream::connect(&socket).unwrap();
         let pid = Pid::from_raw(getsockopt(&stream, PeerCredentials).unwrap().pid());
@@ -117,6 +152,11 @@ impl Daemon {
         let proc = PathBuf::from(format!("/proc/{}", running.pid));
         // Before the keeper hears of it: its `unshare` collects the dead daemon at once, the machine's init may not.
         wait_until(|| !proc.exists());
+        if !matches!(self.disk, Disk::Machine) {
+            let unmounted = self.dir.path().join("unmounted");
+            wait_until(|| unmounted.exists());
+            let _ = std::fs::remove_file(unmounted); // not there if the daemon never came up
+        }
         drop(running.keeper.stdin.take());
         let _ = running.keeper.wait();
     }
@@ -159,6 +199,18 @@ impl Daemon {
     /// The daemon's process, as this process namespace numbers it.
     pub(crate) fn pid(&self) -> Pid {
         self.running.as_ref().unwrap().pid
+    }
+
+    /// A program that will see files and processes as the daemon does.
+    pub(crate) fn inside(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.pid().to_string(), "--mount", "--pid", "--"]).arg(program);
+        command
+    }
+
+    /// Where [`Daemon::root`] is seen from the test, whatever it lies on.
+    pub(crate) fn seen_root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.pid(), self.root().display()))
     }
 
     /// What the daemon wrote so far.

@@ -65,7 +65,8 @@ fn tar(daemon: &Daemon, namespace: &str, chain_id: &str) -> Vec<u8> {
     let script = r#"eval "$1" && cd "$2" && find . -mindepth 1 -maxdepth 1 -printf '%P\0' | LC_ALL=C sort -z |
         tar --format=pax --pax-option=exthdr.name=%d/pax/%f,delete=atime,delete=ctime --sort=name --numeric-owner \
             --xattrs --xattrs-include='*' --null --files-from=- -cf -"#;
-    let out = Command::new("unshare")
+    let out = daemon
+        .inside("unshare")
         .args(["--mount", "bash", "-o", "pipefail", "-c", script, "tar", &mount, target])
         .output()
         .unwrap();

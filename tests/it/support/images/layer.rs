@@ -88,6 +88,19 @@ pub(crate) fn small(seed: u64, kib: usize) -> Vec<u8> {
     end(out)
 }
 
+/// A layer of `count` files of up to 16 KiB in a few directories, different for each `seed`.
+pub(crate) fn many(seed: u64, count: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    for i in 0..count {
+        if i % 50 == 0 {
+            dir(&mut out, &format!("many-{}", i / 50), 0o755);
+        }
+        let size = usize::try_from(i * 41 % 16_384).unwrap();
+        regular(&mut out, &format!("many-{}/{i}", i / 50), &payload(seed << 32 | i, size), 0o644);
+    }
+    end(out)
+}
+
 /// Bytes that gzip halves: half noise, half text.
 pub(crate) fn payload(seed: u64, size: usize) -> Vec<u8> {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
