@@ -3,10 +3,13 @@
 //! Everything is read through a [`Root`], so that tests hand in fake `/proc`, `/sys` and `/etc` trees. Nothing here
 //! writes, starts a program or decides what to install.
 
+pub mod block;
 pub mod cgroup;
 pub mod init;
 pub mod kernel;
+pub mod label;
 pub mod net;
+pub mod partition;
 pub mod preflight;
 pub mod privilege;
 pub mod process;
