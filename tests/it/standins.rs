@@ -4,14 +4,8 @@
 mod cloud;
 #[path = "standins/edgecore.rs"]
 mod edgecore;
-#[path = "../standins/keadm/flags.rs"]
-#[allow(dead_code, reason = "its own tests are what is wanted here")]
-mod flags;
 #[path = "standins/keadm.rs"]
 mod keadm;
-#[path = "../standins/shared.rs"]
-#[allow(dead_code, clippy::print_stderr, clippy::unreachable, reason = "their own tests are what is wanted here")]
-mod shared;
 
 use std::path::PathBuf;
 

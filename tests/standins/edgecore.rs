@@ -2,20 +2,11 @@
 //!
 //! It reads the configuration, fetches certificates with the token or dies of it, holds the WebSocket to the cloud,
 //! registers the node, and answers on its two local ports with what the real container runtime says. It runs no pods.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program of the tests")]
-#![allow(clippy::exit, reason = "a failing module takes the whole process down, as in the real one")]
-#![allow(dead_code, reason = "the two stand-ins use different parts of what they share")]
 
-#[path = "edgecore/certs.rs"]
 mod certs;
-#[path = "edgecore/hub.rs"]
 mod hub;
-#[path = "edgecore/local.rs"]
 mod local;
-#[path = "edgecore/runtime.rs"]
 mod runtime;
-mod shared;
 
 use std::fs;
 use std::sync::Arc;
@@ -23,8 +14,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use shared::yaml::{Yaml, parse};
-use shared::{VERSION, fields, klog};
+use crate::shared::yaml::{Yaml, parse};
+use crate::shared::{VERSION, fields, klog};
 
 const CONFIG: &str = "/etc/kubeedge/config/edgecore.yaml";
 const BOOTSTRAP: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
@@ -40,7 +31,8 @@ pub(crate) struct Node {
     pub(crate) registered: AtomicBool,
 }
 
-fn main() {
+/// The whole program.
+pub fn main() {
     let path = config_path();
     let mut config = load(&path);
     let file_token = config.text("modules.edgeHub.token");

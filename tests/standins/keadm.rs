@@ -2,25 +2,17 @@
 //!
 //! `join` with the real flags, steps, texts, refusals and leftovers; `version`; `reset edge`, which crashes as that
 //! release does. What it must not do is be kinder than the real one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program of the tests")]
-#![allow(dead_code, reason = "the two stand-ins use different parts of what they share")]
 
-#[path = "keadm/config_update.rs"]
 mod config_update;
-#[path = "keadm/copy.rs"]
 mod copy;
-#[path = "keadm/flags.rs"]
 mod flags;
-#[path = "keadm/join.rs"]
 mod join;
-#[path = "keadm/reset.rs"]
 mod reset;
-mod shared;
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// The whole program.
+pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["join", ..] => join::run(&args[1..]),
@@ -57,7 +49,7 @@ impl From<String> for End {
 }
 
 fn version(args: &[String]) -> Result<(), End> {
-    let version = shared::VERSION;
+    let version = crate::shared::VERSION;
     match args.join(" ").trim_start_matches("--output").trim_start_matches("-o").trim_start_matches(['=', ' ']) {
         "" => println!(
             "version: version.Info{{Major:\"1\", Minor:\"22\", GitVersion:\"{version}\", Compiler:\"standin\"}}"

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Node;
-use super::shared::http::{Get, Trust, get};
-use super::shared::klog;
+use crate::shared::http::{Get, Trust, get};
+use crate::shared::klog;
 use sha2::{Digest, Sha256};
 
 /// Where the certificates came from.

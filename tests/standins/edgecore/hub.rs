@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::local;
-use super::shared::http::{dial, split_host_port};
-use super::shared::klog;
+use crate::shared::http::{dial, split_host_port};
+use crate::shared::klog;
 
 const TRIES: u32 = 5;
 const BETWEEN: Duration = Duration::from_secs(5);

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::shared::klog;
-use super::shared::yaml::Yaml;
 use super::{Node, exit, runtime};
+use crate::shared::klog;
+use crate::shared::yaml::Yaml;
 
 /// Starts the listeners; they live as long as the process.
 pub(crate) fn serve(node: &Arc<Node>) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::End;
 use super::join::bash;
-use super::shared::{set, yaml};
+use crate::shared::{set, yaml};
 
 const CONFIG: &str = "/etc/kubeedge/config/edgecore.yaml";
 /// Made at the start and removed at the end; a crash leaves it, and every later command refuses.

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::shared::klog;
+use crate::shared::klog;
 use edgelay::containerd::api::cri::{
     ContainerConfig, ContainerMetadata, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext,
     LinuxPodSandboxConfig, LinuxSandboxSecurityContext, MountSpec, NamespaceMode, NamespaceOption, PodSandboxConfig,

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::End;
 use super::copy;
 use super::flags::{self, Flags};
-use super::shared::http::{Get, Trust, get, join_host_port, split_host_port};
-use super::shared::set::Fault;
-use super::shared::yaml::Yaml;
-use super::shared::{VERSION, fields, klog, set};
+use crate::shared::http::{Get, Trust, get, join_host_port, split_host_port};
+use crate::shared::set::Fault;
+use crate::shared::yaml::Yaml;
+use crate::shared::{VERSION, fields, klog, set};
 
 const MANAGEMENT: &str = "/etc/kubeedge/";
 const CONFIG: &str = "/etc/kubeedge/config/edgecore.yaml";

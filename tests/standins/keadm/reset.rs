@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::process::Command;
 
 use super::End;
-use super::shared::klog;
+use crate::shared::klog;
 
 pub(crate) fn edge(args: &[String]) -> Result<(), End> {
     if !args.iter().any(|arg| arg == "--force" || arg == "--force=true") {

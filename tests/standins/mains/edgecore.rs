@@ -1,0 +1,5 @@
+//! The program `standin-edgecore`.
+
+fn main() {
+    edgelay_standins::edgecore::main();
+}
