@@ -8,7 +8,7 @@ pub(crate) const LAYERS: [&[&str]; 10] = [
     &["digest", "json", "pb", "rpc::frame", "rpc::hpack", "rpc::flow", "rpc::status", "oci", "archive"],
     &["sys"],
     &["root", "exec", "clock", "report", "unpack"],
-    &["rpc", "config", "host", "images", "bundle"],
+    &["rpc", "board", "config", "host", "images", "bundle"],
     &["containerd", "cni", "kubeedge", "service"],
     &["plan"],
     &["steps"],
