@@ -50,6 +50,7 @@ use self::tape::Tape;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::oci::{Blobs, Descriptor, Image};
+use crate::sys::ahead::Ahead;
 use crate::sys::signal::Stoppable;
 
 /// A bundle whose metadata is sound.
@@ -99,7 +100,7 @@ impl Bundle {
         let mut file = File::open(path).map_err(unreadable)?;
         let name = path.display().to_string();
         match io::Seek::rewind(&mut file) {
-            Ok(()) => load::load(Tape::file(Box::new(file))?, name),
+            Ok(()) => load::load(Tape::file(Box::new(Ahead::new(file)))?, name),
             // ESPIPE: `--bundle /dev/stdin`, or a named pipe.
             Err(_) => load::load(Tape::pipe(Box::new(Stoppable(file))), name),
         }

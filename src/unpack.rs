@@ -22,6 +22,7 @@
 mod dirs;
 mod make;
 mod path;
+pub mod ring;
 mod tree;
 mod upper;
 mod whiteout;

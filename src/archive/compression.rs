@@ -57,12 +57,18 @@ fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>) -> Box<dyn Read + 'a>
 }
 
 /// The uncompressed tar of a layer, whatever its compression; at most [`MAX_LAYER`] bytes of it.
-pub fn layer_reader<'a>(mut input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+pub fn layer_reader<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+    layer_stream(input).map(|(_, tar)| tar)
+}
+
+/// [`layer_reader`], with the compression that it undoes.
+pub fn layer_stream<'a>(mut input: impl Read + 'a) -> Result<(Compression, Box<dyn Read + 'a>)> {
     let mut head = Vec::with_capacity(HEAD);
     let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
     (&mut input).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the layer"))?;
     let how = Compression::sniff(&head)?;
-    Ok(Box::new(Capped { input: decoder(how, Cursor::new(head).chain(input)), left: MAX_LAYER }))
+    let input = decoder(how, Cursor::new(head).chain(input));
+    Ok((how, Box::new(Capped { input, left: MAX_LAYER })))
 }
 
 /// Fails, rather than ends, when more than `left` bytes come.

@@ -24,6 +24,7 @@ mod orphan;
 mod plan;
 mod record;
 mod store;
+mod stream;
 mod unpack;
 
 pub use check::{Presence, check};

@@ -6,10 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::archive::{Compression, Forward, Skip, decoder, unreadable};
 use crate::error::{Kind, Lift, Result};
+use crate::sys::ahead::Ahead;
 
 /// An archive file.
 pub(super) struct Packed {
-    file: File,
+    file: Ahead,
     how: Compression,
     /// For compressed files: the reader that is under way, and the offset at which it stands.
     under_way: Option<(Forward<Box<dyn Read>>, u64)>,
@@ -17,7 +18,7 @@ pub(super) struct Packed {
 
 impl Packed {
     pub(super) fn new(file: File, how: Compression) -> Self {
-        Packed { file, how, under_way: None }
+        Packed { file: Ahead::new(file), how, under_way: None }
     }
 
     /// Whether it can be read anywhere without reading what is before.
@@ -29,7 +30,7 @@ impl Packed {
     pub(super) fn from(&mut self, offset: u64) -> Result<Box<dyn Read + '_>> {
         if self.how == Compression::Plain {
             self.file.seek(SeekFrom::Start(offset)).lift(Kind::Bundle, || "seek".to_owned())?;
-            return Ok(Box::new(&self.file));
+            return Ok(Box::new(&mut self.file));
         }
         let (mut reader, at) = match self.under_way.take() {
             Some((reader, at)) if at <= offset => (reader, at),

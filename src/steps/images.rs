@@ -53,7 +53,12 @@ impl Step for Images {
         let Some(blobs) = cx.blobs.as_deref_mut() else {
             return Err(Error::new(Kind::Bug, "no bundle to import from"));
         };
-        import::import(&mut client, &self.images, blobs, &Options::new(cx.clock), &mut told)?;
+        // Each by itself, so that a cut costs one image and not all; out of a pipe only together, because a layer that
+        // has gone by does not come again.
+        let at_once = if blobs.rewinds() { 1 } else { self.images.len().max(1) };
+        for images in self.images.chunks(at_once) {
+            import::import(&mut client, images, blobs, &Options::new(cx.clock), &mut told)?;
+        }
         Ok(())
     }
 

@@ -7,16 +7,19 @@ use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mkdirat, mknodat};
-use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, futimens, makedev, mkdirat, mknodat,
+};
+use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::unistd::{Gid, Uid, fchown, fchownat, linkat, symlinkat};
 
 use super::path::{self, Start};
 use super::tree::{Found, file_type, is_dir, look_at};
 use super::{Applier, Place, failed, set_times};
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown, unreadable};
 use crate::error::{Error, Kind, Lift, Result};
-use crate::sys::signal;
 use crate::sys::xattr::{self, Existing};
+use crate::sys::{signal, writeback};
 
 /// Limits of the kernel for attributes (limits.h: `XATTR_NAME_MAX`, `XATTR_SIZE_MAX`).
 const MAX_XATTR: (usize, usize) = (255, 64 << 10);
@@ -48,11 +51,13 @@ impl Applier<'_> {
             made => made,
         };
         match made {
-            Made::File(file) => fill(&file, member, data, buffer)?,
-            Made::Done => {}
-            Made::InTheWay => return Err(failed(Errno::EEXIST, "make it")),
+            Made::File(file) => {
+                fill(&file, member, data, buffer)?;
+                dress(place, name, member, Some(&file))
+            }
+            Made::Done => dress(place, name, member, None),
+            Made::InTheWay => Err(failed(Errno::EEXIST, "make it")),
         }
-        dress(place, name, member)
     }
 
     fn clear_unless_absent(&mut self, place: &Place, name: &[u8]) -> Result<()> {
@@ -134,9 +139,14 @@ enum Made {
     InTheWay,
 }
 
+/// Files of this size begin to be written to the disk while the layer goes on; smaller ones are gathered by the kernel.
+const EARLY: u64 = 1 << 20;
+/// So much of a file at a time.
+const STRETCH: u64 = 8 << 20;
+
 /// Writes the pieces of a file; between them stay holes.
 fn fill<R: Read>(file: &File, member: &Member, data: &mut Members<R>, buffer: &mut [u8]) -> Result<()> {
-    let mut end = 0;
+    let (mut end, mut begun) = (0, 0);
     for segment in &member.segments {
         let (mut at, mut left) = (segment.offset, segment.length);
         while left > 0 {
@@ -147,8 +157,15 @@ fn fill<R: Read>(file: &File, member: &Member, data: &mut Members<R>, buffer: &m
             let n = u64::try_from(n).unwrap_or(u64::MAX);
             (at, left) = (at.saturating_add(n), left.saturating_sub(n));
             end = at;
+            if end.saturating_sub(begun) >= STRETCH {
+                writeback::begin(file, begun, end - begun);
+                begun = end;
+            }
             signal::check()?;
         }
+    }
+    if end >= EARLY && end > begun {
+        writeback::begin(file, begun, end - begun);
     }
     if end < member.size {
         file.set_len(member.size).map_err(unwritten)?;
@@ -166,14 +183,51 @@ fn unwritten(e: std::io::Error) -> Error {
     }
 }
 
-/// Owner, attributes, mode and times, in this order: a new owner takes set-uid and capabilities away.
-fn dress(place: &Place, name: &[u8], member: &Member) -> Result<()> {
-    let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-    fchownat(&place.fd, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
-        .map_err(|e| failed(e, "set its owner"))?;
-    let mut bytes = 0;
-    for (n, (attribute, value)) in member.xattrs().enumerate() {
-        if n == MAX_XATTRS {
+/// Owner, attributes, mode and times, in this order: a new owner takes set-uid and capabilities away. What is right as
+/// it was made is left alone; each change is one more in the file system's journal. `file`: it is open.
+fn dress(place: &Place, name: &[u8], member: &Member, file: Option<&File>) -> Result<()> {
+    let as_made = match (&member.kind, file) {
+        // It has the owner, mode and attributes of a file that was there, and a new owner takes some of them away.
+        (MemberKind::HardLink(_), _) => None,
+        (_, Some(file)) => Some(fstat(file)),
+        _ => Some(fstatat(&place.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)),
+    };
+    let as_made = as_made.transpose().map_err(|e| failed(e, "look at it"))?;
+    if as_made.is_none_or(|stat| !owned(&stat, member)) {
+        let (uid, gid) = (Some(Uid::from_raw(member.uid)), Some(Gid::from_raw(member.gid)));
+        let done = match file {
+            Some(file) => fchown(file, uid, gid),
+            None => fchownat(&place.fd, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW),
+        };
+        done.map_err(|e| failed(e, "set its owner"))?;
+    }
+    let attributes = set_attributes(place, name, member)?;
+    // An attribute may be an access list, which is part of the mode; a new owner has cost some of its bits.
+    let moded = |stat: FileStat| owned(&stat, member) && stat.st_mode & 0o7777 == member.mode;
+    if attributes > 0 || !as_made.is_some_and(moded) {
+        set_mode(place, name, member, file)?;
+    }
+    let times = (TimeSpec::nanoseconds(member.atime), TimeSpec::nanoseconds(member.mtime));
+    match (file, &member.kind) {
+        (Some(file), _) => futimens(file, &times.0, &times.1),
+        // Set when everything is in it.
+        (None, MemberKind::Dir) => Ok(()),
+        (None, _) => set_times(&place.fd, name, member.mtime, member.atime),
+    }
+    .map_err(|e| failed(e, "set its times"))
+}
+
+/// Whether owner and group are what they should be.
+fn owned(stat: &FileStat, member: &Member) -> bool {
+    let same = |found: u32, want: u32| want == u32::MAX || found == want;
+    same(stat.st_uid, member.uid) && same(stat.st_gid, member.gid)
+}
+
+/// How many there were to set.
+fn set_attributes(place: &Place, name: &[u8], member: &Member) -> Result<usize> {
+    let (mut count, mut bytes) = (0, 0);
+    for (attribute, value) in member.xattrs() {
+        if count == MAX_XATTRS {
             return Err(bad(format!("has more attributes than the limit of {MAX_XATTRS}")).hint(MAKE_AGAIN));
         }
         bytes += attribute.len() + value.len();
@@ -183,21 +237,21 @@ fn dress(place: &Place, name: &[u8], member: &Member) -> Result<()> {
             }
             set => set?,
         }
+        count += 1;
     }
-    if !matches!(member.kind, MemberKind::Symlink(_)) {
-        set_mode(place, name, member)?;
-    }
-    set_times(&place.fd, name, member.mtime, member.atime).map_err(|e| failed(e, "set its times"))
+    Ok(count)
 }
 
-fn set_mode(place: &Place, name: &[u8], member: &Member) -> Result<()> {
+fn set_mode(place: &Place, name: &[u8], member: &Member, file: Option<&File>) -> Result<()> {
     let doing = |e| failed(e, "set its mode");
-    // A hard link may be one to a symbolic link, which has no mode of its own.
-    if matches!(member.kind, MemberKind::HardLink(_)) && matches!(look_at(&place.fd, name).map_err(doing)?, Found::Link)
-    {
-        return Ok(());
+    let mode = Mode::from_bits_truncate(member.mode);
+    match (file, &member.kind) {
+        (Some(file), _) => fchmod(file, mode).map_err(doing),
+        (None, MemberKind::Symlink(_)) => Ok(()),
+        // It may be one to a symbolic link, which has no mode of its own.
+        (None, MemberKind::HardLink(_)) if matches!(look_at(&place.fd, name).map_err(doing)?, Found::Link) => Ok(()),
+        (None, _) => fchmodat(&place.fd, name, mode, FchmodatFlags::FollowSymlink).map_err(doing),
     }
-    fchmodat(&place.fd, name, Mode::from_bits_truncate(member.mode), FchmodatFlags::FollowSymlink).map_err(doing)
 }
 
 /// Attributes that only the host may give, and those that the file system or the kind of file does not have, are left

@@ -1,10 +1,10 @@
 //! A directory tree that nothing leads out of: every path is opened part by part from its root, without following a
 //! link. Links are followed by us, as text, each one beginning again at the root.
 
-use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -47,19 +47,19 @@ pub(super) fn is_dir(stat: &FileStat) -> bool {
 pub(super) struct Tree {
     root: OwnedFd,
     /// Linux 5.6 and later, where no sandbox forbids it.
-    has_openat2: Cell<bool>,
+    has_openat2: AtomicBool,
 }
 
 impl Tree {
     pub(super) fn open(dir: &Path) -> Result<Self> {
         let root = open(dir, PASSAGE, Mode::empty()).lift(Kind::Host, || format!("open '{}'", dir.display()))?;
-        Ok(Tree { root, has_openat2: Cell::new(true) })
+        Ok(Tree { root, has_openat2: AtomicBool::new(true) })
     }
 
     /// Without `openat2`, as before Linux 5.6.
     #[cfg(test)]
     pub(super) fn by_hand(self) -> Self {
-        self.has_openat2.set(false);
+        self.has_openat2.store(false, Ordering::Relaxed);
         self
     }
 
@@ -68,12 +68,12 @@ impl Tree {
         if path.is_empty() {
             return self.root.try_clone().map_err(|e| e.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw));
         }
-        if self.has_openat2.get() {
+        if self.has_openat2.load(Ordering::Relaxed) {
             // The root is not left even if it could be: the path has no `..`, and links are refused.
             let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
             match openat2(&self.root, path, OpenHow::new().flags(PASSAGE).resolve(resolve)) {
                 // Unknown to the kernel, or forbidden by a filter that does not know it.
-                Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => self.has_openat2.set(false),
+                Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => self.has_openat2.store(false, Ordering::Relaxed),
                 other => return other,
             }
         }

@@ -6,7 +6,7 @@
 //! some point, or without some of those that no flush had confirmed yet. The file system is repaired, containerd
 //! started, and its images looked at file by file.
 //!
-//! `EDGELAY_POWERCUT=long` tries three containerds with more cuts; the usual run takes the first only.
+//! `EDGELAY_POWERCUT=long` cuts more often, and also where the daemon unpacks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,8 @@ use edgelay::containerd::Client;
 use edgelay::containerd::import::{self, Options, Presence};
 use edgelay::oci::Image;
 
-use crate::support::bed::run;
+use crate::import::on_every_containerd;
+use crate::support::bed::{Ended, run};
 use crate::support::daemon::{Daemon, Disk};
 use crate::support::images::{Packed, Same, Spec, docker, layer};
 use crate::support::peers::{self, skip};
@@ -31,10 +32,13 @@ const DISK: &str = "384M";
 /// Written and synced to the disk after the importer reported success.
 const MARKER: &str = "reported";
 
+on_every_containerd!(what_was_reported_is_whole_after_a_power_cut, what_ctr_reported_is_not_whole_after_a_power_cut,);
+
 /// Who imports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Importer {
-    Edgelay,
+    /// Writing the snapshots itself, or having the daemon unpack.
+    Edgelay(&'static str),
     Ctr,
 }
 
@@ -78,13 +82,14 @@ fn tree(daemon: &Daemon, image: &Image) -> Vec<String> {
 }
 
 impl Importer {
-    fn import(self, daemon: &Daemon, archive: &Path) -> crate::support::bed::Ended {
+    fn import(self, daemon: &Daemon, archive: &Path) -> Ended {
         let edgelay = Path::new(env!("CARGO_BIN_EXE_edgelay"));
         let ctr = daemon.peers().join(daemon.version()).join("usr/bin/ctr");
         let address = daemon.address();
         match self {
-            Importer::Edgelay => {
-                run(daemon.inside(edgelay).args(["image", "import", "--address", &address]).arg(archive))
+            Importer::Edgelay(unpack) => {
+                let words = ["image", "import", "--unpack", unpack, "--address", &address];
+                run(daemon.inside(edgelay).args(words).arg(archive))
             }
             Importer::Ctr => {
                 run(daemon.inside(ctr).args(["-a", &address, "-n", "k8s.io", "images", "import"]).arg(archive))
@@ -161,7 +166,7 @@ fn look(daemon: &Daemon, subject: &Subject) -> Found {
 
 /// Imports again with edgelay; everything is then there, whole, and nothing else.
 fn converges(daemon: &Daemon, subject: &Subject, at: &str) {
-    let again = Importer::Edgelay.import(daemon, &subject.archive);
+    let again = Importer::Edgelay("direct").import(daemon, &subject.archive);
     assert_eq!(again.code, 0, "{at}: {}", again.said());
     for (n, image) in subject.images.iter().enumerate() {
         assert_eq!(presence(daemon, image), Presence::Complete, "{at}");
@@ -200,58 +205,62 @@ fn cut(
     all
 }
 
-/// The version of containerd and the number of cuts; `None` after a SKIP line.
-fn plan(test: &str) -> Option<(&'static [&'static str], usize)> {
+/// How many cuts; `None` after a SKIP line.
+fn plan(test: &str) -> Option<usize> {
     peers::peers_as_root(test)?;
     let why = run(Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/powercut/disk")).arg("able")).good();
     if !why.is_empty() {
         skip(test, why.trim());
         return None;
     }
-    let long = std::env::var_os("EDGELAY_POWERCUT").is_some_and(|how| how == "long");
-    Some(if long { (&peers::VERSIONS, 60) } else { (&peers::VERSIONS[..1], 36) })
+    Some(if is_long() { 60 } else { 12 })
 }
 
-#[test]
-fn what_was_reported_is_whole_after_a_power_cut() {
-    let Some((versions, cuts)) = plan("what_was_reported_is_whole_after_a_power_cut") else { return };
-    for version in versions {
-        let dir = tempfile::tempdir().unwrap();
-        let subject = subject(dir.path(), version).unwrap();
-        let mut recording = record(dir.path(), version, &subject, Importer::Edgelay);
-        let end = recording.log.entries.len();
-        let (begun, reported) = (recording.begun, recording.reported);
-        println!("{begun} writes before the import, {reported} when it was reported, {end} in all");
-        let mut all = cut(version, &subject, &mut recording, begun..reported, cuts * 2 / 3);
-        all.extend(cut(version, &subject, &mut recording, reported..end, cuts / 3));
-        let count = |what: &dyn Fn(&Found) -> bool| all.iter().filter(|(_, found)| what(found)).count();
-        println!(
-            "containerd {version}: {} cuts, {} after the report, {} with a trusted image",
-            all.len(),
-            count(&|found| found.reported),
-            count(&|found| found.trusted > 0)
-        );
-        for (name, found) in &all {
-            assert!(found.wrong.is_empty(), "{name}: {:?}", found.wrong);
-            assert!(!found.reported || found.trusted == subject.images.len(), "{name}: {found:?}");
-        }
-        assert!(count(&|found| found.reported) >= cuts / 4 && count(&|found| found.trusted == 0) >= cuts / 4);
+fn is_long() -> bool {
+    std::env::var_os("EDGELAY_POWERCUT").is_some_and(|how| how == "long")
+}
+
+fn what_was_reported_is_whole_after_a_power_cut(version: &str) {
+    let Some(cuts) = plan("what_was_reported_is_whole_after_a_power_cut") else { return };
+    // What the daemon unpacks is synced and marked by the same code.
+    for unpack in if is_long() { &["direct", "daemon"][..] } else { &["direct"] } {
+        reported_is_whole(version, unpack, cuts);
     }
+}
+
+fn reported_is_whole(version: &str, unpack: &'static str, cuts: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let subject = subject(dir.path(), version).unwrap();
+    let mut recording = record(dir.path(), version, &subject, Importer::Edgelay(unpack));
+    let end = recording.log.entries.len();
+    let (begun, reported) = (recording.begun, recording.reported);
+    println!("{unpack}: {begun} writes before the import, {reported} when it was reported, {end} in all");
+    let mut all = cut(version, &subject, &mut recording, begun..reported, cuts * 2 / 3);
+    all.extend(cut(version, &subject, &mut recording, reported..end, cuts / 3));
+    let count = |what: &dyn Fn(&Found) -> bool| all.iter().filter(|(_, found)| what(found)).count();
+    println!(
+        "containerd {version}: {} cuts, {} after the report, {} with a trusted image",
+        all.len(),
+        count(&|found| found.reported),
+        count(&|found| found.trusted > 0)
+    );
+    for (name, found) in &all {
+        assert!(found.wrong.is_empty(), "{name}: {:?}", found.wrong);
+        assert!(!found.reported || found.trusted == subject.images.len(), "{name}: {found:?}");
+    }
+    assert!(count(&|found| found.reported) >= cuts / 4 && count(&|found| found.trusted == 0) >= cuts / 4);
 }
 
 /// The negative control: the same rig sees what `ctr` loses, and edgelay mends it.
-#[test]
-fn what_ctr_reported_is_not_whole_after_a_power_cut() {
-    let Some((versions, cuts)) = plan("what_ctr_reported_is_not_whole_after_a_power_cut") else { return };
-    for version in versions {
-        let dir = tempfile::tempdir().unwrap();
-        let subject = subject(dir.path(), version).unwrap();
-        let mut recording = record(dir.path(), version, &subject, Importer::Ctr);
-        let range = recording.reported..recording.log.entries.len();
-        let all = cut(version, &subject, &mut recording, range, cuts / 9);
-        let wrong = all.iter().filter(|(_, found)| found.reported && !found.wrong.is_empty()).count();
-        println!("containerd {version}: ctr's images were wrong after {wrong} of {} cuts", all.len());
-        assert!(wrong > 0, "{all:?}");
-        assert!(all.iter().all(|(_, found)| found.trusted == 0), "{all:?}");
-    }
+fn what_ctr_reported_is_not_whole_after_a_power_cut(version: &str) {
+    let Some(cuts) = plan("what_ctr_reported_is_not_whole_after_a_power_cut") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let subject = subject(dir.path(), version).unwrap();
+    let mut recording = record(dir.path(), version, &subject, Importer::Ctr);
+    let range = recording.reported..recording.log.entries.len();
+    let all = cut(version, &subject, &mut recording, range, cuts / 6);
+    let wrong = all.iter().filter(|(_, found)| found.reported && !found.wrong.is_empty()).count();
+    println!("containerd {version}: ctr's images were wrong after {wrong} of {} cuts", all.len());
+    assert!(wrong > 0, "{all:?}");
+    assert!(all.iter().all(|(_, found)| found.trusted == 0), "{all:?}");
 }

@@ -41,15 +41,17 @@ pub(super) fn is_trusted(record: &Record) -> bool {
 /// Called with our lease held, which keeps the blobs; the config's own reference to the snapshots must go, or the
 /// lease would keep those too. Snapshots that containers or other images use stay.
 pub(super) fn distrust(store: &mut Store<'_>, image: &Image) -> Result<()> {
+    let alias = image.config.digest.to_string();
     let mut stale = Vec::new();
-    for name in &image.names {
-        let Some(record) = store.image(name.as_str())? else { continue };
-        if is_trusted(&record) {
+    for record in store.images()? {
+        let same_target = record.target.digest == image.manifest.digest;
+        if same_target && is_trusted(&record) {
             return Ok(());
         }
-        let same = record.target.digest == image.manifest.digest
-            || store.cri_id(name.as_str())? == Some(image.config.digest.to_string());
-        if same {
+        // CRI's alias may have outlived the name that it was made for.
+        let named = image.names.iter().any(|name| name.as_str() == record.name);
+        let same = named && (same_target || store.cri_id(&record.name)?.as_ref() == Some(&alias));
+        if same || (store.is_cri() && record.name == alias) {
             stale.push(record.name);
         }
     }
@@ -62,12 +64,11 @@ pub(super) fn distrust(store: &mut Store<'_>, image: &Image) -> Result<()> {
 
 /// Removes the record `name` and the alias `sha256:<config>` that CRI made of it; the unreferenced rest goes with them.
 fn forget(store: &mut Store<'_>, name: &str) -> Result<()> {
-    let id = store.cri_id(name)?;
-    store.delete_image(name)?;
-    match id {
-        Some(id) if id.parse::<Digest>().is_ok() => store.delete_image(&id),
-        _ => Ok(()),
+    // The alias first: after a cut in between, the name still says what is to be removed.
+    if let Some(id) = store.cri_id(name)?.filter(|id| id.parse::<Digest>().is_ok()) {
+        store.delete_image(&id)?;
     }
+    store.delete_image(name)
 }
 
 /// What a run has made so far that its lease does not hold.

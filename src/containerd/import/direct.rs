@@ -11,19 +11,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::archive::layer_reader;
 use crate::containerd::api::Mount;
 use crate::containerd::{Client, Ingest, MAX_WRITE, Opened, Upload, mounts};
-use crate::digest::{Digest, Hashing};
+use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::oci::{Blobs, Descriptor, Image, Layer};
-use crate::unpack::{self, Target};
+use crate::unpack::Target;
 
 use super::blobs::Blob;
 use super::intake::Intake;
 use super::plan::{self, Labels};
 use super::store::{Prepared, explain};
-use super::{Layers, Run};
+use super::{Layers, Run, stream};
 
 /// The snapshotter whose directories we know how to write.
 const OVERLAYFS: &str = "overlayfs";
@@ -175,7 +174,7 @@ impl Run<'_, '_> {
             self.uploaded.present.insert(blob.digest);
         }
         let mut intake = Intake::new(blobs.open(blob)?, &job.what, self.progress, upload);
-        let applied = read_layer(&mut intake, target);
+        let applied = stream::apply(&mut intake, job.layer, target);
         // What is wrong with the blob says more than what is wrong with the tar in it.
         let found = match applied {
             Err(e) if e.kind() == Kind::Bundle => return Err(intake.drain().err().unwrap_or(e)),
@@ -250,13 +249,6 @@ fn open_upload<'c>(client: &'c mut Client, blob: &Descriptor) -> Result<Option<U
             Ok(Some(upload))
         }
     }
-}
-
-/// The digest of the tar.
-fn read_layer(intake: &mut Intake<'_>, target: &Target) -> Result<Digest> {
-    let mut tar = Hashing::new(layer_reader(intake)?);
-    unpack::apply(target, &mut tar)?;
-    Ok(tar.finish().0)
 }
 
 pub(super) fn wrong_layer(found: Digest, want: Digest) -> Error {

@@ -141,14 +141,20 @@ fn files_that_a_power_cut_emptied_are_made_anew(version: &str) {
     let (path, image) = save(&daemon);
     import_file(&daemon, &path, &mut ()).unwrap();
     let good = rootfs::list(&daemon, "k8s.io", &top(&image));
-    // An import of ours that was cut between record and sync; then an image that somebody else imported.
-    for mark in ["edgelay.io/import=pending", "edgelay.io/import="] {
+    // An import of ours that was cut between record and sync; an image that somebody else imported; one that somebody
+    // removed by its name, but not by the alias that CRI gave it.
+    let name = image.names[0].as_str();
+    for done in [
+        &["images", "label", name, "edgelay.io/import=pending"][..],
+        &["images", "label", name, "edgelay.io/import="],
+        &["images", "rm", "--sync", name],
+    ] {
         hollow(&daemon);
         assert_ne!(rootfs::list(&daemon, "k8s.io", &top(&image)), good);
-        daemon.ctr_ok(&["images", "label", image.names[0].as_str(), mark]);
+        daemon.ctr_ok(done);
         import_file(&daemon, &path, &mut ()).unwrap();
-        whole(&daemon, &image, &format!("containerd {version}, {mark}"));
-        assert_eq!(rootfs::list(&daemon, "k8s.io", &top(&image)), good, "containerd {version}, {mark}");
+        whole(&daemon, &image, &format!("containerd {version}, {done:?}"));
+        assert_eq!(rootfs::list(&daemon, "k8s.io", &top(&image)), good, "containerd {version}, {done:?}");
     }
 }
 
