@@ -20,6 +20,7 @@ mod origin;
 mod pack;
 mod pattern;
 mod pull;
+mod replay;
 #[cfg(test)]
 mod sample;
 mod select;
@@ -33,10 +34,12 @@ mod verify;
 
 pub use catalogue::Catalogue;
 pub use draft::{Draft, Request};
+pub use elf::Program;
 pub use fault::{Fault, Flaw};
 pub use manifest::{COMPONENT_TYPE, Component, ImageEntry, MEDIA_TYPE, Manifest, SCHEMA};
 pub use names::{Destination, Mode, Role, Version};
 pub use pack::write;
+pub use replay::{Recorder, Replay, record};
 pub use tape::Seekable;
 pub use time::Timestamp;
 pub use verify::{Contents, Verdict, verify, verify_pipe};

@@ -25,6 +25,7 @@ mod leases;
 pub mod mounts;
 mod names;
 mod namespaces;
+pub mod private;
 mod snapshots;
 mod socket;
 

@@ -5,8 +5,10 @@
 
 mod capture;
 mod script;
+mod tied;
 
 pub use script::Script;
+pub use tied::Tied;
 
 use std::fmt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,6 +24,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::ids::RelPath;
 use crate::root::{Root, Type};
+use crate::sys;
 
 /// Where programs are looked for, and the `PATH` they get.
 pub const PATH: [RelPath<'static>; 6] = [
@@ -50,6 +53,18 @@ pub struct Cmd {
     pub secrets: Vec<String>,
     /// Permission bits that files made by the program do not get.
     pub umask: u32,
+    /// How long it may live.
+    pub life: Life,
+}
+
+/// How long a program that was started may live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Life {
+    /// As long as it likes.
+    #[default]
+    Own,
+    /// It dies with us, however we end; its mounts are its own and go with it.
+    Ours,
 }
 
 impl Cmd {
@@ -63,6 +78,7 @@ impl Cmd {
             limit: Duration::from_secs(60),
             secrets: Vec::new(),
             umask: 0o022,
+            life: Life::Own,
         }
     }
 
@@ -180,6 +196,9 @@ impl<'a> Host<'a> {
         let dirs: Vec<String> = dirs.chain(PATH.iter().map(ToString::to_string)).collect();
         command.args(&cmd.args).env_clear().env("PATH", dirs.join(":")).env("HOME", "/root").env("LANG", "C.UTF-8");
         command.envs(cmd.env.iter().map(|(k, v)| (k, v))).current_dir("/").stdin(Stdio::null()).process_group(0);
+        if cmd.life == Life::Ours {
+            sys::child::tie(&mut command);
+        }
         Ok(command)
     }
 

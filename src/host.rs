@@ -18,7 +18,7 @@ mod token;
 #[cfg(test)]
 pub(crate) mod tree;
 
-pub use init::{Init, init_system};
+pub use init::{Init, init_installed, init_system};
 pub use privilege::oom_score_adj_restricted;
 
 use crate::error::{Error, Kind, Lift, Result};

@@ -8,7 +8,7 @@ mod step;
 
 pub use cx::Cx;
 pub use engine::{Finding, Summary, check_all, run, undo};
-pub use journal::Journal;
+pub use journal::{Journal, Time};
 pub use step::{Status, Step};
 
 #[cfg(test)]

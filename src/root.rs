@@ -6,6 +6,7 @@
 
 mod lock;
 mod remove;
+mod times;
 mod walk;
 mod write;
 
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::sys::statvfs::fstatvfs;
 
 use crate::error::{Error, Kind, Lift, Result};
@@ -92,6 +93,7 @@ pub struct Space {
 pub struct Root {
     dir: OwnedFd,
     path: PathBuf,
+    is_live: bool,
 }
 
 impl Root {
@@ -101,12 +103,25 @@ impl Root {
         let dir = nix::fcntl::open(path, flags, Mode::empty())
             .lift(Kind::Host, || format!("open the root directory '{}'", path.display()))
             .map_err(|e| e.hint("give an existing directory with --root"))?;
-        Ok(Root { dir, path: path.to_owned() })
+        let (here, live) = (fstat(&dir), stat("/"));
+        let is_live = match (here, live) {
+            (Ok(here), Ok(live)) => (here.st_dev, here.st_ino) == (live.st_dev, live.st_ino),
+            _ => path == Path::new("/"),
+        };
+        // What cannot be made absolute could not have been opened, ignoring: it is for messages then.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Root { dir, path, is_live })
     }
 
     /// Whether this is the running system and not a tree that will boot later.
     pub fn is_live(&self) -> bool {
-        self.path == Path::new("/")
+        self.is_live
+    }
+
+    /// Tells it from every other directory that this machine has at the same time: numbers of device and inode.
+    pub fn id(&self) -> Result<String> {
+        let stat = fstat(&self.dir).lift(Kind::Host, || format!("look at '{}'", self.path.display()))?;
+        Ok(format!("{}-{}", stat.st_dev, stat.st_ino))
     }
 
     /// The path as programs and sockets outside of this type need it, root included. For messages, too.
@@ -229,7 +244,7 @@ impl Root {
             }
         };
         let vfs = fstatvfs(&dir).lift(Kind::Host, || self.failed("measure free space of", path))?;
-        let stat = nix::sys::stat::fstat(&dir).lift(Kind::Host, || self.failed("look at", path))?;
+        let stat = fstat(&dir).lift(Kind::Host, || self.failed("look at", path))?;
         let fs =
             nix::sys::statfs::fstatfs(&dir).lift(Kind::Host, || self.failed("look at the file system of", path))?;
         let read_only = vfs.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);

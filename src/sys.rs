@@ -2,6 +2,7 @@
 
 pub mod ahead;
 pub mod cores;
+pub mod child;
 pub mod signal;
 pub mod writeback;
 pub mod xattr;

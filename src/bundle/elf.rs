@@ -2,12 +2,9 @@
 
 use crate::ids::Arch;
 
-/// Bytes of a file that [`Program::of`] looks at.
-pub(super) const HEAD: usize = 20;
-
 /// What a file is, judged by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Program {
+pub enum Program {
     /// A 64-bit ELF file for a processor that we know.
     For(Arch),
     /// An ELF file for another one, with the number of its machine.
@@ -19,8 +16,11 @@ pub(super) enum Program {
 }
 
 impl Program {
-    /// `head` are the first [`HEAD`] bytes, or all there are.
-    pub(super) fn of(head: &[u8]) -> Self {
+    /// Bytes of a file that [`Program::of`] looks at.
+    pub const HEAD: usize = 20;
+
+    /// `head` are the first [`Program::HEAD`] bytes, or all there are.
+    pub fn of(head: &[u8]) -> Self {
         match *head {
             // e_ident: magic, class, data; e_type; e_machine. Class 2 is 64 bits, data 1 is little-endian.
             [0x7f, b'E', b'L', b'F', class, data, _, _, _, _, _, _, _, _, _, _, _, _, low, high, ..] => {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::elf;
+use super::elf::Program;
 use crate::archive::{Entry, EntryKind, Forward, Walk, layer_reader};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Lift, Result, Trail};
@@ -23,7 +23,7 @@ pub(super) struct Origin {
 pub(super) struct Measure {
     pub(super) digest: Digest,
     pub(super) size: u64,
-    /// The first bytes, at most [`elf::HEAD`].
+    /// The first bytes, at most [`Program::HEAD`].
     pub(super) head: Vec<u8>,
 }
 
@@ -85,8 +85,8 @@ pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<BTreeMap<S
 
 fn measure(from: impl Read) -> std::io::Result<Measure> {
     let mut reader = Hashing::new(from);
-    let mut head = Vec::with_capacity(elf::HEAD);
-    (&mut reader).take(elf::HEAD as u64).read_to_end(&mut head)?;
+    let mut head = Vec::with_capacity(Program::HEAD);
+    (&mut reader).take(Program::HEAD as u64).read_to_end(&mut head)?;
     std::io::copy(&mut reader, &mut std::io::sink())?;
     let (digest, size) = reader.finish();
     Ok(Measure { digest, size, head })

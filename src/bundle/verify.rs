@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::catalogue::{Catalogue, Need};
 use super::cursor::Cursor;
-use super::elf::{self, Program};
+use super::elf::Program;
 use super::fault::{Fault, Flaw};
 use super::manifest::{Component, Manifest};
 use super::tar::Name;
@@ -91,9 +91,9 @@ fn step(cursor: &mut Cursor, flaws: &mut Vec<Flaw>) -> Option<usize> {
 fn read_part(cursor: &mut Cursor, index: usize, manifest: &Manifest, flaws: &mut Vec<Flaw>) {
     let Some(part) = cursor.parts().get(index).cloned() else { return };
     let mut reader = Hashing::new(&mut *cursor);
-    let mut head = Vec::with_capacity(elf::HEAD);
+    let mut head = Vec::with_capacity(Program::HEAD);
     let read = (&mut reader)
-        .take(elf::HEAD as u64)
+        .take(Program::HEAD as u64)
         .read_to_end(&mut head)
         .and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()));
     if let Err(e) = read {

@@ -1,6 +1,6 @@
 //! Typed commands from parsed ones, where there is more to it than a flag.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bundle;
 use crate::config::parse_socket;
@@ -9,7 +9,7 @@ use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
-use crate::mode::edge::{BundleSource, Scope};
+use crate::mode::edge::{BundleSource, Factory, ImagesWhen, Scope};
 use crate::sys::signal::Stoppable;
 
 use super::args::usage;
@@ -65,7 +65,25 @@ fn target(parsed: &Parsed) -> Result<Target> {
     });
     let names = parsed.list(&flags::IGNORE_CHECK)?;
     let ignored = if names.is_empty() { Ignored::default() } else { Ignored::parse(&names.join(","))? };
-    Ok(Target { root: root(parsed), bundle, ignored })
+    Ok(Target { root: root(parsed), bundle, ignored, factory: factory(parsed)? })
+}
+
+/// Both flags are about a system that does not run.
+fn factory(parsed: &Parsed) -> Result<Factory> {
+    let foreign = root(parsed) != Path::new("/");
+    for flag in [&flags::IMAGES_WHEN, &flags::LINE_CONTAINERD] {
+        if parsed.spec.flags.contains(flag) && parsed.has(flag) && !foreign {
+            return Err(usage(format!("flag '--{}' is for a system that is mounted elsewhere", flag.long))
+                .hint("add --root DIR, or leave it out: this machine has a containerd of its own"));
+        }
+    }
+    let images = match parsed.spec.flags.contains(&flags::IMAGES_WHEN)
+        && parsed.text(&flags::IMAGES_WHEN)? == Some("first-boot")
+    {
+        true => ImagesWhen::FirstBoot,
+        false => ImagesWhen::Now,
+    };
+    Ok(Factory { images, line_containerd: parsed.path(&flags::LINE_CONTAINERD) })
 }
 
 fn root(parsed: &Parsed) -> PathBuf {

@@ -7,7 +7,7 @@ use crate::containerd::Namespace;
 use crate::containerd::import::{Layers, Unpack};
 use crate::host::preflight::Ignored;
 use crate::ids::Arch;
-use crate::mode::edge::{BundleSource, Scope};
+use crate::mode::edge::{BundleSource, Factory, Scope};
 
 use super::commands::Spec;
 
@@ -125,6 +125,8 @@ pub struct Target {
     pub bundle: Option<BundleSource>,
     /// Checks whose failure is only a warning.
     pub ignored: Ignored,
+    /// For a system that does not run.
+    pub factory: Factory,
 }
 
 /// `bundle ...`

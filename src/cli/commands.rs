@@ -31,6 +31,18 @@ const INSTALL: &[Flag] = &[
     flags::ROOT,
     flags::OUTPUT,
 ];
+/// What `edge stage` takes.
+const STAGE: &[Flag] = &[
+    flags::BUNDLE,
+    flags::CONFIG,
+    flags::SHOW_CONFIG,
+    flags::DRY_RUN,
+    flags::IGNORE_CHECK,
+    flags::ROOT,
+    flags::IMAGES_WHEN,
+    flags::LINE_CONTAINERD,
+    flags::OUTPUT,
+];
 const ONE_FILE: Words = Words { shown: "FILE", min: 1, max: 1 };
 const NO_WORDS: Words = Words { shown: "", min: 0, max: 0 };
 
@@ -86,8 +98,12 @@ pub static COMMANDS: &[Spec] = &[
         alias: &[],
         words: NO_WORDS,
         summary: "do all of it that needs no identity, as in a factory",
-        about: "Lays down and starts everything up to the images; needs neither cloud nor token nor node name.",
-        flags: INSTALL,
+        about: "Lays down and starts everything up to the images; needs neither cloud nor token nor node name. With --root \
+                the system that is mounted there is prepared, also one for another processor: files, units and \
+                configuration, and its images go into its store with a containerd of this machine, which must not be \
+                newer than the target's. The same bundle makes the same tree.\n\n\
+                edgelay edge stage --root /mnt/target --bundle edge.bundle",
+        flags: STAGE,
         settings: true,
         check: |parsed| check::edge_install(parsed, Scope::Stage),
     },

@@ -49,8 +49,8 @@ fn edge(command: EdgeCommand, config: EdgeConfig, report: &Report) -> Result<()>
 }
 
 fn request(target: Target, scope: Scope, config: EdgeConfig) -> mode::edge::Request {
-    let Target { root, bundle, ignored } = target;
-    mode::edge::Request { root, config, bundle, scope, ignored }
+    let Target { root, bundle, ignored, factory } = target;
+    mode::edge::Request { root, config, bundle, scope, ignored, factory }
 }
 
 /// Data that came from files and programs: nothing in it should be secret, and nothing secret gets out.

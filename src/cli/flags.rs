@@ -70,6 +70,21 @@ pub const ROOT: Flag =
 /// The bundle.
 pub const BUNDLE: Flag =
     Flag { long: "bundle", value: Some("FILE"), help: "the bundle; - is a pipe on the standard input", ..PLAIN };
+/// When the images get into a system that does not run.
+pub const IMAGES_WHEN: Flag = Flag {
+    long: "images",
+    value: Some("WHEN"),
+    choices: &["now", "first-boot"],
+    help: "with --root: store the images now (default), or leave the bundle there for the first boot",
+    ..PLAIN
+};
+/// Who fills the store of a system that does not run.
+pub const LINE_CONTAINERD: Flag = Flag {
+    long: "line-containerd",
+    value: Some("DIR"),
+    help: "with --root: take this machine's containerd from DIR [default: the bundle's, if it runs here, or PATH's]",
+    ..PLAIN
+};
 /// Look, but do not touch.
 pub const DRY_RUN: Flag = Flag { long: "dry-run", help: "print the plan and touch nothing", ..PLAIN };
 /// Checks whose failure does not stop.

@@ -6,6 +6,7 @@
 //! Success is reported only after CRI shows the images and the daemon's file system was synced.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::clock::Clock;
 use crate::digest::Digest;
@@ -46,12 +47,14 @@ pub struct Options<'a> {
     pub unpack: Unpack,
     /// What becomes of the layers' blobs.
     pub layers: Layers,
+    /// Who tells where images lie, and shows them at the end.
+    pub view: View<'a>,
 }
 
 impl<'a> Options<'a> {
     /// The usual way.
     pub fn new(clock: &'a dyn Clock) -> Self {
-        Options { clock, unpack: Unpack::default(), layers: Layers::default() }
+        Options { clock, unpack: Unpack::default(), layers: Layers::default(), view: View::Cri }
     }
 }
 
@@ -82,6 +85,15 @@ pub enum Layers {
     Dropped,
     /// They are.
     Kept,
+}
+
+/// Who tells where images lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View<'a> {
+    /// CRI; what was imported counts only when CRI shows it.
+    Cri,
+    /// Nobody: a containerd without CRI that has this root directory, and the overlay snapshotter of every node of ours.
+    Files(&'a Path),
 }
 
 /// Hears how an import goes on.

@@ -41,6 +41,22 @@ pub fn init_system(root: &Root) -> Result<Init> {
     Ok(Init::Other(comm.as_deref().map_or("unknown", str::trim).to_owned()))
 }
 
+/// The service manager that a system will have which does not run: by its files.
+pub fn init_installed(root: &Root) -> Result<Option<Init>> {
+    const FILES: [(RelPath<'static>, Init); 4] = [
+        (RelPath::literal("lib/systemd/systemd"), Init::Systemd),
+        (RelPath::literal("usr/lib/systemd/systemd"), Init::Systemd),
+        (RelPath::literal("sbin/openrc-run"), Init::OpenRc),
+        (RelPath::literal("usr/sbin/openrc-run"), Init::OpenRc),
+    ];
+    for (path, init) in FILES {
+        if root.stat(path)?.is_some_and(|meta| meta.kind == Type::File) {
+            return Ok(Some(init));
+        }
+    }
+    Ok(None)
+}
+
 fn is_dir(root: &Root, path: RelPath<'_>) -> Result<bool> {
     Ok(root.stat(path)?.is_some_and(|meta| meta.kind == Type::Directory))
 }
@@ -60,5 +76,9 @@ mod tests {
             Init::Other("busybox".into())
         );
         assert_eq!(found(Tree::new()).to_string(), "'unknown'");
+        let installed = |tree: Tree| init_installed(&tree.root()).unwrap();
+        assert_eq!(installed(Tree::new().program("usr/lib/systemd/systemd")), Some(Init::Systemd));
+        assert_eq!(installed(Tree::new().program("sbin/openrc-run").dir("run/systemd/system")), Some(Init::OpenRc));
+        assert_eq!(installed(Tree::new()), None);
     }
 }

@@ -100,6 +100,8 @@ pub struct Kernel<'a> {
     options: Option<BTreeMap<String, char>>,
     filesystems: String,
     xtables: String,
+    /// Whether it is the one that runs: only that leaves traces.
+    runs: bool,
 }
 
 impl<'a> Kernel<'a> {
@@ -114,8 +116,21 @@ impl<'a> Kernel<'a> {
             options: options(root, &release)?,
             filesystems: read("proc/filesystems")?,
             xtables,
+            runs: true,
             release,
         })
+    }
+
+    /// Those that are installed in a system that does not run, as far as they have modules.
+    pub fn installed(root: &'a Root) -> Result<Vec<Self>> {
+        let mut kernels = Vec::new();
+        for release in root.list(RelPath::literal("lib/modules"))?.unwrap_or_default() {
+            let Some(modules) = modules(root, &release)? else { continue };
+            let options = boot_options(root, &release)?;
+            let (filesystems, xtables) = (String::new(), String::new());
+            kernels.push(Kernel { root, modules: Some(modules), options, filesystems, xtables, runs: false, release });
+        }
+        Ok(kernels)
     }
 
     /// First number of the release; 0 if it is none.
@@ -141,6 +156,9 @@ impl<'a> Kernel<'a> {
     }
 
     fn traced(&self, feature: &Feature) -> bool {
+        if !self.runs {
+            return false;
+        }
         let exists = |path: &str| RelPath::parse(path).is_ok_and(|path| matches!(self.root.lstat(path), Ok(Some(_))));
         let line = |text: &str, name: &str| text.lines().any(|line| line.split_whitespace().last() == Some(name));
         let traced = match feature.trace {
@@ -180,30 +198,29 @@ fn plain(name: &str) -> String {
 
 /// `/proc/config.gz`, else `/boot/config-RELEASE`.
 fn options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>> {
-    let packed = root.read(RelPath::literal("proc/config.gz"), TABLE)?;
-    let text = match packed {
-        Some(packed) => {
-            let mut text = Vec::new();
-            let reader = flate2::read::GzDecoder::new(packed.as_slice());
-            // A damaged file is no evidence, so what was read up to the fault is not used either.
-            match reader.take(TABLE as u64).read_to_end(&mut text) {
-                Ok(_) => Some(String::from_utf8_lossy(&text).into_owned()),
-                Err(_) => None,
-            }
-        }
-        None => {
-            let path = format!("boot/config-{release}");
-            RelPath::parse(&path).ok().map(|path| root.read_text(path, TABLE)).transpose()?.flatten()
-        }
+    let Some(packed) = root.read(RelPath::literal("proc/config.gz"), TABLE)? else {
+        return boot_options(root, release);
     };
-    Ok(text.map(|text| {
-        let set = text.lines().filter_map(|line| {
-            let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
-            let value = value.chars().next().filter(|c| matches!(c, 'y' | 'm'))?;
-            Some((name.to_owned(), value))
-        });
-        set.collect()
-    }))
+    let mut text = Vec::new();
+    let reader = flate2::read::GzDecoder::new(packed.as_slice());
+    // A damaged file is no evidence, so what was read up to the fault is not used either.
+    let read = reader.take(TABLE as u64).read_to_end(&mut text);
+    Ok(read.ok().map(|_| parse_options(&String::from_utf8_lossy(&text))))
+}
+
+fn boot_options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>> {
+    let path = format!("boot/config-{release}");
+    let text = RelPath::parse(&path).ok().map(|path| root.read_text(path, TABLE)).transpose()?.flatten();
+    Ok(text.map(|text| parse_options(&text)))
+}
+
+fn parse_options(text: &str) -> BTreeMap<String, char> {
+    let set = text.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
+        let value = value.chars().next().filter(|c| matches!(c, 'y' | 'm'))?;
+        Some((name.to_owned(), value))
+    });
+    set.collect()
 }
 
 #[cfg(test)]
@@ -266,6 +283,23 @@ mod tests {
 
         let gz = Tree::new().file("proc/config.gz", "not gzip");
         assert_eq!(named(&states(gz), State::Unknown).len(), FEATURES.len());
+    }
+
+    #[test]
+    fn installed_kernels_are_judged_by_their_own_files() {
+        let dep = "kernel/fs/overlayfs/overlay.ko.xz:\nkernel/drivers/net/veth.ko:\n";
+        let tree = Tree::new()
+            .file("lib/modules/6.1.0-a/modules.dep", dep)
+            .file("lib/modules/6.1.0-a/modules.builtin", "")
+            .file("lib/modules/5.0.0-b/kernel/x.ko", "")
+            .dir("sys/module/bridge")
+            .file("proc/filesystems", "nodev\toverlay\n");
+        let root = tree.root();
+        let kernels = Kernel::installed(&root).unwrap();
+        let [kernel] = kernels.as_slice() else { panic!("{kernels:?}") };
+        let all: Vec<_> = FEATURES.iter().map(|feature| (feature.name, kernel.state(feature))).collect();
+        assert_eq!((kernel.release.as_str(), named(&all, State::Present)), ("6.1.0-a", vec!["overlay", "veth"]));
+        assert_eq!(named(&all, State::Unknown), ["namespaces"]);
     }
 
     /// The machine that runs the tests has containers, so it has these.

@@ -13,13 +13,15 @@ mod runtime;
 mod services;
 mod storage;
 mod table;
+mod target;
 #[cfg(test)]
 mod testing;
 mod wanted;
 
 pub use ignore::Ignored;
 pub use render::{json, text};
-pub use table::{EDGE, render_doc};
+pub use table::{EDGE, TARGET, render_doc};
+pub use target::architecture_of;
 pub use wanted::{Cloud, Containerd, Context, DiskNeed, MemoryNeed, PortNeed, ProgramNeed, Wanted};
 
 use serde::Serialize;
@@ -137,6 +139,11 @@ impl Look<'_> {
 /// Runs the checks of an edge install. Takes well under a second, plus at most [`Context::connect_limit`].
 pub fn preflight(cx: &Context<'_>) -> Vec<Finding> {
     run(cx, &EDGE)
+}
+
+/// Runs the checks of a system that does not run; `cx.machine` is that system, too.
+pub fn preflight_target(cx: &Context<'_>) -> Vec<Finding> {
+    run(cx, &TARGET)
 }
 
 /// Runs `checks` in their order. One that cannot find out what it has to becomes a warning.

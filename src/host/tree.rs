@@ -22,6 +22,11 @@ impl Tree {
         self
     }
 
+    pub(crate) fn bytes(self, path: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.place(path), bytes).unwrap();
+        self
+    }
+
     pub(crate) fn program(self, path: &str) -> Self {
         let tree = self.file(path, "#!");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

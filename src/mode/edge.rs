@@ -7,21 +7,23 @@ mod assemble;
 mod change;
 mod fitness;
 mod record;
+mod times;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::bundle::{Bundle, Role};
+use crate::bundle::{Bundle, Role, record as record_pipe};
 use crate::config::{ContainerdMode, EdgeConfig};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Host;
 use crate::host::preflight::{self, Ignored};
 use crate::ids::RelPath;
 use crate::oci::Blobs;
-use crate::plan::{self, Cx, Journal, Step};
+use crate::plan::{self, Cx, Journal, Step, Time};
 use crate::report::{BeatingClock, LogFile, Report};
 use crate::root::Root;
 use crate::service::manager_of;
+use crate::steps::{KeptBundle, KeptFrom};
 
 use assemble::Assembly;
 use change::Side;
@@ -62,19 +64,53 @@ impl std::fmt::Debug for BundleSource {
 
 impl BundleSource {
     fn open(self) -> Result<Bundle> {
-        let bundle = match self {
+        for_edge(match self {
             BundleSource::File(path) => Bundle::open(&path)?,
             BundleSource::Pipe(pipe, name) => Bundle::from_pipe(pipe, &name)?,
-        };
-        match bundle.manifest().role {
-            Role::Edge => Ok(bundle),
-            role => Err(Error::new(
-                Kind::Bundle,
-                format!("bundle '{}' is for the role '{role}', expected 'edge'", bundle.name()),
-            )
-            .hint("give the bundle that was made with --role edge")),
-        }
+        })
     }
+
+    /// As [`BundleSource::open`], with all of its bytes once more.
+    fn open_to_keep(self) -> Result<(Bundle, KeptFrom)> {
+        let (bundle, source) = match self {
+            BundleSource::File(path) => (Bundle::open(&path)?, KeptFrom::File(path)),
+            BundleSource::Pipe(pipe, name) => {
+                let (first, again) = record_pipe(pipe);
+                (Bundle::from_pipe(first, &name)?, KeptFrom::Pipe(again))
+            }
+        };
+        Ok((for_edge(bundle)?, source))
+    }
+}
+
+fn for_edge(bundle: Bundle) -> Result<Bundle> {
+    match bundle.manifest().role {
+        Role::Edge => Ok(bundle),
+        role => Err(Error::new(
+            Kind::Bundle,
+            format!("bundle '{}' is for the role '{role}', expected 'edge'", bundle.name()),
+        )
+        .hint("give the bundle that was made with --role edge")),
+    }
+}
+
+/// When the images of a system that is staged but does not run get into its store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ImagesWhen {
+    /// At once, with a containerd of this machine.
+    #[default]
+    Now,
+    /// At its first boot, from the bundle that is left there.
+    FirstBoot,
+}
+
+/// How a system is staged that does not run.
+#[derive(Debug, Clone, Default)]
+pub struct Factory {
+    /// When the images get there.
+    pub images: ImagesWhen,
+    /// Directory of the containerd to take for it; none: one that is found.
+    pub line_containerd: Option<PathBuf>,
 }
 
 /// What is asked for.
@@ -90,15 +126,21 @@ pub struct Request {
     pub scope: Scope,
     /// Checks whose failure is only a warning.
     pub ignored: Ignored,
+    /// For a system that does not run.
+    pub factory: Factory,
 }
 
 /// Brings the node about, as far as `request` says. A second call with the same request changes nothing.
 pub fn install(request: Request, report: &Report) -> Result<()> {
     let root = Root::open(&request.root)?;
     let _lock = root.lock(LOCK)?;
-    report.log_to(LogFile::open(&root, LOG)?);
+    // A system that will boot elsewhere, and many times, gets no traces of this run.
+    if root.is_live() {
+        report.log_to(LogFile::open(&root, LOG)?);
+    }
     let mut prepared = Prepared::new(request, &root, report)?;
-    let mut journal = Journal::open(&root)?;
+    let mut journal = Journal::open_with(&root, prepared.time(&root))?;
+    let before = prepared.steps.iter().position(|step| step.id() == KeptBundle::ID).map_or(0, |at| at + 1);
     prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
         let findings = fitness::check(parts, steps, cx)?;
         tell(&findings, report);
@@ -106,7 +148,18 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
             return Err(error);
         }
         report.run_begins(parts.verb(), steps.len());
-        plan::run(steps, cx)?;
+        if before == 0 && !cx.root.is_live() {
+            KeptBundle::take_out(cx)?;
+        }
+        plan::run(steps.get(..before).unwrap_or_default(), cx).map(|_| ())
+    })?;
+    if before > 0 {
+        // From here on the copy is read: a pipe has come to its end with it.
+        prepared.bundle = Some(Bundle::open(&root.absolute(KeptBundle::PATH))?);
+    }
+    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
+        plan::run(steps.get(before..).unwrap_or_default(), cx)?;
+        times::settle(cx, parts.bundle.as_ref().map(|facts| facts.built))?;
         report.run_ends(&parts.outcome());
         Ok(())
     })?;
@@ -211,11 +264,15 @@ struct Prepared {
 
 impl Prepared {
     fn new(request: Request, root: &Root, report: &Report) -> Result<Self> {
-        let Request { mut config, bundle, scope, ignored, .. } = request;
+        let Request { mut config, bundle, scope, ignored, factory, .. } = request;
         let record = Record::load(root).ok();
         let journal = Journal::look(root)?;
         let joined = journal.knows("join");
-        let bundle = bundle.map(BundleSource::open).transpose()?;
+        let keep = scope == Scope::Stage && factory.images == ImagesWhen::FirstBoot;
+        let (bundle, source) = match bundle {
+            Some(source) if keep => source.open_to_keep().map(|(bundle, source)| (Some(bundle), Some(source)))?,
+            other => (other.map(BundleSource::open).transpose()?, None),
+        };
         // A join goes on from what was staged, and must not contradict it.
         if let (Scope::Join, Some(record)) = (scope, &record) {
             config.pod_cidr = record.config.pod_cidr;
@@ -247,9 +304,24 @@ impl Prepared {
         }
         let mut parts = Assembly::new(config, known, scope, root)?;
         parts.ignored = Some(ignored);
+        parts.line_containerd = factory.line_containerd;
+        parts.images = if keep || (bundle.is_none() && journal.knows(KeptBundle::ID)) {
+            ImagesWhen::FirstBoot
+        } else {
+            ImagesWhen::Now
+        };
+        parts.keep = source;
         parts.load_token(report);
         let steps = parts.steps(known)?;
         Ok(Prepared { bundle, parts, steps })
+    }
+
+    /// What stands in the journal as time: where the same is staged again and again, the same.
+    fn time(&self, root: &Root) -> Time {
+        match &self.parts.bundle {
+            Some(facts) if !root.is_live() => Time::Fixed(facts.built),
+            _ => Time::Clock,
+        }
     }
 
     /// What was installed below `root`, without anything to lay down.
@@ -257,7 +329,10 @@ impl Prepared {
         let record = Record::load(root)?;
         let bundle = record.bundle()?;
         let scope = if journal.knows("join") { Scope::Install } else { Scope::Stage };
-        let parts = Assembly::new(record.config, Some(&bundle), scope, root)?;
+        let mut parts = Assembly::new(record.config, Some(&bundle), scope, root)?;
+        if journal.knows(KeptBundle::ID) {
+            parts.images = ImagesWhen::FirstBoot;
+        }
         let steps = parts.steps(Some(&bundle))?;
         Ok(Prepared { bundle: None, parts, steps })
     }

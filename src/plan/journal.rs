@@ -26,8 +26,27 @@ const MAX_LINE: usize = 64 << 10;
 pub struct Journal {
     /// None when only looking: nothing is written then.
     file: Option<File>,
-    clock: SystemClock,
+    time: Time,
     state: State,
+}
+
+/// What stands in new lines as their time.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// The clock's.
+    #[default]
+    Clock,
+    /// Always this, so that the same work leaves the same bytes.
+    Fixed(u64),
+}
+
+impl Time {
+    fn unix(self) -> u64 {
+        match self {
+            Time::Clock => SystemClock::default().unix(),
+            Time::Fixed(unix) => unix,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,25 +120,29 @@ impl Journal {
     pub fn look(root: &Root) -> Result<Self> {
         let bytes = root.read(Self::PATH, MAX_BYTES)?.unwrap_or_default();
         let (state, _, _) = replay(&bytes)?;
-        Ok(Journal { file: None, clock: SystemClock::default(), state })
+        Ok(Journal { file: None, time: Time::Clock, state })
     }
 
     /// Opens the journal for a run that changes things. The caller holds the lock.
     pub fn open(root: &Root) -> Result<Self> {
+        Self::open_with(root, Time::Clock)
+    }
+
+    /// As [`Journal::open`], with this time in new lines.
+    pub fn open_with(root: &Root, time: Time) -> Result<Self> {
         let bytes = root.read(Self::PATH, MAX_BYTES)?.unwrap_or_default();
         let (state, lines, whole) = replay(&bytes)?;
-        let clock = SystemClock::default();
         if !whole || lines > COMPACT_AT {
             let mut short = Vec::new();
             for (event, key, value) in state.records() {
-                short.extend(line(event, key, value, clock.unix())?);
+                short.extend(line(event, key, value, time.unix())?);
             }
             root.write(Self::PATH, 0o600, &short)?;
         } else if bytes.is_empty() {
             // Made atomically and synced with its directory, so that the first append cannot be lost with the name.
             root.write(Self::PATH, 0o600, b"")?;
         }
-        Ok(Journal { file: Some(root.open_append(Self::PATH, 0o600)?), clock, state })
+        Ok(Journal { file: Some(root.open_append(Self::PATH, 0o600)?), time, state })
     }
 
     fn append(&mut self, event: &'static str, key: &str, value: &str) -> Result<()> {
@@ -127,7 +150,7 @@ impl Journal {
             return Err(Error::new(Kind::Bug, format!("journal is open for looking only, yet '{event} {key}' came")));
         };
         crash::point();
-        let unix = self.clock.unix();
+        let unix = self.time.unix();
         let bytes = line(event, key, value, unix)?;
         file.write_all(&bytes)
             .and_then(|()| file.sync_data())

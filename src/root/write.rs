@@ -84,6 +84,11 @@ impl Root {
         mode: u32,
         fill: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
     ) -> Result<u64> {
+        self.write_file(path, mode, &mut |file| fill(&mut &*file))
+    }
+
+    /// As [`Root::write_with`], for who needs the file itself.
+    pub fn write_file(&self, path: RelPath<'_>, mode: u32, fill: &mut dyn FnMut(&File) -> Result<()>) -> Result<u64> {
         let (dir, name) = self.make_parent(path)?;
         let temp = temp_name(name);
         let filled = self.fill(&dir, &temp, mode, path, fill).and_then(|size| {
@@ -111,7 +116,7 @@ impl Root {
         temp: &str,
         mode: u32,
         path: RelPath<'_>,
-        fill: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+        fill: &mut dyn FnMut(&File) -> Result<()>,
     ) -> Result<u64> {
         match unlinkat(dir, temp, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
@@ -122,8 +127,8 @@ impl Root {
             .lift(Kind::Host, || self.failed("create", path))
             .map_err(read_only_hint)?;
         crash::point();
-        let mut file = File::from(fd);
-        fill(&mut file)?;
+        let file = File::from(fd);
+        fill(&file)?;
         let size = file.metadata().lift(Kind::Host, || self.failed("look at", path))?.len();
         fchmod(&file, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
         file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;

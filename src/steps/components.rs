@@ -2,7 +2,7 @@
 
 use super::fingerprint;
 use crate::bundle::Component;
-use crate::error::{Error, Kind, Result, Trail};
+use crate::error::{Result, Trail};
 use crate::plan::{Cx, Status, Step};
 
 /// The step.
@@ -72,7 +72,7 @@ fn lay_down(file: &Component, cx: &mut Cx<'_>, (done, total): (u64, u64)) -> Res
     let path = file.destination();
     // The blobs are borrowed apart from the rest: the reader lives while the file is written.
     let Some(blobs) = cx.blobs.take() else {
-        return Err(Error::new(Kind::Bug, "no bundle to lay down from"));
+        return Err(super::images::no_bundle(&file.name));
     };
     let written = match blobs.open(&file.blob()) {
         Ok(reader) => {

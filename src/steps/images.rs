@@ -51,7 +51,7 @@ impl Step for Images {
         let mut client = Client::connect(&self.address)?;
         let mut told = Told { report: cx.report, done: 0, total: import::total(&self.images) };
         let Some(blobs) = cx.blobs.as_deref_mut() else {
-            return Err(Error::new(Kind::Bug, "no bundle to import from"));
+            return Err(no_bundle("the images"));
         };
         // Each by itself, so that a cut costs one image and not all; out of a pipe only together, because a layer that
         // has gone by does not come again.
@@ -69,10 +69,17 @@ impl Step for Images {
     }
 }
 
-struct Told<'a> {
-    report: &'a Report,
-    done: u64,
-    total: u64,
+/// What is missing can only come from the bundle, and none was given.
+pub(super) fn no_bundle(what: &str) -> Error {
+    Error::new(Kind::Bundle, format!("no bundle is given to take {what} from"))
+        .hint("give the bundle that this host was staged from with --bundle")
+}
+
+/// Tells the report how far an import is.
+pub(super) struct Told<'a> {
+    pub(super) report: &'a Report,
+    pub(super) done: u64,
+    pub(super) total: u64,
 }
 
 impl Progress for Told<'_> {

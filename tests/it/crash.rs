@@ -12,7 +12,7 @@ use edgelay::crash;
 use edgelay::host::preflight::Ignored;
 use edgelay::ids::Arch;
 use edgelay::mode;
-use edgelay::mode::edge::{BundleSource, Request, Scope, install, uninstall};
+use edgelay::mode::edge::{BundleSource, Factory, ImagesWhen, Request, Scope, install, uninstall};
 use edgelay::report::{Report, Style};
 
 use crate::support::bundles::Inputs;
@@ -69,6 +69,8 @@ fn child() {
         bundle: Some(BundleSource::File(dir.join("bundle.tar"))),
         scope: Scope::Stage,
         ignored: Ignored::parse("all").unwrap(),
+        // A bundle of toys has no containerd that could fill a store.
+        factory: Factory { images: ImagesWhen::FirstBoot, line_containerd: None },
     };
     install(request, &report).unwrap();
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{sync, syncfs};
 
 use super::plan::{self, EXPIRE, LEASE, Labels, MARK, PINNED};
-use super::{CRI_NAMESPACE, Options, orphan};
+use super::{CRI_NAMESPACE, Options, View, orphan};
 use crate::clock::{Clock, rfc3339};
 use crate::containerd::api::images::{Image as ApiImage, ImageRecord};
 use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
@@ -17,6 +17,8 @@ use crate::oci::Descriptor;
 
 /// containerd keeps each snapshotter in a directory of this name below its root.
 const SNAPSHOTTER_DIR: &str = "io.containerd.snapshotter.v1.";
+/// The snapshotter that our configuration of containerd names.
+const OVERLAY: &str = "overlayfs";
 
 /// The store of one namespace.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(super) struct Store<'a> {
     /// The snapshotter that CRI uses, and containerd's directories.
     snapshotter: String,
     snapshot_dir: PathBuf,
+    has_cri: bool,
 }
 
 /// What `Snapshots.Prepare` answered.
@@ -46,8 +49,13 @@ pub(super) struct Record {
 }
 
 impl<'a> Store<'a> {
-    /// Asks CRI which snapshotter it uses.
+    /// Asks CRI which snapshotter it uses, where there is CRI.
     pub(super) fn open(client: &'a mut Client, options: &Options<'a>) -> Result<Self> {
+        if let View::Files(root) = options.view {
+            let snapshotter = OVERLAY.to_owned();
+            let snapshot_dir = root.join(format!("{SNAPSHOTTER_DIR}{snapshotter}"));
+            return Ok(Store { clock: options.clock, snapshotter, snapshot_dir, has_cri: false, client });
+        }
         let places = client.cri_images().fs_info().doing(|| "ask CRI where its images are".into())?;
         let snapshot_dir = places.into_iter().next().map(|place| place.fs_id.mountpoint).unwrap_or_default();
         let snapshot_dir = PathBuf::from(snapshot_dir);
@@ -56,7 +64,7 @@ impl<'a> Store<'a> {
             let text = format!("CRI keeps its images in '{}', which names no snapshotter", snapshot_dir.display());
             return Err(Error::new(Kind::Runtime, text));
         };
-        Ok(Store { clock: options.clock, snapshotter: snapshotter.to_owned(), snapshot_dir, client })
+        Ok(Store { clock: options.clock, snapshotter: snapshotter.to_owned(), snapshot_dir, has_cri: true, client })
     }
 
     pub(super) fn snapshotter(&self) -> &str {
@@ -69,7 +77,7 @@ impl<'a> Store<'a> {
 
     /// Whether CRI looks at this namespace.
     pub(super) fn is_cri(&self) -> bool {
-        self.client.namespace().as_str() == CRI_NAMESPACE
+        self.has_cri && self.client.namespace().as_str() == CRI_NAMESPACE
     }
 
     /// Ids of leases that imports of ours hold or have left.

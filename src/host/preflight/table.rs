@@ -1,6 +1,6 @@
 //! Which checks a mode runs, in the order of its report; and docs/preflight.md, which is made from that.
 
-use super::{Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage};
+use super::{Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage, target};
 use crate::error::Result;
 
 const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Outcome>, about: &'static str) -> Check {
@@ -60,6 +60,20 @@ pub const EDGE: [Check; 29] = [
     check("cloud-ports", network::cloud_ports, "both of CloudCore's ports answer within 3 s"),
 ];
 
+/// The checks of a system that is staged but does not run.
+pub const TARGET: [Check; 10] = [
+    check("root", target::root, "edgelay runs as root"),
+    check("architecture", target::architecture, "its programs are for the bundle's processor"),
+    check("kernel-features", target::kernel_features, "every kernel below its `/lib/modules` has what pods need"),
+    check("service-manager", target::service_manager, "systemd or OpenRC is installed"),
+    check("iptables", services::iptables, "it has the program that the bridge and portmap plugins call"),
+    check("libc", services::libc, "it has glibc, against which the official EdgeCore is linked"),
+    check("read-only", storage::read_only, "the directories that are written to can be written to"),
+    check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
+    check("containerd-store", storage::containerd_store, "its images will lie on a file system that can hold them"),
+    check("kubeedge-files", services::kubeedge_files, "its `/etc/kubeedge` is empty or ours"),
+];
+
 /// docs/preflight.md
 pub fn render_doc() -> String {
     let mut out = String::from(
@@ -74,6 +88,15 @@ pub fn render_doc() -> String {
     for Check { name, about, .. } in EDGE {
         let mark = if TEMPORARY.contains(&name) { " *" } else { "" };
         out.push_str(&format!("| `{name}`{mark} | {about} |\n"));
+    }
+    out.push_str(
+        "\n## Systems that do not run\n\n\
+         With `--root` it is the system below that directory that is judged, by its files, and not the machine that\n\
+         prepares it. Only these are looked at:\n\n\
+         | check | what is looked at |\n| --- | --- |\n",
+    );
+    for Check { name, about, .. } in TARGET {
+        out.push_str(&format!("| `{name}` | {about} |\n"));
     }
     out.push_str(
         "\n## JSON\n\n\
@@ -100,6 +123,7 @@ mod tests {
         let names: std::collections::BTreeSet<&str> = EDGE.iter().map(|check| check.name).collect();
         assert_eq!(names.len(), EDGE.len());
         assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        assert!(TARGET.iter().all(|check| names.contains(check.name)));
         assert!(TEMPORARY.iter().all(|name| names.contains(name)));
     }
 }

@@ -1,8 +1,11 @@
 //! Puts an edge node's steps together. Pure assembly: nothing is looked at or done here.
 
+use std::path::PathBuf;
+
 use crate::bundle::{Bundle, Component};
 use crate::config::{EdgeConfig, Identity, load_token};
 use crate::containerd::config as runtime;
+use crate::containerd::private::Release;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::host::preflight::Ignored;
@@ -12,12 +15,13 @@ use crate::report::Report;
 use crate::root::Root;
 use crate::service::Manager;
 use crate::steps::{
-    Components, Edgecore, HostFiles, Images, JoinCloud, NodeReady, RuntimeFiles, RuntimeStart, Settings,
+    Components, Edgecore, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady, Preload, RuntimeFiles,
+    RuntimeStart, Settings,
 };
 use crate::{cni, host};
 
 use super::record::Recorded;
-use super::{Scope, is_managed, manager};
+use super::{ImagesWhen, Scope, is_managed, manager};
 
 /// Components that are laid down beside a containerd of someone else.
 const BESIDE_EXISTING: [&str; 2] = ["keadm", "edgecore"];
@@ -31,6 +35,12 @@ pub(super) struct Assembly {
     pub(super) token: Option<Result<Token>>,
     pub(super) ignored: Option<Ignored>,
     pub(super) bundle: Option<Facts>,
+    /// Directory of the containerd that fills the store of a system that does not run.
+    pub(super) line_containerd: Option<PathBuf>,
+    /// When the images get into a system that does not run.
+    pub(super) images: ImagesWhen,
+    /// Where the bundle's bytes come from that are left in a system for its first boot.
+    pub(super) keep: Option<KeptFrom>,
     manager: Manager,
     is_live: bool,
     restrict_oom_score_adj: bool,
@@ -40,6 +50,7 @@ pub(super) struct Assembly {
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) architecture: Arch,
+    pub(super) file: u64,
     pub(super) built: u64,
     pub(super) components: u64,
     pub(super) store: u64,
@@ -55,6 +66,7 @@ impl Assembly {
             let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
             Facts {
                 architecture: manifest.architecture,
+                file: sizes.file,
                 built: manifest.built.seconds(),
                 components: sizes.components,
                 store: sizes.blobs.saturating_add(sizes.unpacked),
@@ -67,6 +79,9 @@ impl Assembly {
             token: None,
             ignored: None,
             bundle: facts,
+            line_containerd: None,
+            images: ImagesWhen::Now,
+            keep: None,
             manager: manager(root)?,
             is_live: root.is_live(),
             restrict_oom_score_adj: root.is_live() && host::oom_score_adj_restricted(root)?,
@@ -120,18 +135,39 @@ impl Assembly {
 
     fn stage(&self, bundle: &Bundle, steps: &mut Vec<Box<dyn Step>>) -> Result<()> {
         let managed = is_managed(&self.config);
+        if self.images == ImagesWhen::FirstBoot {
+            let (identity, file) = (bundle.identity(), bundle.sizes().file);
+            let arch = bundle.manifest().architecture;
+            steps.push(Box::new(KeptBundle::new(self.keep.clone(), identity, arch, file)));
+        }
         let wanted = |c: &&Component| managed || BESIDE_EXISTING.contains(&c.name.as_str());
         steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().collect())));
         steps.push(Box::new(HostFiles));
         if managed {
             self.runtime(bundle, steps)?;
         }
-        // A target that does not run has no containerd to import into; its first boot does that.
         if self.is_live {
             let address = self.config.containerd_address.clone();
             steps.push(Box::new(Images::new(bundle.images().to_vec(), address)));
+        } else if self.images == ImagesWhen::Now {
+            steps.push(Box::new(Preload::new(bundle.images().to_vec(), self.line(bundle)?)));
         }
         Ok(())
+    }
+
+    /// Which containerd may fill the store of a system that does not run.
+    fn line(&self, bundle: &Bundle) -> Result<Line> {
+        if !is_managed(&self.config) {
+            let what = "the images go into a containerd of the target's own, which does not run";
+            return Err(Error::new(Kind::Config, what).hint("leave them to the first boot: --images first-boot"));
+        }
+        let own = bundle.component("containerd");
+        let runs_here = Arch::of_this_binary() == Some(bundle.manifest().architecture);
+        Ok(Line {
+            given: self.line_containerd.clone(),
+            own: own.filter(|_| runs_here).map(|c| c.destination().as_str().to_owned()),
+            newest: own.and_then(|c| Release::parse(c.version.as_deref()?)),
+        })
     }
 
     fn runtime(&self, bundle: &Bundle, steps: &mut Vec<Box<dyn Step>>) -> Result<()> {

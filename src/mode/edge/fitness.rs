@@ -4,22 +4,21 @@ use super::Scope;
 use super::assemble::Assembly;
 use crate::containerd::config as runtime;
 use crate::error::Result;
-use crate::host::preflight::{Context, DiskNeed, Finding, Wanted, preflight};
+use crate::host::preflight::{Context, DiskNeed, Finding, Wanted, preflight, preflight_target};
 use crate::ids::RelPath;
 use crate::plan::{Cx, Step};
-use crate::root::Root;
+use crate::steps::KeptBundle;
 
 /// Runs every check, with the failures that the user wants ignored made warnings.
 pub(super) fn check(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<Finding>> {
-    let live;
-    let machine = if cx.root.is_live() {
-        cx.root
-    } else {
-        live = Root::open(std::path::Path::new("/"))?;
-        &live
-    };
     let wanted = wanted(parts, steps, cx)?;
-    let mut findings = preflight(&Context::new(machine, cx.root, cx.clock, wanted));
+    let mut context = Context::new(cx.root, cx.root, cx.clock, wanted);
+    let mut findings = if cx.root.is_live() {
+        preflight(&context)
+    } else {
+        context.architecture = context.wanted.architecture.map_or(String::new(), |arch| arch.to_string());
+        preflight_target(&context)
+    };
     if let Some(ignored) = &parts.ignored {
         ignored.apply(&mut findings);
     }
@@ -53,7 +52,14 @@ fn disk<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Resul
     const PROGRAMS: RelPath<'static> = RelPath::literal("usr/local");
     let Some(bundle) = &parts.bundle else { return Ok(Vec::new()) };
     let mut needs = Vec::new();
-    for (id, path, bytes) in [("components", PROGRAMS, bundle.components), ("images", runtime::ROOT, bundle.store)] {
+    let whole = [
+        ("components", PROGRAMS, bundle.components),
+        ("images", runtime::ROOT, bundle.store),
+        ("kept-bundle", KeptBundle::PATH, bundle.file),
+        // Its images come out of it at the first boot, beside it.
+        ("kept-bundle", runtime::ROOT, bundle.store),
+    ];
+    for (id, path, bytes) in whole {
         let step = steps.iter().find(|step| step.id() == id);
         if let Some(step) = step
             && step.check(cx).is_ok_and(|status| !status.is_settled())

@@ -1,0 +1,114 @@
+//! The checks of a system that does not run: what its files tell. The machine that prepares it is not judged by them.
+
+use std::io::Read;
+
+use super::{Look, Outcome, list};
+use crate::bundle::Program;
+use crate::error::Result;
+use crate::host::kernel::{FEATURES, Kernel, State, Use};
+use crate::host::{Init, init_installed};
+use crate::ids::{Arch, RelPath};
+use crate::root::Root;
+
+pub(super) fn root(_look: &Look<'_>) -> Result<Outcome> {
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() {
+        return Ok(Outcome::pass("running as root"));
+    }
+    Ok(Outcome::fail(format!("running as user {uid}"), "run edgelay as root: images hold files of all owners"))
+}
+
+/// Programs that tell for which processor a system is; the first that is there counts.
+const WITNESSES: [RelPath<'static>; 6] = [
+    RelPath::literal("sbin/init"),
+    RelPath::literal("bin/sh"),
+    RelPath::literal("bin/busybox"),
+    RelPath::literal("usr/bin/env"),
+    RelPath::literal("lib/systemd/systemd"),
+    RelPath::literal("usr/sbin/init"),
+];
+
+/// The processor that the programs below `root` are for. `None`: there are none, or they are for another one yet.
+pub fn architecture_of(root: &Root) -> Result<Option<(Arch, RelPath<'static>)>> {
+    for path in WITNESSES {
+        let Some(file) = root.open_file(path)? else { continue };
+        let mut head = Vec::new();
+        // A directory, say: ignoring, another witness may tell.
+        let _ = file.take(Program::HEAD as u64).read_to_end(&mut head);
+        if let Program::For(arch) = Program::of(&head) {
+            return Ok(Some((arch, path)));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn architecture(look: &Look<'_>) -> Result<Outcome> {
+    let Some(bundle) = look.cx.wanted.architecture else { return Ok(Outcome::skip("no bundle given")) };
+    Ok(match architecture_of(look.cx.target)? {
+        Some((arch, path)) if arch == bundle => Outcome::pass(format!("{path} is for {arch}, as the bundle")),
+        Some((arch, path)) => {
+            let advice = format!("use a bundle made with --arch {arch}, or mount the right image");
+            Outcome::fail(format!("{path} is for {arch}, the bundle for {bundle}"), advice)
+        }
+        None => Outcome::warn("no program there tells the processor", "look whether the right file system is mounted"),
+    })
+}
+
+pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
+    let kernels = Kernel::installed(look.cx.target)?;
+    let wanted = || FEATURES.iter().filter(|f| f.used_by == Use::Pods || look.cx.wanted.edgemesh);
+    let lacks = |kernel: &Kernel<'_>, state| -> Vec<&str> {
+        wanted().filter(|f| kernel.state(f) == state).map(|f| f.name).collect()
+    };
+    let Some(first) = kernels.first() else {
+        let advice =
+            "install the kernel before the image is sealed, or see to it that the one it boots has what pods need";
+        return Ok(Outcome::warn("no kernel has modules below /lib/modules", advice));
+    };
+    // Which one boots is the boot loader's choice.
+    for kernel in &kernels {
+        let absent = lacks(kernel, State::Absent);
+        if !absent.is_empty() {
+            let seen = format!("kernel {} has no {}", kernel.release, list(&absent));
+            let advice = "install the modules of this kernel, or one that was built with them";
+            return Ok(Outcome::fail(seen, advice));
+        }
+    }
+    let unknown = lacks(first, State::Unknown);
+    let releases: Vec<&str> = kernels.iter().map(|kernel| kernel.release.as_str()).collect();
+    let releases = list(&releases);
+    if unknown.is_empty() {
+        return Ok(Outcome::pass(format!("kernel {releases} has all {} features", wanted().count())));
+    }
+    let seen = format!("kernel {releases} has all modules; not told: {}", list(&unknown));
+    Ok(Outcome::pass(seen))
+}
+
+pub(super) fn service_manager(look: &Look<'_>) -> Result<Outcome> {
+    Ok(match init_installed(look.cx.target)? {
+        Some(Init::Systemd) => Outcome::pass("systemd is installed"),
+        Some(Init::OpenRc) => Outcome::pass("OpenRC is installed"),
+        _ => Outcome::warn(
+            "neither systemd nor OpenRC is installed, so nothing starts what is laid down",
+            "start 'edgelay firstboot' from its own init script",
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tree::Tree;
+
+    const ARM64: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0";
+
+    #[test]
+    fn the_first_program_tells_the_processor() {
+        let tree = Tree::new().bytes("usr/bin/dash", ARM64).link("bin", "usr/bin").link("usr/bin/sh", "dash");
+        let (arch, path) = architecture_of(&tree.root()).unwrap().unwrap();
+        assert_eq!((arch, path.to_string().as_str()), (Arch::Arm64, "/bin/sh"));
+        // Not this machine's.
+        let tree = Tree::new().link("sbin/init", "/bin/true").file("usr/bin/env", "#!/bin/sh\n").dir("bin/sh");
+        assert!(architecture_of(&tree.root()).unwrap().is_none());
+    }
+}
