@@ -402,7 +402,7 @@ fn what_everybody_may_run_can_be_reached_whatever_the_umask() {
         .unwrap();
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_edgelay"), "edge", "stage"]);
-    shell.args(["--ignore-check=all", "--root"]).arg(&target).arg("--bundle").arg(&bundle);
+    shell.args(["--ignore-check=all", "--images=first-boot", "--root"]).arg(&target).arg("--bundle").arg(&bundle);
     let (code, _, err) = said(shell.output().unwrap());
     assert_eq!(code, 0, "{err}");
     let mode = |path: &str| std::fs::metadata(target.join(path)).unwrap().permissions().mode() & 0o7777;
@@ -413,7 +413,7 @@ fn what_everybody_may_run_can_be_reached_whatever_the_umask() {
         ("etc/cni/net.d", 0o755),
         ("var/lib/edgelay/journal.jsonl", 0o600),
         ("var/lib/edgelay/config.json", 0o600),
-        ("var/log/edgelay/install.log", 0o600),
+        ("var/lib/edgelay/edge.bundle", 0o600),
     ] {
         assert_eq!(mode(path), bits, "{path}");
     }

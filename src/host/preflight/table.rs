@@ -61,7 +61,7 @@ pub const EDGE: [Check; 29] = [
 ];
 
 /// The checks of a system that is staged but does not run.
-pub const TARGET: [Check; 10] = [
+pub const TARGET: [Check; 12] = [
     check("root", target::root, "edgelay runs as root"),
     check("architecture", target::architecture, "its programs are for the bundle's processor"),
     check("kernel-features", target::kernel_features, "every kernel below its `/lib/modules` has what pods need"),
@@ -72,6 +72,8 @@ pub const TARGET: [Check; 10] = [
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check("containerd-store", storage::containerd_store, "its images will lie on a file system that can hold them"),
     check("kubeedge-files", services::kubeedge_files, "its `/etc/kubeedge` is empty or ours"),
+    check("node-name", identity::node_name, "one that is given is a name that no other machine is likely to have"),
+    check("token", identity::token, "one that is given is whole, and valid for ten minutes more"),
 ];
 
 /// docs/preflight.md
