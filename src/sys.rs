@@ -1,8 +1,8 @@
 //! The kernel, where no safe wrapper exists: the only module with unsafe code. No policy, no paths of our own.
 
 pub mod ahead;
-pub mod cores;
 pub mod child;
+pub mod cores;
 pub mod signal;
 pub mod writeback;
 pub mod xattr;
