@@ -49,14 +49,14 @@ timeline: dist ## where the time of an installation goes: writes docs/install-ti
 lint: lint-format lint-clippy lint-docs lint-shell ## formatting, clippy, documentation, shell scripts; warnings denied
 
 lint-format:
-	cargo fmt --check
+	cargo fmt --all --check
 
 lint-clippy:
-	cargo clippy --quiet --all-targets -- -D warnings
-	cargo clippy --quiet --all-targets --all-features -- -D warnings
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 
 lint-docs:
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --all-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
 
 # Every file whose first line says that it is a shell script. SC2034: variables of a sourced file look unused.
 lint-shell:

@@ -7,7 +7,6 @@ mod compression;
 mod members;
 mod name;
 mod walk;
-mod zstd;
 
 pub use compression::{Compression, HEAD, MAX_LAYER, decoder, layer_reader, layer_stream};
 pub use members::{MAX_MEMBERS, MAX_NAME, Member, MemberKind, Members, Segment, shown};
@@ -15,6 +14,8 @@ pub use name::{entry_name, resolve_link};
 pub use walk::{Entry, EntryKind, Forward, Seekable, Skip, Walk};
 
 use std::io::ErrorKind;
+
+use edgelay_codec::Fault;
 
 use crate::error::{Error, Kind, Lift};
 
@@ -24,6 +25,9 @@ pub(crate) const COPY_AGAIN: &str = "copy the file again from where it was made;
 /// For archives that no tool should have made like this.
 pub(crate) const MAKE_AGAIN: &str = "make the archive again, with 'docker save' or as an OCI layout";
 
+/// For streams that were compressed in a way that needs more than there is here.
+const COMPRESS_AGAIN: &str = "compress it again, with gzip, or with zstd without '--ultra', '--long' and dictionaries";
+
 /// An error about the content of an archive.
 pub(crate) fn bad(what: impl Into<String>) -> Error {
     Error::new(Kind::Bundle, what.into())
@@ -32,6 +36,10 @@ pub(crate) fn bad(what: impl Into<String>) -> Error {
 /// What a failed read of archive bytes means: decoders tell a cut stream by the kind `UnexpectedEof`; an error of ours
 /// that travelled through a reader says all but the place.
 pub(crate) fn unreadable(e: std::io::Error, what: &str) -> Error {
+    let hint = match e.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(Fault::Window { .. } | Fault::Dictionary(_)) => COMPRESS_AGAIN,
+        _ => COPY_AGAIN,
+    };
     let ours = e.get_ref().is_some_and(|inner| inner.is::<Error>());
     let text = match e.kind() {
         _ if ours => what.to_owned(),
@@ -40,6 +48,6 @@ pub(crate) fn unreadable(e: std::io::Error, what: &str) -> Error {
     };
     match Err::<(), _>(e).lift(Kind::Bundle, || text) {
         Ok(()) => bad(what),
-        Err(e) => e.hint(COPY_AGAIN),
+        Err(e) => e.hint(hint),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Cursor, Read};
 
-use super::zstd::Zstd;
+use edgelay_codec::{Gzip, MAX_WINDOW, Zstd};
+
 use super::{bad, unreadable};
 use crate::error::{Error, Result};
 
@@ -51,8 +52,8 @@ pub fn decoder<'a>(how: Compression, input: impl Read + 'a) -> Box<dyn Read + 'a
 fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>) -> Box<dyn Read + 'a> {
     match how {
         Compression::Plain => input,
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
-        Compression::Zstd => Box::new(Zstd::new(input)),
+        Compression::Gzip => Box::new(Gzip::new(input)),
+        Compression::Zstd => Box::new(Zstd::new(input, MAX_WINDOW)),
     }
 }
 
@@ -90,6 +91,7 @@ impl<R: Read> Read for Capped<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{COMPRESS_AGAIN, COPY_AGAIN};
     use super::*;
     use std::io::Write;
 
@@ -126,6 +128,26 @@ mod tests {
         assert_eq!(xz.to_string(), "is compressed with xz, expected gzip, zstd or none");
         assert!(Compression::sniff(b"BZh91A").is_err());
         assert_eq!(unpack(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_says_what_to_do() {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(24).unwrap();
+        encoder.write_all(&[0; 4096]).unwrap();
+        let long = encoder.finish().unwrap();
+        let mut damaged = gzip(b"data");
+        *damaged.last_mut().unwrap() ^= 1;
+        let cases = [
+            (long, "the compressed data need a window of 16777216 bytes, the limit is 8388608", COMPRESS_AGAIN),
+            (damaged, "the decompressed data have the wrong length", COPY_AGAIN),
+        ];
+        for (packed, cause, hint) in cases {
+            let e = layer_reader(&packed[..]).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+            let e = unreadable(e, "layer 'x'");
+            assert_eq!(e.to_string(), format!("layer 'x' cannot be read: {cause}"));
+            assert_eq!(e.hint_text(), Some(hint));
+        }
     }
 
     #[test]

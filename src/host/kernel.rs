@@ -202,7 +202,7 @@ fn options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>>
         return boot_options(root, release);
     };
     let mut text = Vec::new();
-    let reader = flate2::read::GzDecoder::new(packed.as_slice());
+    let reader = edgelay_codec::Gzip::new(packed.as_slice());
     // A damaged file is no evidence, so what was read up to the fault is not used either.
     let read = reader.take(TABLE as u64).read_to_end(&mut text);
     Ok(read.ok().map(|_| parse_options(&String::from_utf8_lossy(&text))))
