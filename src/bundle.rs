@@ -162,6 +162,15 @@ impl Bundle {
         self.cursor.is_seekable()
     }
 
+    /// What its role needs and it does not have, all of it, as an error.
+    pub fn lacks(&self) -> Result<()> {
+        match verify::lacks(&self.manifest)? {
+            Some(flaw) => Err(Error::from(flaw.on(&format_args!("bundle '{}'", self.name)))
+                .hint("make the bundle anew with 'edgelay bundle create', which names all that is missing")),
+            None => Ok(()),
+        }
+    }
+
     /// How much there is, for the check of disk space.
     pub fn sizes(&self) -> Sizes {
         let components: u64 = self.manifest.components.iter().map(|c| c.size).sum();

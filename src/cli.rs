@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
 
-use crate::config::{show_json, show_text};
+use crate::config::{ConfigRef, Of, show_json, show_text};
 use crate::error::{Error, Result};
 use crate::report::{Report, Style};
 use crate::sys::signal;
@@ -105,13 +105,17 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
     let parsed = Parsed::new(args)?;
     logger::start(&parsed)?;
     let resolved = match parsed.spec.settings {
-        true => Some(settings::load(&parsed, surroundings)?),
-        false => None,
+        Some(table) => Some(settings::load(table, &parsed, surroundings)?),
+        None => None,
     };
     if let (Some(resolved), true) = (&resolved, parsed.has(&flags::SHOW_CONFIG)) {
+        let (config, origins): (ConfigRef<'_>, _) = match resolved {
+            Of::Edge(resolved) => ((&resolved.config).into(), &resolved.origins),
+            Of::Cloud(resolved) => ((&resolved.config).into(), &resolved.origins),
+        };
         return output::write(&match parsed.format()? {
-            Format::Text => show_text(resolved),
-            Format::Json => show_json(resolved),
+            Format::Text => show_text(config, origins),
+            Format::Json => show_json(config, origins),
         });
     }
     let command: Command = epoch::apply((parsed.spec.check)(&parsed)?, surroundings.variable(epoch::VARIABLE))?;

@@ -125,6 +125,8 @@ pub struct Output {
     pub stdout: String,
     /// The end of standard error, secrets masked.
     pub stderr: String,
+    /// Standard output as it was, where it is short and no text.
+    pub binary: Option<Vec<u8>>,
 }
 
 impl Output {
@@ -224,9 +226,9 @@ impl Exec for Host<'_> {
             let _ = killpg(group, Signal::SIGKILL);
             let _ = child.wait();
         }
-        let (status, stdout, stderr) = captured.map_err(|e| e.during(cmd))?;
+        let capture::Said { status, stdout, stderr, binary } = captured.map_err(|e| e.during(cmd))?;
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        let output = Output { code, stdout: cmd.mask(&stdout), stderr: cmd.mask(&stderr) };
+        let output = Output { code, stdout: cmd.mask(&stdout), stderr: cmd.mask(&stderr), binary };
         log::debug!("ended with status {code}: {}", cmd.program);
         Ok(output)
     }

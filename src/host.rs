@@ -13,13 +13,14 @@ pub mod partition;
 pub mod preflight;
 pub mod privilege;
 pub mod process;
-mod reach;
+pub(crate) mod reach;
 mod token;
 #[cfg(test)]
 pub(crate) mod tree;
 
 pub use init::{Init, init_installed, init_system};
 pub use privilege::oom_score_adj_restricted;
+pub use token::expiry as token_expiry;
 
 use crate::error::{Error, Kind, Lift, Result};
 use crate::ids::RelPath;

@@ -1,5 +1,6 @@
 //! KubeEdge on this node: keadm's command line and words, EdgeCore's files, ports and health (KubeEdge v1.22).
 
+mod cloudcore;
 mod edgecore;
 mod explain;
 mod http;
@@ -7,6 +8,7 @@ mod keadm;
 mod node;
 mod yaml;
 
+pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
 pub use edgecore::{EDGECORE, EDGECORE_YAML, MAX_YAML, METASERVER, certificates_there, connected, healthy, service};
 pub use explain::explain;
 pub use keadm::{Join, Setting, join_command, switches, update_command};

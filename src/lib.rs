@@ -22,6 +22,7 @@ pub mod host;
 pub mod ids;
 pub mod images;
 pub mod json;
+pub mod k3s;
 pub mod kubeedge;
 pub mod mode;
 pub mod oci;

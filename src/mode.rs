@@ -1,5 +1,11 @@
 //! What the commands do, as plain functions: nothing here reads the command line.
 
 pub mod bundle;
+pub mod cloud;
 pub mod edge;
 pub mod image;
+mod record;
+mod session;
+mod source;
+
+pub use source::BundleSource;

@@ -1,7 +1,9 @@
 //! The steps that installations are made of; one kind per file. [`crate::mode`] puts them together.
 
+pub mod cloud;
 mod components;
 mod edgecore;
+mod files;
 mod fingerprint;
 mod host_files;
 mod images;
@@ -10,18 +12,17 @@ mod kept_bundle;
 mod leftovers;
 mod preload;
 mod ready;
-mod runtime_files;
 mod runtime_start;
 mod settings;
 
 pub use components::Components;
 pub use edgecore::Edgecore;
+pub use files::{File, Files};
 pub use host_files::HostFiles;
 pub use images::Images;
 pub use join::JoinCloud;
 pub use kept_bundle::{KeptBundle, Source as KeptFrom};
 pub use preload::{Line, Preload};
 pub use ready::NodeReady;
-pub use runtime_files::RuntimeFiles;
 pub use runtime_start::RuntimeStart;
 pub use settings::Settings;

@@ -96,7 +96,10 @@ impl Catalogue {
 
     /// `None`: the version is not in the catalogue.
     pub(super) fn needs(&self, role: Role, kubeedge: &Version) -> Result<Option<Needs>> {
-        let Some(release) = self.releases.iter().find(|r| r.kubeedge == *kubeedge) else { return Ok(None) };
+        // Patch releases of one minor need the same.
+        let exact = self.releases.iter().find(|r| r.kubeedge == *kubeedge);
+        let release = exact.or_else(|| self.releases.iter().find(|r| r.kubeedge.minor() == kubeedge.minor()));
+        let Some(release) = release else { return Ok(None) };
         let raw = match role {
             Role::Edge => &release.edge,
             Role::Cloud => &release.cloud,

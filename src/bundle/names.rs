@@ -51,6 +51,12 @@ impl Version {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Without the patch: `v1.22`.
+    pub fn minor(&self) -> &str {
+        let end = self.0.match_indices('.').nth(1).map_or(self.0.len(), |(at, _)| at);
+        self.0.get(..end).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Version {

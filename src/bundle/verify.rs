@@ -7,12 +7,12 @@ use super::catalogue::{Catalogue, Need};
 use super::cursor::Cursor;
 use super::elf::Program;
 use super::fault::{Fault, Flaw};
-use super::manifest::{Component, Manifest};
+use super::manifest::{Component, ImageEntry, Manifest};
 use super::tar::Name;
 use super::{Bundle, Sizes};
 use crate::digest::{Digest, Hashing};
 use crate::error::Result;
-use crate::ids::Arch;
+use crate::ids::{Arch, ImageRef};
 
 /// What [`verify`] found.
 #[derive(Debug)]
@@ -117,9 +117,14 @@ fn read_part(cursor: &mut Cursor, index: usize, manifest: &Manifest, flaws: &mut
     }
 }
 
+fn is_named(image: &ImageEntry, wanted: &ImageRef) -> bool {
+    let of_k3s = wanted.repository().starts_with("docker.io/rancher/");
+    image.names.iter().any(|name| name == wanted || (of_k3s && name.repository() == wanted.repository()))
+}
+
 /// What the catalogue requires and the bundle does not have. A version that is not in our catalogue is taken as its
-/// maker's catalogue had it.
-fn lacks(manifest: &Manifest) -> Result<Option<Flaw>> {
+/// maker's catalogue had it; k3s's own images have the versions that belong to its.
+pub(super) fn lacks(manifest: &Manifest) -> Result<Option<Flaw>> {
     let Some(needs) = Catalogue::built_in()?.needs(manifest.role, &manifest.kubeedge)? else { return Ok(None) };
     let required = |need: &Need| *need == Need::Required;
     let has_component = |name: &str| manifest.components.iter().any(|c| c.name == name);
@@ -127,7 +132,7 @@ fn lacks(manifest: &Manifest) -> Result<Option<Flaw>> {
     let images = needs
         .images
         .iter()
-        .filter(|(name, need)| required(need) && !manifest.images.iter().any(|image| image.names.contains(name)));
+        .filter(|(name, need)| required(need) && !manifest.images.iter().any(|image| is_named(image, name)));
     let missing: Vec<String> = components
         .map(|(rule, _)| format!("component '{}'", rule.name))
         .chain(images.map(|(name, _)| format!("image '{name}'")))

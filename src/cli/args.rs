@@ -4,7 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::config::{KEYS, nearest};
+use crate::config::{Key, Table, nearest};
 use crate::error::{Error, Kind, Result};
 
 use super::commands::COMMANDS;
@@ -69,19 +69,24 @@ pub fn every_flag() -> impl Iterator<Item = &'static Flag> {
     flags::COMMON.iter().chain(COMMANDS.iter().flat_map(|spec| spec.flags))
 }
 
+/// Every setting there is, of any kind of node.
+pub fn every_key() -> impl Iterator<Item = &'static Key> {
+    Table::ALL.into_iter().flat_map(Table::keys)
+}
+
 fn by_long(name: &str) -> Result<(&'static str, bool)> {
     if let Some(flag) = every_flag().find(|flag| flag.long == name) {
         return Ok((flag.long, flag.value.is_some()));
     }
-    if let Some(key) = KEYS.iter().find(|key| key.flag == name) {
+    if let Some(key) = every_key().find(|key| key.flag == name) {
         return Ok((key.flag, true));
     }
     let e = usage(format!("unknown flag '--{}'", name.escape_debug()));
     if name == "token" {
         return Err(e.hint("write the token to a file that only root can read, and give --token-file FILE"));
     }
-    let foreign = KEYS.iter().find(|key| key.known_as.contains(&name)).map(|key| key.flag);
-    let known = every_flag().map(|flag| flag.long).chain(KEYS.iter().map(|key| key.flag));
+    let foreign = every_key().find(|key| key.known_as.contains(&name)).map(|key| key.flag);
+    let known = every_flag().map(|flag| flag.long).chain(every_key().map(|key| key.flag));
     Err(match foreign.or_else(|| nearest(name, known)) {
         Some(near) => e.hint(format!("did you mean '--{near}'?")),
         None => e.hint("'edgelay help COMMAND' lists the flags of a command"),
@@ -168,7 +173,7 @@ mod tests {
                     assert!(flag.short.is_none() || flag.short != other.short, "{flag:?} {other:?}");
                 }
             }
-            assert!(KEYS.iter().all(|key| key.flag != flag.long), "{flag:?}");
+            assert!(every_key().all(|key| key.flag != flag.long), "{flag:?}");
             assert!(flag.choices.is_empty() || flag.value.is_some());
         }
     }

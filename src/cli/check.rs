@@ -9,11 +9,12 @@ use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
-use crate::mode::edge::{BundleSource, Factory, ImagesWhen, Scope};
+use crate::mode::edge::{Factory, ImagesWhen, Scope};
+use crate::mode::{BundleSource, cloud};
 use crate::sys::signal::Stoppable;
 
 use super::args::usage;
-use super::command::{BundleCommand, Command, EdgeCommand, ImageCommand, ImageStore, Target};
+use super::command::{BundleCommand, CloudCommand, Command, EdgeCommand, ImageCommand, ImageStore, Target};
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
 
@@ -109,6 +110,37 @@ pub(super) fn edge_uninstall(parsed: &Parsed) -> Result<Command> {
         .hint("add --yes if that is wanted"));
     }
     Ok(Command::Edge(EdgeCommand::Uninstall { root: root(parsed) }))
+}
+
+pub(super) fn cloud_install(parsed: &Parsed, scope: cloud::Scope) -> Result<Command> {
+    let target = target(parsed)?;
+    if target.bundle.is_none() {
+        return Err(needed(&flags::BUNDLE));
+    }
+    Ok(Command::Cloud(match parsed.has(&flags::DRY_RUN) {
+        true => CloudCommand::Plan { target, scope, format: parsed.format()? },
+        false => CloudCommand::Install { target, scope },
+    }))
+}
+
+pub(super) fn cloud_token(parsed: &Parsed) -> Result<Command> {
+    let to = parsed.path(&flags::JOIN_OUTPUT);
+    if to.as_ref().is_some_and(|to| to.as_os_str() == "-") {
+        return Err(usage("the join file holds a token, which is never printed").hint("give the name of a file"));
+    }
+    Ok(Command::Cloud(CloudCommand::Token { root: root(parsed), to }))
+}
+
+pub(super) fn cloud_status(parsed: &Parsed) -> Result<Command> {
+    Ok(Command::Cloud(CloudCommand::Status { root: root(parsed), format: parsed.format()? }))
+}
+
+pub(super) fn cloud_uninstall(parsed: &Parsed) -> Result<Command> {
+    if !parsed.has(&flags::YES) {
+        return Err(usage("'cloud uninstall' ends the cloud side: edges lose it").hint("add --yes if that is wanted"));
+    }
+    let data = if parsed.has(&flags::PURGE) { cloud::Data::Purge } else { cloud::Data::Keep };
+    Ok(Command::Cloud(CloudCommand::Uninstall { root: root(parsed), data }))
 }
 
 pub(super) fn status(parsed: &Parsed) -> Result<Command> {

@@ -7,7 +7,8 @@ use crate::containerd::Namespace;
 use crate::containerd::import::{Layers, Unpack};
 use crate::host::preflight::Ignored;
 use crate::ids::Arch;
-use crate::mode::edge::{BundleSource, Factory, Scope};
+use crate::mode::edge::{Factory, Scope};
+use crate::mode::{BundleSource, cloud};
 
 use super::commands::Spec;
 
@@ -26,6 +27,8 @@ pub enum Command {
     Bundle(BundleCommand),
     /// `edge ...`, `status`, `preflight`
     Edge(EdgeCommand),
+    /// `cloud ...`
+    Cloud(CloudCommand),
     /// `image ...`
     Image(ImageCommand),
 }
@@ -37,6 +40,7 @@ impl Command {
             Command::Help(_) | Command::Version(_) | Command::Completion(_) => false,
             Command::Bundle(command) => matches!(command, BundleCommand::Create { .. }),
             Command::Edge(command) => matches!(command, EdgeCommand::Install { .. } | EdgeCommand::Uninstall { .. }),
+            Command::Cloud(command) => !matches!(command, CloudCommand::Plan { .. } | CloudCommand::Status { .. }),
             Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
         }
     }
@@ -113,6 +117,48 @@ pub enum EdgeCommand {
     Uninstall {
         /// The system.
         root: PathBuf,
+    },
+}
+
+/// `cloud ...`
+#[derive(Debug)]
+pub enum CloudCommand {
+    /// `cloud install`, `cloud init`, `cloud worker install`
+    Install {
+        /// On what.
+        target: Target,
+        /// What it becomes.
+        scope: cloud::Scope,
+    },
+    /// The same with `--dry-run`.
+    Plan {
+        /// On what.
+        target: Target,
+        /// What it becomes.
+        scope: cloud::Scope,
+        /// Of the output.
+        format: Format,
+    },
+    /// `cloud token`
+    Token {
+        /// The system.
+        root: PathBuf,
+        /// Where the join file goes.
+        to: Option<PathBuf>,
+    },
+    /// `cloud status`
+    Status {
+        /// The system.
+        root: PathBuf,
+        /// Of the output.
+        format: Format,
+    },
+    /// `cloud uninstall`
+    Uninstall {
+        /// The system.
+        root: PathBuf,
+        /// What becomes of k3s's data.
+        data: cloud::Data,
     },
 }
 

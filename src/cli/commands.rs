@@ -1,7 +1,8 @@
 //! The table of commands: words, arguments, flags, help. What is not in it does not exist.
 
+use crate::config::Table;
 use crate::error::Result;
-use crate::mode::edge::Scope;
+use crate::mode::{cloud, edge::Scope};
 
 use super::check;
 use super::command::Command;
@@ -21,8 +22,19 @@ pub struct Words {
 
 /// As many as a command line holds.
 const MANY: usize = usize::MAX;
-/// What `edge install`, `stage` and `join` take.
+/// What `edge install` and `join` take; `stage` takes and ignores the join file.
 const INSTALL: &[Flag] = &[
+    flags::JOIN_FILE,
+    flags::BUNDLE,
+    flags::CONFIG,
+    flags::SHOW_CONFIG,
+    flags::DRY_RUN,
+    flags::IGNORE_CHECK,
+    flags::ROOT,
+    flags::OUTPUT,
+];
+/// What `cloud install`, `init` and `worker install` take.
+const CLOUD: &[Flag] = &[
     flags::BUNDLE,
     flags::CONFIG,
     flags::SHOW_CONFIG,
@@ -61,8 +73,8 @@ pub struct Spec {
     pub about: &'static str,
     /// Its flags, beyond [`flags::COMMON`].
     pub flags: &'static [Flag],
-    /// Whether it takes the settings of an edge configuration.
-    pub settings: bool,
+    /// The settings that it takes.
+    pub settings: Option<Table>,
     pub(super) check: fn(&Parsed) -> Result<Command>,
 }
 
@@ -90,7 +102,7 @@ pub static COMMANDS: &[Spec] = &[
                 on after an interruption.\n\n\
                 edgelay edge install --bundle edge.bundle --config node.json",
         flags: INSTALL,
-        settings: true,
+        settings: Some(Table::EDGE),
         check: |parsed| check::edge_install(parsed, Scope::Install),
     },
     Spec {
@@ -104,7 +116,7 @@ pub static COMMANDS: &[Spec] = &[
                 newer than the target's. The same bundle makes the same tree.\n\n\
                 edgelay edge stage --root /mnt/target --bundle edge.bundle",
         flags: STAGE,
-        settings: true,
+        settings: Some(Table::EDGE),
         check: |parsed| check::edge_install(parsed, Scope::Stage),
     },
     Spec {
@@ -114,7 +126,7 @@ pub static COMMANDS: &[Spec] = &[
         summary: "join a staged machine to its cloud",
         about: "Goes on from 'edge stage'; needs no bundle. Which containerd and which pod range it is was settled then.",
         flags: INSTALL,
-        settings: true,
+        settings: Some(Table::EDGE),
         check: |parsed| check::edge_install(parsed, Scope::Join),
     },
     Spec {
@@ -125,8 +137,78 @@ pub static COMMANDS: &[Spec] = &[
         about: "Ends the pods of this node and removes what the journal says edgelay wrote: programs, units, \
                 configuration, certificates, and with a managed containerd its whole store. Without --yes it refuses.",
         flags: &[flags::ROOT, flags::YES],
-        settings: false,
+        settings: None,
         check: check::edge_uninstall,
+    },
+    Spec {
+        path: &["cloud", "install"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "make this machine the cloud side: k3s, CloudCore, EdgeMesh",
+        about: "Lays down k3s from the bundle, starts it, imports the images, brings CloudCore up and writes the join \
+                file that edges need. Finished steps are skipped, so the same command mends, follows a changed \
+                configuration or a newer bundle, and goes on after an interruption.\n\n\
+                edgelay cloud install --bundle cloud.bundle --advertise-address 192.0.2.10",
+        flags: CLOUD,
+        settings: Some(Table::CLOUD),
+        check: |parsed| check::cloud_install(parsed, cloud::Scope::Install),
+    },
+    Spec {
+        path: &["cloud", "init"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "bring CloudCore into a k3s that runs already",
+        about: "Does what 'cloud install' does with the setting k3s = existing: nothing of k3s itself is touched.",
+        flags: CLOUD,
+        settings: Some(Table::CLOUD),
+        check: |parsed| check::cloud_install(parsed, cloud::Scope::Init),
+    },
+    Spec {
+        path: &["cloud", "token"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "write the join file that edges need",
+        about: "Writes addresses, ports, the hash of the CA and a token of today into one file that only root can read. \
+                Copy it to the edge, and give it to 'edge join --join-file FILE' before it expires. The token is never \
+                printed.",
+        flags: &[flags::ROOT, flags::JOIN_OUTPUT],
+        settings: None,
+        check: check::cloud_token,
+    },
+    Spec {
+        path: &["cloud", "worker", "install"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "make this machine a further node of the cloud's k3s",
+        about: "Lays down k3s from the same bundle, imports the images and joins the server. The token is read from a \
+                file; on the server it lies in /var/lib/rancher/k3s/server/node-token.\n\n\
+                edgelay cloud worker install --bundle cloud.bundle --server 192.0.2.10:6443 --token-file FILE",
+        flags: CLOUD,
+        settings: Some(Table::CLOUD),
+        check: |parsed| check::cloud_install(parsed, cloud::Scope::Worker),
+    },
+    Spec {
+        path: &["cloud", "status"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "say whether the cloud side is as it was installed",
+        about: "Runs the check of every step and changes nothing. Exit code 11 says that something is not as it was \
+                installed.",
+        flags: &[flags::ROOT, flags::OUTPUT],
+        settings: None,
+        check: check::cloud_status,
+    },
+    Spec {
+        path: &["cloud", "uninstall"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "remove what edgelay installed of the cloud side",
+        about: "Removes what the journal says edgelay wrote: programs, units, configuration; on an existing k3s also \
+                CloudCore, its objects and its firewall chains. The data of a k3s that edgelay laid down, with every \
+                object and certificate in it, stays unless --purge is given, now or later. Without --yes it refuses.",
+        flags: &[flags::ROOT, flags::YES, flags::PURGE],
+        settings: None,
+        check: check::cloud_uninstall,
     },
     Spec {
         path: &["status"],
@@ -138,7 +220,7 @@ pub static COMMANDS: &[Spec] = &[
                 is 'not known' where the cloud does not tell this machine (EdgeCore's metaServer is off, or CloudCore's \
                 dynamicController is); that alone is no drift.",
         flags: &[flags::ROOT, flags::OUTPUT],
-        settings: false,
+        settings: None,
         check: check::status,
     },
     Spec {
@@ -148,8 +230,16 @@ pub static COMMANDS: &[Spec] = &[
         summary: "say whether this machine is fit, and what to do if not",
         about: "Runs every check of an installation and reports all findings at once. Changes nothing. With --bundle \
                 also the disk space for it.",
-        flags: &[flags::CONFIG, flags::SHOW_CONFIG, flags::BUNDLE, flags::ROOT, flags::IGNORE_CHECK, flags::OUTPUT],
-        settings: true,
+        flags: &[
+            flags::JOIN_FILE,
+            flags::CONFIG,
+            flags::SHOW_CONFIG,
+            flags::BUNDLE,
+            flags::ROOT,
+            flags::IGNORE_CHECK,
+            flags::OUTPUT,
+        ],
+        settings: Some(Table::EDGE),
         check: check::preflight,
     },
     Spec {
@@ -162,7 +252,7 @@ pub static COMMANDS: &[Spec] = &[
                 confirmed through CRI. What is there already is not sent again. A file is imported wholly or not at \
                 all. Layers become files at once; their blobs are not stored unless --keep-layers is given.",
         flags: &[flags::ADDRESS, flags::NAMESPACE, flags::UNPACK, flags::KEEP_LAYERS, flags::OUTPUT],
-        settings: false,
+        settings: None,
         check: check::image_import,
     },
     Spec {
@@ -173,7 +263,7 @@ pub static COMMANDS: &[Spec] = &[
         about: "whole: imported by edgelay and synced to the disk. unpacked: all there, from somebody else. lacking: \
                 something is missing.",
         flags: &[flags::ADDRESS, flags::NAMESPACE, flags::OUTPUT],
-        settings: false,
+        settings: None,
         check: check::image_list,
     },
     Spec {
@@ -196,7 +286,7 @@ pub static COMMANDS: &[Spec] = &[
             flags::BUILT,
             flags::BUNDLE_OUTPUT,
         ],
-        settings: false,
+        settings: None,
         check: check::bundle_create,
     },
     Spec {
@@ -206,7 +296,7 @@ pub static COMMANDS: &[Spec] = &[
         summary: "print what a bundle holds",
         about: "Reads the metadata only; FILE may be - for the standard input.",
         flags: &[flags::OUTPUT],
-        settings: false,
+        settings: None,
         check: check::bundle_show,
     },
     Spec {
@@ -216,7 +306,7 @@ pub static COMMANDS: &[Spec] = &[
         summary: "read a whole bundle and say what is wrong with it",
         about: "Tells damaged, incomplete, wrong architecture and too new apart. FILE may be - for the standard input.",
         flags: &[flags::EXPECT_ARCH, flags::OUTPUT],
-        settings: false,
+        settings: None,
         check: check::bundle_verify,
     },
     Spec {
@@ -227,7 +317,7 @@ pub static COMMANDS: &[Spec] = &[
         about: "Prints the version of edgelay, the processor it is for, and the versions of the file formats it \
                 reads.",
         flags: &[flags::OUTPUT],
-        settings: false,
+        settings: None,
         check: |parsed| Ok(Command::Version(parsed.format()?)),
     },
     Spec {
@@ -240,17 +330,17 @@ pub static COMMANDS: &[Spec] = &[
                 zsh: edgelay completion zsh > /usr/local/share/zsh/site-functions/_edgelay\n\
                 fish: edgelay completion fish > /etc/fish/completions/edgelay.fish",
         flags: &[],
-        settings: false,
+        settings: None,
         check: |parsed| parsed.shell().map(Command::Completion),
     },
     Spec {
         path: &["help"],
         alias: &[],
-        words: Words { shown: "[COMMAND | exit-codes]", min: 0, max: 2 },
+        words: Words { shown: "[COMMAND | exit-codes]", min: 0, max: 3 },
         summary: "explain a command, or the exit codes",
         about: "Without a word, lists the commands.",
         flags: &[],
-        settings: false,
+        settings: None,
         check: |parsed| parsed.topic().map(Command::Help),
     },
 ];

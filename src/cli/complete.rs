@@ -1,6 +1,6 @@
 //! Completion scripts from the tables. The scripts are static: completing never runs edgelay.
 
-use crate::config::{Form, KEYS};
+use crate::config::{Form, Table};
 
 use super::command::Shell;
 use super::commands::{COMMANDS, Spec};
@@ -24,13 +24,13 @@ fn items(spec: &Spec) -> Vec<Item> {
         values: flag.value.map(|_| flag.choices.to_vec()),
         file: file(flag.value),
     });
-    let keys = KEYS.iter().filter(|_| spec.settings).map(|key| Item {
+    let keys = spec.settings.map_or(&[][..], Table::keys).iter().map(|key| Item {
         long: key.flag,
         short: None,
         help: key.help,
         values: Some(match key.form {
             Form::Switch => vec!["true", "false"],
-            _ if key.path == "containerd" => vec!["managed", "existing"],
+            _ if matches!(key.path, "containerd" | "k3s") => vec!["managed", "existing"],
             _ => Vec::new(),
         }),
         file: file(Some(key.placeholder)),
@@ -47,27 +47,37 @@ pub fn render(shell: Shell) -> String {
     }
 }
 
-/// The words that a command can be begun with, and for each first word of two the second ones.
-fn words() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut words: Vec<(&str, Vec<&str>)> = Vec::new();
-    for spec in COMMANDS {
-        for path in [spec.path, spec.alias] {
-            let Some(first) = path.first() else { continue };
-            if !words.iter().any(|(word, _)| word == first) {
-                words.push((first, Vec::new()));
-            }
-            if let (Some((_, seconds)), Some(second)) = (words.iter_mut().find(|(word, _)| word == first), path.get(1))
-            {
-                seconds.push(second);
+/// What a command can be begun with, one word or two, and for each the words that can come next.
+fn words() -> Vec<(String, Vec<&'static str>)> {
+    let mut words: Vec<(String, Vec<&str>)> = Vec::new();
+    for path in COMMANDS.iter().flat_map(|spec| [spec.path, spec.alias]) {
+        for count in 1..=path.len().min(2) {
+            let (begun, rest) = path.split_at(count);
+            let begun = begun.join(" ");
+            if count == 1 || !rest.is_empty() {
+                if !words.iter().any(|(word, _)| *word == begun) {
+                    words.push((begun.clone(), Vec::new()));
+                }
+                let nexts = words.iter_mut().filter(|(word, _)| *word == begun).map(|(_, nexts)| nexts);
+                if let (Some(nexts), Some(next)) = (nexts.last(), rest.first())
+                    && !nexts.contains(next)
+                {
+                    nexts.push(next);
+                }
             }
         }
     }
     words
 }
 
+/// Those of one word.
+fn first_words() -> Vec<String> {
+    words().into_iter().map(|(word, _)| word).filter(|word| !word.contains(' ')).collect()
+}
+
 fn bash() -> String {
     let words = words();
-    let firsts: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let firsts = first_words();
     let mut out = String::from(
         "# bash completion for edgelay\n_edgelay() {\n    local cur=${COMP_WORDS[COMP_CWORD]} prev= cmd= word\n    \
          ((COMP_CWORD > 0)) && prev=${COMP_WORDS[COMP_CWORD-1]}\n    \
@@ -78,7 +88,7 @@ fn bash() -> String {
     out.push_str(&format!("        '') COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", firsts.join(" ")));
     for (word, seconds) in words.iter().filter(|(_, seconds)| !seconds.is_empty()) {
         out.push_str(&format!(
-            "        {word}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n",
+            "        '{word}') COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n",
             seconds.join(" ")
         ));
     }
@@ -125,9 +135,9 @@ fn zsh() -> String {
         out.push_str(" \\\n                '*:file:_files' ;;\n");
     }
     for (word, seconds) in words().iter().filter(|(_, seconds)| !seconds.is_empty()) {
-        out.push_str(&format!("        {word}) compadd {} ;;\n", seconds.join(" ")));
+        out.push_str(&format!("        '{word}') compadd {} ;;\n", seconds.join(" ")));
     }
-    let firsts: Vec<&str> = words().iter().map(|(word, _)| *word).collect();
+    let firsts = first_words();
     out.push_str(&format!("        *) compadd {} ;;\n    esac\n}}\n_edgelay \"$@\"\n", firsts.join(" ")));
     out
 }
@@ -135,7 +145,10 @@ fn zsh() -> String {
 fn fish() -> String {
     let mut out = String::from("# fish completion for edgelay\ncomplete -c edgelay -f\n");
     for (word, seconds) in words() {
-        out.push_str(&format!("complete -c edgelay -n __fish_use_subcommand -a {word}\n"));
+        if !word.contains(' ') {
+            out.push_str(&format!("complete -c edgelay -n __fish_use_subcommand -a {word}\n"));
+        }
+        let word = word.replace(' ', "; and __fish_seen_subcommand_from ");
         for second in &seconds {
             out.push_str(&format!(
                 "complete -c edgelay -n '__fish_seen_subcommand_from {word}; and not __fish_seen_subcommand_from {}' \

@@ -1,6 +1,6 @@
 //! Command → the function that does it.
 
-use crate::config::{EdgeConfig, Resolved};
+use crate::config::{CloudConfig, EdgeConfig, Of};
 use crate::error::Result;
 use crate::host::preflight;
 use crate::ids::Arch;
@@ -8,18 +8,26 @@ use crate::json::Text;
 use crate::mode::{self, edge::Scope};
 use crate::report::Report;
 
-use super::command::{BundleCommand, Command, EdgeCommand, Format, Target};
+use super::command::{BundleCommand, CloudCommand, Command, EdgeCommand, Format, Target};
+use super::settings::Settled;
 use super::{complete, findings, help, images, output};
 
 /// Runs `command`. `resolved` is there for commands that take settings.
-pub(super) fn run(command: Command, resolved: Option<Resolved>, report: &Report) -> Result<()> {
+pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) -> Result<()> {
     match command {
         Command::Help(topic) => output::write(&help::render(&topic)),
         Command::Version(format) => output::write(&version(format)),
         Command::Completion(shell) => output::write(&complete::render(shell)),
         Command::Bundle(command) => bundle(&command),
         Command::Image(command) => images::run(command, report),
-        Command::Edge(command) => edge(command, resolved.map(|r| r.config).unwrap_or_default(), report),
+        Command::Edge(command) => match resolved {
+            Some(Of::Edge(resolved)) => edge(command, resolved.config, report),
+            _ => edge(command, EdgeConfig::default(), report),
+        },
+        Command::Cloud(command) => match resolved {
+            Some(Of::Cloud(resolved)) => cloud(command, resolved.config, report),
+            _ => cloud(command, CloudConfig::default(), report),
+        },
     }
 }
 
@@ -51,6 +59,27 @@ fn edge(command: EdgeCommand, config: EdgeConfig, report: &Report) -> Result<()>
 fn request(target: Target, scope: Scope, config: EdgeConfig) -> mode::edge::Request {
     let Target { root, bundle, ignored, factory } = target;
     mode::edge::Request { root, config, bundle, scope, ignored, factory }
+}
+
+fn cloud(command: CloudCommand, config: CloudConfig, report: &Report) -> Result<()> {
+    let request = |target: Target, scope| {
+        let Target { root, bundle, ignored, .. } = target;
+        mode::cloud::Request { root, config, bundle, scope, ignored }
+    };
+    match command {
+        CloudCommand::Install { target, scope } => mode::cloud::install(request(target, scope), report),
+        CloudCommand::Plan { target, scope, format } => {
+            let findings = mode::cloud::plan(request(target, scope), report)?;
+            say(report, &findings::render(&findings, findings::PLAN, format))
+        }
+        CloudCommand::Token { root, to } => mode::cloud::token(&root, to.as_deref(), report),
+        CloudCommand::Status { root, format } => {
+            let findings = mode::cloud::status(&root, report)?;
+            say(report, &findings::render(&findings, findings::STATUS, format))?;
+            mode::edge::drift(&findings).map_or(Ok(()), Err)
+        }
+        CloudCommand::Uninstall { root, data } => mode::cloud::uninstall(&root, data, report),
+    }
 }
 
 /// Data that came from files and programs: nothing in it should be secret, and nothing secret gets out.

@@ -1,4 +1,4 @@
-//! The flags that are not settings of a configuration; those are in [`crate::config::KEYS`].
+//! The flags that are not settings of a configuration; those are in [`crate::config::Table`].
 
 /// One flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,24 @@ pub const IGNORE_CHECK: Flag = Flag {
 };
 /// Consent to losing data.
 pub const YES: Flag = Flag { long: "yes", help: "agree to what is destroyed", ..PLAIN };
+
+/// What an edge needs to join, in one file.
+pub const JOIN_FILE: Flag = Flag {
+    long: "join-file",
+    value: Some("FILE"),
+    help: "what 'edgelay cloud token' wrote: where the cloud is, and a token",
+    ..PLAIN
+};
+/// Where a join file goes.
+pub const JOIN_OUTPUT: Flag = Flag {
+    long: "output",
+    short: Some('o'),
+    value: Some("FILE"),
+    help: "where the join file goes [default: /var/lib/edgelay/join.json]",
+    ..PLAIN
+};
+/// Consent to losing a cluster.
+pub const PURGE: Flag = Flag { long: "purge", help: "also remove k3s's data: the cluster is gone", ..PLAIN };
 
 /// Where a bundle goes.
 pub const BUNDLE_OUTPUT: Flag = Flag {

@@ -1,7 +1,5 @@
 //! Help from the tables, at most 80 columns wide.
 
-use crate::config::KEYS;
-
 use super::command::Topic;
 use super::commands::{COMMANDS, Spec};
 use super::exit_codes;
@@ -64,10 +62,10 @@ fn command(spec: &Spec) -> String {
         out.push_str("\nFlags:\n");
         out.extend(spec.flags.iter().map(flag_line));
     }
-    if spec.settings {
+    if let Some(table) = spec.settings {
         out.push_str("\nSettings (keys of the --config file; a flag wins over the variable EDGELAY_...,\n");
         out.push_str("that over the file):\n");
-        out.extend(KEYS.iter().map(setting_line));
+        out.extend(table.keys().iter().map(setting_line));
     }
     out.push_str("\nFlags of every command:\n");
     out.extend(flags::COMMON.iter().map(flag_line));

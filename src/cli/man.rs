@@ -1,6 +1,6 @@
 //! The manual page docs/edgelay.8, from the tables (man-pages(7), groff's man macros).
 
-use crate::config::KEYS;
+use crate::config::Table;
 
 use super::commands::{COMMANDS, Spec};
 use super::exit_codes::{ROWS, Row};
@@ -21,11 +21,14 @@ pub fn render() -> String {
     out.push_str(
         ".SH SETTINGS\nA flag wins over the environment, the environment over the file, the file over the default.\n",
     );
-    for key in KEYS {
-        out.push_str(&tag(&format!("--{} {}", key.flag, key.placeholder)));
-        out.push_str(&line(&format!("{}.", key.help)));
-        let default = if key.default.is_empty() { String::new() } else { format!(", default {}", key.default) };
-        out.push_str(&line(&format!("In the file {}, in the environment {}{default}.", key.path, key.env)));
+    for (table, whose) in Table::ALL.into_iter().zip(["an edge node", "the cloud side"]) {
+        out.push_str(&format!(".SS \"Of {whose}\"\n"));
+        for key in table.keys() {
+            out.push_str(&tag(&format!("--{} {}", key.flag, key.placeholder)));
+            out.push_str(&line(&format!("{}.", key.help)));
+            let default = if key.default.is_empty() { String::new() } else { format!(", default {}", key.default) };
+            out.push_str(&line(&format!("In the file {}, in the environment {}{default}.", key.path, key.env)));
+        }
     }
     out.push_str(".SH \"EXIT STATUS\"\n.TP\n.B 0\nDone, or nothing to do.\n");
     for Row { kind, meaning, answer } in ROWS {
@@ -42,8 +45,8 @@ fn command(spec: &Spec) -> String {
         out.push_str(&paragraph.lines().map(line).collect::<Vec<_>>().join(".br\n"));
     }
     out.extend(spec.flags.iter().map(flag));
-    if spec.settings {
-        out.push_str(".PP\nAlso takes every setting below.\n");
+    if spec.settings.is_some() {
+        out.push_str(".PP\nAlso takes every setting below of its kind of node.\n");
     }
     out
 }

@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::config::{Form, KEYS, nearest};
+use crate::config::{Form, Key, Table, nearest};
 use crate::error::Result;
 
-use super::args::{Args, usage};
+use super::args::{Args, every_key, usage};
 use super::command::{Format, Shell, Topic};
 use super::commands::{COMMANDS, Spec};
 use super::flags::{self, Flag};
@@ -54,7 +54,7 @@ impl Parsed {
         let mut seen: Vec<&str> = Vec::new();
         for given in &self.args.flags {
             let own = self.spec.all_flags().find(|flag| flag.long == given.long);
-            let key = KEYS.iter().find(|key| self.spec.settings && key.flag == given.long);
+            let key = self.spec.key(given.long);
             let many = match (own, key) {
                 (Some(flag), _) => {
                     check_choice(flag, given.value.as_deref())?;
@@ -76,8 +76,7 @@ impl Parsed {
     }
 
     fn stranger(&self, long: &str) -> crate::error::Error {
-        let setting = KEYS.iter().any(|key| key.flag == long);
-        let has = |spec: &&Spec| (setting && spec.settings) || spec.flags.iter().any(|flag| flag.long == long);
+        let has = |spec: &&Spec| spec.key(long).is_some() || spec.flags.iter().any(|flag| flag.long == long);
         let others: Vec<String> = COMMANDS.iter().filter(has).map(|spec| format!("'{}'", spec.name())).collect();
         usage(format!("'{}' has no flag '--{long}'", self.spec.name()))
             .hint(format!("leave it out; it belongs to {}", others.join(", ")))
@@ -123,7 +122,7 @@ impl Parsed {
     pub fn settings(&self) -> Result<Vec<(&'static str, String)>> {
         let mut settings: Vec<(&'static str, String)> = Vec::new();
         for given in &self.args.flags {
-            if !KEYS.iter().any(|key| key.flag == given.long) {
+            if !every_key().any(|key| key.flag == given.long) {
                 continue;
             }
             let text = utf8(given.long, given.value.as_deref().unwrap_or_default())?;
@@ -166,6 +165,11 @@ impl Parsed {
 }
 
 impl Spec {
+    /// The setting with the flag `long` among those that it takes.
+    fn key(&self, long: &str) -> Option<&'static Key> {
+        self.settings.map_or(&[][..], Table::keys).iter().find(|key| key.flag == long)
+    }
+
     fn matches_alias(&self, names: &[String]) -> bool {
         !self.alias.is_empty() && names.iter().map(String::as_str).take(self.alias.len()).eq(self.alias.iter().copied())
     }
@@ -194,6 +198,13 @@ fn find(names: &[String]) -> Result<&'static Spec> {
     match names.get(1) {
         None if !seconds.is_empty() => Err(usage(format!("'{first}' needs a second word"))
             .hint(format!("write 'edgelay {first} {}'", seconds.join("|")))),
+        Some(second) if seconds.contains(&second.as_str()) => {
+            let third = |spec: &&'static Spec| spec.path.get(1) == Some(&second.as_str());
+            let thirds: Vec<&str> =
+                group_of(first).filter(third).filter_map(|spec| spec.path.get(2)).copied().collect();
+            Err(usage(format!("'{first} {second}' needs a third word"))
+                .hint(format!("write 'edgelay {first} {second} {}'", thirds.join("|"))))
+        }
         Some(second) if !seconds.is_empty() => {
             let e = usage(format!("unknown command '{first} {}'", second.escape_debug()));
             Err(match nearest(second, seconds.iter().copied()) {

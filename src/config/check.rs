@@ -1,13 +1,13 @@
 //! Text → typed value, for the values that have rules of their own.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use crate::ids::{BadName, Cidr, HostPort, NodeName};
 
 use super::value::{Refusal, parse_port};
-use super::{ContainerdMode, LabelKey, LabelValue, Taint};
+use super::{ContainerdMode, K3sMode, LabelKey, LabelValue, Taint};
 
 /// CloudHub's HTTPS port for certificates.
 pub(super) const CERT_PORT: u16 = 10002;
@@ -141,6 +141,76 @@ pub(super) fn containerd(text: &str) -> Result<ContainerdMode, Refusal> {
     }
 }
 
+/// An absolute path.
+pub(super) fn absolute(text: &str) -> Result<PathBuf, Refusal> {
+    if text.starts_with('/') { path(text) } else { Err(Refusal::new("is not an absolute path")) }
+}
+
+pub(super) fn k3s(text: &str) -> Result<K3sMode, Refusal> {
+    match text {
+        "managed" => Ok(K3sMode::Managed),
+        "existing" => Ok(K3sMode::Existing),
+        _ => Err(Refusal::new("is neither 'managed' nor 'existing'")),
+    }
+}
+
+/// Names and addresses in one certificate; more is surely a mistake.
+const MAX_NAMES: usize = 32;
+
+/// Addresses that edges reach the cloud at.
+pub(super) fn addresses(list: &[String]) -> Result<Vec<IpAddr>, Refusal> {
+    let mut found = Vec::new();
+    for text in few(list)? {
+        let ip = node_ip(text).map_err(|r| Refusal::new(format!("has '{}', which {}", shown(text), r.what)))?;
+        if found.contains(&ip) {
+            return Err(Refusal::new(format!("has '{ip}' twice")));
+        }
+        found.push(ip);
+    }
+    Ok(found)
+}
+
+/// Names that edges reach the cloud at.
+pub(super) fn dns_names(list: &[String]) -> Result<Vec<String>, Refusal> {
+    let mut found = Vec::new();
+    for text in few(list)? {
+        let name =
+            HostPort::new(text, CERT_PORT).map_err(|e| Refusal::new(format!("has '{}', which {e}", shown(text))))?;
+        if name.host().parse::<IpAddr>().is_ok() {
+            let what = format!("has '{}', which is an address", shown(text));
+            return Err(Refusal::with_hint(what, "addresses belong into 'advertise_address'"));
+        }
+        found.push(name.host().to_owned());
+    }
+    Ok(found)
+}
+
+fn few(list: &[String]) -> Result<&[String], Refusal> {
+    if list.len() > MAX_NAMES { Err(Refusal::new(format!("has more than {MAX_NAMES} parts"))) } else { Ok(list) }
+}
+
+/// An IPv4 address.
+pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Refusal> {
+    text.parse().map_err(|e: std::net::AddrParseError| Refusal::new(format!("is {e}")))
+}
+
+/// CloudCore's own limit has no upper bound; beyond this the number is a mistake.
+pub(super) fn node_limit(text: &str) -> Result<u32, Refusal> {
+    match text.parse::<u32>() {
+        Ok(limit @ 1..=100_000) => Ok(limit),
+        _ => Err(Refusal::new("is not a number between 1 and 100000")),
+    }
+}
+
+/// `HOST:PORT`, also as a URL, as k3s writes it.
+pub(super) fn server(text: &str) -> Result<HostPort, Refusal> {
+    let bare = text.strip_prefix("https://").unwrap_or(text);
+    let Some((host, port)) = bare.rsplit_once(':') else {
+        return Err(Refusal::with_hint("has no port", "write HOST:6443"));
+    };
+    Ok(HostPort::new(host, parse_port(port)?)?)
+}
+
 /// More would not fit into one command line argument with certainty (128 KiB), and nobody needs them.
 const MAX_LABELS: usize = 64;
 
@@ -250,6 +320,30 @@ mod tests {
         }
         assert!(token_file("-").is_err());
         assert_eq!(token_file("token"), Ok("token".into()));
+    }
+
+    #[test]
+    fn what_the_cloud_side_is_given() {
+        let list = |items: &[&str]| -> Vec<String> { items.iter().map(|i| (*i).to_owned()).collect() };
+        assert_eq!(addresses(&list(&["192.0.2.1", "2001:db8::1"])).unwrap().len(), 2);
+        for (bad, what) in [
+            (&["192.0.2.300"][..], "has '192.0.2.300', which is invalid IP address syntax"),
+            (&["127.0.0.1"], "has '127.0.0.1', which is not an address that others reach this machine by"),
+            (&["10.0.0.1", "10.0.0.1"], "has '10.0.0.1' twice"),
+        ] {
+            assert_eq!(addresses(&list(bad)).unwrap_err().what, what);
+        }
+        assert_eq!(dns_names(&list(&["cloud.example"])), Ok(list(&["cloud.example"])));
+        assert_eq!(dns_names(&list(&["10.0.0.1"])).unwrap_err().what, "has '10.0.0.1', which is an address");
+        assert!(dns_names(&list(&["a b"])).is_err() && dns_names(&vec!["a".to_owned(); 33]).is_err());
+        for good in ["10.0.0.1:6443", "https://10.0.0.1:6443", "cloud:6443", "[2001:db8::1]:6443"] {
+            assert!(server(good).is_ok(), "{good}");
+        }
+        for bad in ["10.0.0.1", "10.0.0.1:0", ":6443", "http://a:1"] {
+            assert!(server(bad).is_err(), "{bad}");
+        }
+        assert_eq!((node_limit("1"), node_limit("0").is_err(), node_limit("x").is_err()), (Ok(1), true, true));
+        assert!(absolute("k3s.yaml").is_err() && k3s("mine").is_err() && ipv4("::1").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! docs/config.md, from the table.
+//! docs/config.md and docs/config-cloud.md, from the tables.
 
+use super::cloud_keys::CLOUD_KEYS;
 use super::keys::{KEYS, Key};
 use super::value::Form;
 
@@ -32,15 +33,43 @@ default. `--show-config` tells each value and where it comes from, and does noth
 |---|---|---|---|
 "#;
 
-/// The whole document.
+const CLOUD_HEAD: &str = r#"# Configuration of the cloud side
+
+<!-- Made from the table in src/config/cloud_keys.rs: UPDATE_DOCS=1 cargo test --test it docs -->
+
+`edgelay cloud install --config FILE` reads one JSON file. What [config.md](config.md) says of sources, their precedence,
+lists, switches and faults holds here, too.
+
+```json
+{
+  "schema": 1,
+  "advertise_address": ["192.0.2.10"],
+  "dns_names": ["cloud.example"]
+}
+```
+
+| key | flag | variable | default |
+|---|---|---|---|
+"#;
+
+/// docs/config.md, the edge node's.
 pub fn render_doc() -> String {
-    let mut out = String::from(HEAD);
-    for key in KEYS {
+    render(HEAD, KEYS)
+}
+
+/// docs/config-cloud.md, the cloud side's.
+pub fn render_cloud_doc() -> String {
+    render(CLOUD_HEAD, CLOUD_KEYS)
+}
+
+fn render(head: &str, keys: &[Key]) -> String {
+    let mut out = String::from(head);
+    for key in keys {
         let Key { path, flag, env, default, .. } = key;
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
         out.push_str(&format!("| `{path}` | `--{flag}` | `{env}` | {default} |\n"));
     }
-    for key in KEYS {
+    for key in keys {
         out.push_str(&format!("\n## `{}`\n\n", key.path));
         let kind = match key.form {
             Form::Text => "Text",

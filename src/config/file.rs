@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::json::{self, Data, Number, Place, Value};
 
 use super::check::shown;
-use super::keys::{KEYS, Key};
+use super::keys::{Key, Table};
 use super::nearest;
 use super::resolve::{Origin, Setting};
 use super::value::{Form, Raw};
@@ -15,11 +15,16 @@ pub const SCHEMA: u64 = 1;
 /// A configuration with 64 labels of full length has 25 KiB.
 pub const MAX_FILE: usize = 64 << 10;
 
-/// Takes the settings out of `text`, the content of the file that the user calls `name`.
+/// Takes the settings of an edge node out of `text`, the content of the file that the user calls `name`.
 ///
 /// Unknown keys are refused, and so is what cannot be a setting of ours; whether a value is good is seen later.
 pub fn parse_file(text: &[u8], name: &str) -> Result<Vec<Setting>> {
-    let file = File { name };
+    parse_file_of(Table::EDGE, text, name)
+}
+
+/// [`parse_file`] for any table.
+pub fn parse_file_of(table: Table, text: &[u8], name: &str) -> Result<Vec<Setting>> {
+    let file = File { name, table };
     let tree = json::read(text, MAX_FILE).map_err(|e| Error::new(Kind::Config, format!("'{name}', {e}")))?;
     let mut settings = Vec::new();
     file.object(&tree, "", &mut settings)?;
@@ -28,6 +33,7 @@ pub fn parse_file(text: &[u8], name: &str) -> Result<Vec<Setting>> {
 
 struct File<'a> {
     name: &'a str,
+    table: Table,
 }
 
 impl File<'_> {
@@ -45,9 +51,12 @@ impl File<'_> {
             let path = if inside.is_empty() { member.key.clone() } else { format!("{inside}.{}", member.key) };
             // Not every member's name can be a part of a path: `{"cloud.host": …}` is not `{"cloud": {"host": …}}`.
             let dotted = member.key.contains('.');
-            let known = KEYS.iter().find(|key| !dotted && key.path == path);
-            let group =
-                KEYS.iter().any(|key| !dotted && key.path.strip_prefix(&path).is_some_and(|k| k.starts_with('.')));
+            let known = self.table.keys().iter().find(|key| !dotted && key.path == path);
+            let group = self
+                .table
+                .keys()
+                .iter()
+                .any(|key| !dotted && key.path.strip_prefix(&path).is_some_and(|k| k.starts_with('.')));
             match known {
                 // As if it were not there.
                 _ if (known.is_some() || group) && member.value.data == Data::Null => {}
@@ -107,15 +116,25 @@ impl File<'_> {
         if matches!(path.rsplit('.').next(), Some("token")) {
             return e.hint("write the token to a file that only root can read, and name that file in 'token_file'");
         }
-        if let Some((group, name)) = KEYS.iter().find(|key| key.path == path).and_then(|key| key.path.split_once('.')) {
+        if let Some((group, name)) =
+            self.table.keys().iter().find(|key| key.path == path).and_then(|key| key.path.split_once('.'))
+        {
             return e.hint(format!("write {{\"{group}\": {{\"{name}\": …}}}}"));
         }
-        let alias = KEYS.iter().find(|key| key.known_as.contains(&path.replace('_', "-").as_str())).map(|key| key.path);
-        let known = KEYS.iter().map(|key| key.path).chain(["schema"]);
+        let alias = self
+            .table
+            .keys()
+            .iter()
+            .find(|key| key.known_as.contains(&path.replace('_', "-").as_str()))
+            .map(|key| key.path);
+        let known = self.table.keys().iter().map(|key| key.path).chain(["schema"]);
         // `{"host": …}` at the top is `cloud.host`, but a name alone says little: only a full match counts.
-        let bare = KEYS.iter().map(|key| key.path).find(|known| known.rsplit('.').next() == Some(path));
+        let bare = self.table.keys().iter().map(|key| key.path).find(|known| known.rsplit('.').next() == Some(path));
         match alias.or_else(|| nearest(path, known)).or(bare) {
             Some(near) => e.hint(format!("did you mean '{near}'?")),
+            None if self.table == Table::CLOUD => {
+                e.hint("docs/config-cloud.md and 'edgelay help cloud install' list every key")
+            }
             None => e.hint("docs/config.md and 'edgelay help edge install' list every key"),
         }
     }

@@ -2,9 +2,88 @@
 
 use std::path::Path;
 
-use super::EdgeConfig;
-use super::check;
+use super::cloud_keys::CLOUD_KEYS;
 use super::value::{Form, Raw, Refusal, parse_duration, parse_port, parse_switch, render_duration};
+use super::{CloudConfig, EdgeConfig, check};
+
+/// One of two: what belongs to an edge node's configuration, or to the cloud side's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of<E, C> {
+    /// The edge node's.
+    Edge(E),
+    /// The cloud side's.
+    Cloud(C),
+}
+
+/// A configuration to look at.
+pub type ConfigRef<'a> = Of<&'a EdgeConfig, &'a CloudConfig>;
+/// A configuration to fill.
+pub type ConfigMut<'a> = Of<&'a mut EdgeConfig, &'a mut CloudConfig>;
+
+impl<'a> From<&'a EdgeConfig> for ConfigRef<'a> {
+    fn from(config: &'a EdgeConfig) -> Self {
+        Of::Edge(config)
+    }
+}
+
+impl<'a> From<&'a CloudConfig> for ConfigRef<'a> {
+    fn from(config: &'a CloudConfig) -> Self {
+        Of::Cloud(config)
+    }
+}
+
+impl<'a> From<&'a mut EdgeConfig> for ConfigMut<'a> {
+    fn from(config: &'a mut EdgeConfig) -> Self {
+        Of::Edge(config)
+    }
+}
+
+impl<'a> From<&'a mut CloudConfig> for ConfigMut<'a> {
+    fn from(config: &'a mut CloudConfig) -> Self {
+        Of::Cloud(config)
+    }
+}
+
+impl ConfigMut<'_> {
+    /// To look at it.
+    pub(super) fn as_ref(&self) -> ConfigRef<'_> {
+        match self {
+            Of::Edge(config) => Of::Edge(config),
+            Of::Cloud(config) => Of::Cloud(config),
+        }
+    }
+
+    /// To fill it further.
+    pub(super) fn again(&mut self) -> ConfigMut<'_> {
+        match self {
+            Of::Edge(config) => Of::Edge(config),
+            Of::Cloud(config) => Of::Cloud(config),
+        }
+    }
+}
+
+/// A table of settings.
+pub type Table = Of<(), ()>;
+
+impl Table {
+    /// Of an edge node.
+    pub const EDGE: Table = Of::Edge(());
+    /// Of the cloud side.
+    pub const CLOUD: Table = Of::Cloud(());
+    /// Both.
+    pub const ALL: [Table; 2] = [Table::EDGE, Table::CLOUD];
+
+    /// Its keys, in the order of help and documentation.
+    pub fn keys(self) -> &'static [Key] {
+        match self {
+            Of::Edge(()) => KEYS,
+            Of::Cloud(()) => CLOUD_KEYS,
+        }
+    }
+}
+
+type Set<C> = fn(&mut C, &Raw) -> Result<(), Refusal>;
+type Show<C> = fn(&C) -> Option<Raw>;
 
 /// One setting: everything there is to know about it.
 #[derive(Debug, Clone, Copy)]
@@ -27,37 +106,45 @@ pub struct Key {
     pub more: &'static str,
     /// What keadm and others call the same thing: only suggested, never accepted.
     pub known_as: &'static [&'static str],
-    pub(super) set: fn(&mut EdgeConfig, &Raw) -> Result<(), Refusal>,
-    pub(super) show: fn(&EdgeConfig) -> Option<Raw>,
+    pub(super) set: Of<Set<EdgeConfig>, Set<CloudConfig>>,
+    pub(super) show: Of<Show<EdgeConfig>, Show<CloudConfig>>,
 }
 
 impl Key {
     /// Checks `raw` and puts it into `config`.
-    pub fn set(&self, config: &mut EdgeConfig, raw: &Raw) -> Result<(), Refusal> {
-        (self.set)(config, raw)
+    pub fn set<'a>(&self, config: impl Into<ConfigMut<'a>>, raw: &Raw) -> Result<(), Refusal> {
+        match (self.set, config.into()) {
+            (Of::Edge(set), Of::Edge(config)) => set(config, raw),
+            (Of::Cloud(set), Of::Cloud(config)) => set(config, raw),
+            _ => Err(Refusal::new("belongs to another kind of node")),
+        }
     }
 
     /// The value in `config`; `None` when there is none.
-    pub fn show(&self, config: &EdgeConfig) -> Option<Raw> {
-        (self.show)(config)
+    pub fn show<'a>(&self, config: impl Into<ConfigRef<'a>>) -> Option<Raw> {
+        match (self.show, config.into()) {
+            (Of::Edge(show), Of::Edge(config)) => show(config),
+            (Of::Cloud(show), Of::Cloud(config)) => show(config),
+            _ => None,
+        }
     }
 }
 
-/// The key at `path`.
+/// The key of an edge node at `path`.
 pub fn key_of_path(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-fn one(value: impl ToString) -> Option<Raw> {
+pub(super) fn one(value: impl ToString) -> Option<Raw> {
     Some(Raw::One(value.to_string()))
 }
 
 /// Both the file and the operating system's own paths are UTF-8 here: they came from text.
-fn path(value: &Path) -> Option<Raw> {
+pub(super) fn path(value: &Path) -> Option<Raw> {
     one(value.display())
 }
 
-/// Every setting, in the order of help and documentation.
+/// Every setting of an edge node, in the order of help and documentation.
 pub static KEYS: &[Key] = &[
     Key {
         path: "cloud.host",
@@ -70,11 +157,11 @@ pub static KEYS: &[Key] = &[
         more: "IPv4, IPv6 or a DNS name; CloudCore's certificate must have been made for it. `edge join` needs it, \
                `edge stage` does not.",
         known_as: &["cloudcore-ipport", "cloudcore", "server", "cloud"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.cloud.host = Some(check::cloud_host(raw.one()?)?);
             Ok(())
-        },
-        show: |config| config.cloud.host.as_ref().and_then(one),
+        }),
+        show: Of::Edge(|config| config.cloud.host.as_ref().and_then(one)),
     },
     Key {
         path: "cloud.websocket_port",
@@ -87,11 +174,11 @@ pub static KEYS: &[Key] = &[
         more: "Cannot be 10002 or the same as `cloud.cert_port`: keadm would report success, and the node would \
                never register. Behind a NodePort or NAT give the outer number.",
         known_as: &["websocket-port"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.cloud.websocket_port = check::websocket_port(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.cloud.websocket_port),
+        }),
+        show: Of::Edge(|config| one(config.cloud.websocket_port)),
     },
     Key {
         path: "cloud.cert_port",
@@ -103,11 +190,11 @@ pub static KEYS: &[Key] = &[
         help: "port of CloudCore's HTTPS, which hands out certificates",
         more: "",
         known_as: &["certport", "cert-port"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.cloud.cert_port = parse_port(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.cloud.cert_port),
+        }),
+        show: Of::Edge(|config| one(config.cloud.cert_port)),
     },
     Key {
         path: "token_file",
@@ -120,11 +207,11 @@ pub static KEYS: &[Key] = &[
         more: "The token itself is never a setting: command lines and environments are visible to others. \
                A file that others than its owner and group can read or write is refused; `chmod 600` it.",
         known_as: &[],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.token_file = Some(check::token_file(raw.one()?)?);
             Ok(())
-        },
-        show: |config| config.token_file.as_deref().and_then(path),
+        }),
+        show: Of::Edge(|config| config.token_file.as_deref().and_then(path)),
     },
     Key {
         path: "node.name",
@@ -136,11 +223,11 @@ pub static KEYS: &[Key] = &[
         help: "name of the node in the cluster [default: the host name]",
         more: "Lower-cased. `localhost` and keadm's `default-edge-node` are refused: no two nodes can share a name.",
         known_as: &["edgenode-name", "hostname-override"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.node.name = Some(check::node_name(raw.one()?)?);
             Ok(())
-        },
-        show: |config| config.node.name.as_ref().and_then(one),
+        }),
+        show: Of::Edge(|config| config.node.name.as_ref().and_then(one)),
     },
     Key {
         path: "node.ip",
@@ -152,11 +239,11 @@ pub static KEYS: &[Key] = &[
         help: "address of the node [default: that of the default route]",
         more: "Needed on machines without a default route, and useful on those with several networks.",
         known_as: &["edgenode-ip"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.node.ip = Some(check::node_ip(raw.one()?)?);
             Ok(())
-        },
-        show: |config| config.node.ip.and_then(one),
+        }),
+        show: Of::Edge(|config| config.node.ip.and_then(one)),
     },
     Key {
         path: "node.labels",
@@ -169,14 +256,14 @@ pub static KEYS: &[Key] = &[
         more: "Kubernetes' rules: keys of up to 63 letters, digits, `-`, `_` and `.`, with an optional DNS prefix \
                (`example.org/site`); values likewise, or empty. keadm can carry all of them.",
         known_as: &["labels"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.node.labels = check::labels(raw.map())?;
             Ok(())
-        },
-        show: |config| {
+        }),
+        show: Of::Edge(|config| {
             let pairs = config.node.labels.iter();
             Some(Raw::Map(pairs.map(|(k, v)| (k.as_str().to_owned(), v.as_str().to_owned())).collect()))
-        },
+        }),
     },
     Key {
         path: "node.taints",
@@ -190,11 +277,11 @@ pub static KEYS: &[Key] = &[
                value (`a=true:NoSchedule`) is refused, since keadm's `--set` would turn it into one and then not \
                take it for text; leave the value out (`a:NoSchedule`) or use a word.",
         known_as: &["taints", "with-edge-taint"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.node.taints = check::taints(raw.list())?;
             Ok(())
-        },
-        show: |config| Some(Raw::List(config.node.taints.iter().map(ToString::to_string).collect())),
+        }),
+        show: Of::Edge(|config| Some(Raw::List(config.node.taints.iter().map(ToString::to_string).collect()))),
     },
     Key {
         path: "pod_cidr",
@@ -210,11 +297,11 @@ pub static KEYS: &[Key] = &[
                10.96.0.0/12), Weave (10.32.0.0/12), Podman (10.88.0.0/16), Docker (172.17.0.0/16 and up, \
                192.168.0.0/16) and EdgeMesh (169.254.96.0/24).",
         known_as: &["cluster-cidr", "pod-network-cidr"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.pod_cidr = check::pod_cidr(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.pod_cidr),
+        }),
+        show: Of::Edge(|config| one(config.pod_cidr)),
     },
     Key {
         path: "edgemesh",
@@ -226,11 +313,11 @@ pub static KEYS: &[Key] = &[
         help: "prepare for EdgeMesh: cluster DNS and the metaServer",
         more: "Sets clusterDNS 169.254.96.16 and clusterDomain cluster.local, and turns EdgeCore's metaServer on.",
         known_as: &[],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.edgemesh = parse_switch(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.edgemesh),
+        }),
+        show: Of::Edge(|config| one(config.edgemesh)),
     },
     Key {
         path: "edge_stream",
@@ -244,11 +331,11 @@ pub static KEYS: &[Key] = &[
                the cloud does not listen on port 10004 EdgeCore tries again every few seconds, and nothing else \
                suffers.",
         known_as: &["edgestream"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.edge_stream = parse_switch(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.edge_stream),
+        }),
+        show: Of::Edge(|config| one(config.edge_stream)),
     },
     Key {
         path: "mqtt",
@@ -260,11 +347,11 @@ pub static KEYS: &[Key] = &[
         help: "EdgeCore's event bus to an MQTT broker on this node",
         more: "Off, unlike keadm's default: without a broker at 127.0.0.1:1883 EdgeCore complains every 5 seconds.",
         known_as: &["with-mqtt"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.mqtt = parse_switch(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.mqtt),
+        }),
+        show: Of::Edge(|config| one(config.mqtt)),
     },
     Key {
         path: "containerd",
@@ -277,11 +364,11 @@ pub static KEYS: &[Key] = &[
         more: "With `existing` nothing of containerd, runc or CNI is laid down, configured or restarted; preflight \
                says what its configuration lacks.",
         known_as: &["runtimetype"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.containerd = check::containerd(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(config.containerd.as_str()),
+        }),
+        show: Of::Edge(|config| one(config.containerd.as_str())),
     },
     Key {
         path: "containerd_address",
@@ -293,11 +380,11 @@ pub static KEYS: &[Key] = &[
         help: "containerd's socket",
         more: "An absolute path; `unix://` in front of it is dropped.",
         known_as: &["remote-runtime-endpoint", "container-runtime-endpoint"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.containerd_address = check::socket(raw.one()?)?;
             Ok(())
-        },
-        show: |config| path(&config.containerd_address),
+        }),
+        show: Of::Edge(|config| path(&config.containerd_address)),
     },
     Key {
         path: "join_timeout",
@@ -310,11 +397,11 @@ pub static KEYS: &[Key] = &[
         more: "keadm gives up by itself after waiting five minutes for EdgeCore; a shorter time cuts it off before \
                it has said why.",
         known_as: &["timeout"],
-        set: |config, raw| {
+        set: Of::Edge(|config, raw| {
             config.join_timeout = parse_duration(raw.one()?)?;
             Ok(())
-        },
-        show: |config| one(render_duration(config.join_timeout)),
+        }),
+        show: Of::Edge(|config| one(render_duration(config.join_timeout))),
     },
 ];
 
@@ -324,14 +411,16 @@ mod tests {
 
     #[test]
     fn names_follow_from_the_path() {
-        for key in KEYS {
+        for key in Table::ALL.into_iter().flat_map(Table::keys) {
             assert_eq!(key.flag, key.path.replace(['.', '_'], "-"));
             assert_eq!(key.env, format!("EDGELAY_{}", key.path.replace('.', "_").to_uppercase()));
             assert!(!key.help.is_empty() && !key.help.ends_with('.'), "{}", key.path);
-            assert!(key.known_as.iter().all(|name| KEYS.iter().all(|other| other.flag != *name)), "{}", key.path);
         }
-        let flags: std::collections::BTreeSet<_> = KEYS.iter().map(|key| key.flag).collect();
-        assert_eq!(flags.len(), KEYS.len());
+        for keys in Table::ALL.map(Table::keys) {
+            let flags: std::collections::BTreeSet<_> = keys.iter().map(|key| key.flag).collect();
+            assert_eq!(flags.len(), keys.len());
+            assert!(keys.iter().all(|key| key.known_as.iter().all(|name| keys.iter().all(|k| k.flag != *name))));
+        }
     }
 
     #[test]
@@ -344,6 +433,16 @@ mod tests {
                 key.set(&mut config, &Raw::parse(key.form, key.default).unwrap()).unwrap();
                 assert_eq!(config, EdgeConfig::default(), "{}", key.path);
             }
+        }
+        for key in CLOUD_KEYS {
+            let mut config = CloudConfig::default();
+            let shown = key.show(&config).map(|raw| raw.to_string()).unwrap_or_default();
+            assert_eq!(shown, key.default, "{}", key.path);
+            if !key.default.is_empty() {
+                key.set(&mut config, &Raw::parse(key.form, key.default).unwrap()).unwrap();
+                assert_eq!(config, CloudConfig::default(), "{}", key.path);
+            }
+            assert_eq!(key.show(&EdgeConfig::default()), None);
         }
     }
 }

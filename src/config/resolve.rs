@@ -5,11 +5,10 @@ use std::fmt;
 use crate::error::{Error, Kind, Result};
 use crate::ids::Token;
 
-use super::EdgeConfig;
 use super::check::{node_name, shown};
-use super::keys::{KEYS, Key};
-use super::nearest;
+use super::keys::{ConfigMut, Key, Of, Table};
 use super::value::{Raw, Refusal};
+use super::{CloudConfig, EdgeConfig, nearest};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,46 +77,79 @@ pub struct Setting {
 
 /// The configuration, and where each value of it comes from.
 #[derive(Debug, Clone)]
-pub struct Resolved {
+pub struct Resolved<C = EdgeConfig> {
     /// The values.
-    pub config: EdgeConfig,
-    origins: Vec<Origin>,
+    pub config: C,
+    /// Where they come from.
+    pub origins: Origins,
 }
 
-impl Resolved {
+/// Where the values of a table come from.
+#[derive(Debug, Clone)]
+pub struct Origins {
+    table: Table,
+    list: Vec<Origin>,
+}
+
+impl Origins {
+    fn new(table: Table) -> Self {
+        Origins { table, list: vec![Origin::Default; table.keys().len()] }
+    }
+
     /// Every key with the origin of its value, in the order of the table.
-    pub fn origins(&self) -> impl Iterator<Item = (&'static Key, &Origin)> {
-        KEYS.iter().zip(&self.origins)
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Key, &Origin)> {
+        self.table.keys().iter().zip(&self.list)
     }
 
     /// The origin of the value at `path`.
-    pub fn origin(&self, path: &str) -> &Origin {
-        self.origins().find(|(key, _)| key.path == path).map_or(&Origin::Default, |(_, origin)| origin)
+    pub fn of(&self, path: &str) -> &Origin {
+        self.iter().find(|(key, _)| key.path == path).map_or(&Origin::Default, |(_, origin)| origin)
     }
-}
 
-/// Settles every key. `layers` come in rising precedence: file, environment, flags; within a layer the last one counts.
-/// `host_name` serves as `node.name` where nothing else is set and it is fit to.
-///
-/// Every value given is checked, also one that another layer overrides: a bad one is a mistake that should be seen.
-pub fn resolve(layers: &[&[Setting]], host_name: Option<&str>) -> Result<Resolved> {
-    let mut resolved = Resolved { config: EdgeConfig::default(), origins: vec![Origin::Default; KEYS.len()] };
-    for setting in layers.iter().flat_map(|layer| layer.iter()) {
-        apply(&mut resolved.config, setting)?;
-        for (key, origin) in KEYS.iter().zip(&mut resolved.origins) {
-            if key.path == setting.key.path {
-                *origin = setting.origin.clone();
+    fn note(&mut self, path: &str, origin: &Origin) {
+        for (key, known) in self.table.keys().iter().zip(&mut self.list) {
+            if key.path == path {
+                *known = origin.clone();
             }
         }
     }
-    if let (None, Some(host_name)) = (&resolved.config.node.name, host_name) {
-        adopt_host_name(&mut resolved, host_name);
-    }
-    check_ports(&resolved)?;
-    Ok(resolved)
 }
 
-fn apply(config: &mut EdgeConfig, setting: &Setting) -> Result<()> {
+/// Settles every key of an edge node. `layers` come in rising precedence: file, environment, flags; within a layer the
+/// last one counts. `host_name` serves as `node.name` where nothing else is set and it is fit to.
+///
+/// Every value given is checked, also one that another layer overrides: a bad one is a mistake that should be seen.
+pub fn resolve(layers: &[&[Setting]], host_name: Option<&str>) -> Result<Resolved> {
+    let (mut config, mut origins) = (EdgeConfig::default(), Origins::new(Table::EDGE));
+    settle((&mut config).into(), &mut origins, layers, host_name)?;
+    check_ports(&config, &origins)?;
+    Ok(Resolved { config, origins })
+}
+
+/// [`resolve`] for the cloud side.
+pub fn resolve_cloud(layers: &[&[Setting]], host_name: Option<&str>) -> Result<Resolved<CloudConfig>> {
+    let (mut config, mut origins) = (CloudConfig::default(), Origins::new(Table::CLOUD));
+    settle((&mut config).into(), &mut origins, layers, host_name)?;
+    Ok(Resolved { config, origins })
+}
+
+fn settle(
+    mut config: ConfigMut<'_>,
+    origins: &mut Origins,
+    layers: &[&[Setting]],
+    host_name: Option<&str>,
+) -> Result<()> {
+    for setting in layers.iter().flat_map(|layer| layer.iter()) {
+        apply(config.again(), setting)?;
+        origins.note(setting.key.path, &setting.origin);
+    }
+    match host_name {
+        Some(host_name) => adopt_host_name(config, origins, host_name),
+        None => Ok(()),
+    }
+}
+
+fn apply(config: ConfigMut<'_>, setting: &Setting) -> Result<()> {
     let Setting { key, raw, origin } = setting;
     let text = raw.to_string();
     if text.parse::<Token>().is_ok() {
@@ -140,29 +172,36 @@ fn apply(config: &mut EdgeConfig, setting: &Setting) -> Result<()> {
     })
 }
 
-fn adopt_host_name(resolved: &mut Resolved, host_name: &str) {
+const NODE_NAME: &str = "node.name";
+
+fn adopt_host_name(mut config: ConfigMut<'_>, origins: &mut Origins, host_name: &str) -> Result<()> {
+    let mut keys = origins.table.keys().iter();
+    let Some(key) = keys.find(|key| key.path == NODE_NAME && key.show(config.as_ref()).is_none()) else {
+        return Ok(());
+    };
     match node_name(host_name) {
         Ok(name) => {
-            resolved.config.node.name = Some(name);
-            for (key, origin) in KEYS.iter().zip(&mut resolved.origins) {
-                if key.path == "node.name" {
-                    *origin = Origin::HostName;
-                }
-            }
+            let raw = Raw::One(name.to_string());
+            apply(config.again(), &Setting { key, raw, origin: Origin::HostName })?;
+            origins.note(NODE_NAME, &Origin::HostName);
         }
         Err(refusal) => {
-            let problem = format!("the host name '{}' {}", shown(host_name), refusal.what);
-            resolved.config.node.name_problem = Some(problem);
+            let problem = Some(format!("the host name '{}' {}", shown(host_name), refusal.what));
+            match config {
+                Of::Edge(config) => config.node.name_problem = problem,
+                Of::Cloud(config) => config.name_problem = problem,
+            }
         }
     }
+    Ok(())
 }
 
-fn check_ports(resolved: &Resolved) -> Result<()> {
-    let cloud = &resolved.config.cloud;
+fn check_ports(config: &EdgeConfig, origins: &Origins) -> Result<()> {
+    let cloud = &config.cloud;
     if cloud.websocket_port != cloud.cert_port {
         return Ok(());
     }
-    let (websocket, cert) = (resolved.origin("cloud.websocket_port"), resolved.origin("cloud.cert_port"));
+    let (websocket, cert) = (origins.of("cloud.websocket_port"), origins.of("cloud.cert_port"));
     Err(Error::new(
         Kind::Config,
         format!(
@@ -175,10 +214,13 @@ fn check_ports(resolved: &Resolved) -> Result<()> {
 }
 
 /// Settings from flags, as `(flag without dashes, text)`; flags that are no settings are left to others.
-pub fn settings_from_flags<'a>(flags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Setting>> {
+pub fn settings_from_flags<'a>(
+    table: Table,
+    flags: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Setting>> {
     let mut settings = Vec::new();
     for (flag, text) in flags {
-        if let Some(key) = KEYS.iter().find(|key| key.flag == flag) {
+        if let Some(key) = table.keys().iter().find(|key| key.flag == flag) {
             settings.push(setting(key, text, Origin::Flag(key.flag))?);
         }
     }
@@ -190,27 +232,33 @@ const PREFIX: &str = "EDGELAY_";
 
 /// Settings from the environment. Empty variables count as absent. Of the unknown ones that begin with `EDGELAY_`,
 /// those that look like a mistyped setting are refused; the others belong to somebody else.
-pub fn settings_from_env<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Setting>> {
+pub fn settings_from_env<'a>(
+    table: Table,
+    variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Setting>> {
     let mut settings = Vec::new();
     for (name, text) in variables {
         if text.is_empty() || !name.starts_with(PREFIX) {
             continue;
         }
-        match KEYS.iter().find(|key| key.env == name) {
+        match table.keys().iter().find(|key| key.env == name) {
             Some(key) => settings.push(setting(key, text, Origin::Environment(key.env))?),
-            None => check_stranger(name)?,
+            None => check_stranger(table, name)?,
         }
     }
     Ok(settings)
 }
 
-fn check_stranger(name: &str) -> Result<()> {
+fn check_stranger(table: Table, name: &str) -> Result<()> {
+    if Table::ALL.iter().any(|other| other.keys().iter().any(|key| key.env == name)) {
+        return Ok(());
+    }
     let e = || Error::new(Kind::Config, format!("unknown environment variable '{}'", shown(name)));
     if name == "EDGELAY_TOKEN" {
         return Err(e().hint("write the token to a file that only root can read, and name it in EDGELAY_TOKEN_FILE"));
     }
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
-    let known = KEYS.iter().filter_map(|key| key.env.strip_prefix(PREFIX));
+    let known = table.keys().iter().filter_map(|key| key.env.strip_prefix(PREFIX));
     match nearest(rest, known) {
         Some(near) => Err(e().hint(format!("did you mean {PREFIX}{near}? otherwise unset it"))),
         None => Ok(()),
@@ -233,19 +281,24 @@ mod tests {
     #[test]
     fn precedence() {
         let file = parse_file(br#"{"pod_cidr": "10.1.0.0/16", "mqtt": true, "join_timeout": 60}"#, "e.json").unwrap();
-        let env = settings_from_env([
-            ("EDGELAY_POD_CIDR", "10.2.0.0/16"),
-            ("EDGELAY_MQTT", "off"),
-            ("EDGELAY_NODE_IP", ""),
-            ("EDGELAY_TEST_REQUIRE", "1"),
-            ("PATH", "/bin"),
-        ])
+        let env = settings_from_env(
+            Table::EDGE,
+            [
+                ("EDGELAY_POD_CIDR", "10.2.0.0/16"),
+                ("EDGELAY_MQTT", "off"),
+                ("EDGELAY_NODE_IP", ""),
+                ("EDGELAY_TEST_REQUIRE", "1"),
+                ("PATH", "/bin"),
+            ],
+        )
         .unwrap();
         let flags =
-            settings_from_flags([("pod-cidr", "10.3.0.0/16"), ("pod-cidr", "10.4.0.0/16"), ("root", "/")]).unwrap();
+            settings_from_flags(Table::EDGE, [("pod-cidr", "10.3.0.0/16"), ("pod-cidr", "10.4.0.0/16"), ("root", "/")])
+                .unwrap();
         let resolved = resolve(&[&file, &env, &flags], Some("Edge-7")).unwrap();
         let seen: Vec<String> = resolved
-            .origins()
+            .origins
+            .iter()
             .filter(|(_, origin)| **origin != Origin::Default)
             .map(|(key, origin)| format!("{}={} {origin}", key.path, key.show(&resolved.config).unwrap()))
             .collect();
@@ -261,7 +314,7 @@ mod tests {
     }
 
     fn refused(flags: &[(&str, &str)]) -> (String, String) {
-        let settings = settings_from_flags(flags.iter().copied());
+        let settings = settings_from_flags(Table::EDGE, flags.iter().copied());
         let e = settings.and_then(|settings| resolve(&[&settings], None)).unwrap_err();
         assert_eq!(e.kind(), Kind::Config);
         (e.to_string(), e.hint_text().unwrap_or_default().to_owned())
@@ -314,8 +367,9 @@ mod tests {
 
     #[test]
     fn strangers_in_the_environment() {
-        let hint =
-            |name: &str| settings_from_env([(name, "x")]).map(|_| ()).map_err(|e| e.hint_text().unwrap().to_owned());
+        let hint = |name: &str| {
+            settings_from_env(Table::EDGE, [(name, "x")]).map(|_| ()).map_err(|e| e.hint_text().unwrap().to_owned())
+        };
         assert_eq!(hint("EDGELAY_POD_CDIR"), Err("did you mean EDGELAY_POD_CIDR? otherwise unset it".into()));
         assert!(hint("EDGELAY_TOKEN").unwrap_err().contains("EDGELAY_TOKEN_FILE"));
         assert_eq!(hint("EDGELAY_WORKSHOP"), Ok(()));
@@ -325,7 +379,7 @@ mod tests {
     fn an_unfit_host_name_is_remembered() {
         let resolved = resolve(&[], Some("localhost")).unwrap();
         assert_eq!(resolved.config.node.name, None);
-        assert_eq!(resolved.origin("node.name"), &Origin::Default);
+        assert_eq!(resolved.origins.of("node.name"), &Origin::Default);
         assert_eq!(
             resolved.config.node.name_problem.as_deref(),
             Some("the host name 'localhost' is every machine's name, and no two nodes can share one")

@@ -6,17 +6,18 @@ use crate::json::Text;
 
 use super::check::shown;
 use super::file::SCHEMA;
-use super::keys::KEYS;
-use super::resolve::Resolved;
+use super::keys::{ConfigRef, Of, Table};
+use super::resolve::Origins;
 use super::value::{Form, Raw};
-use super::{EdgeConfig, Key};
+use super::{CloudConfig, EdgeConfig, Key};
 
 /// One line per key: key, value, origin. For people.
-pub fn show_text(resolved: &Resolved) -> String {
-    let rows: Vec<[String; 3]> = resolved
-        .origins()
+pub fn show_text<'a>(config: impl Into<ConfigRef<'a>>, origins: &Origins) -> String {
+    let config = config.into();
+    let rows: Vec<[String; 3]> = origins
+        .iter()
         .map(|(key, origin)| {
-            let value = key.show(&resolved.config).map(|raw| shown(&raw.to_string())).unwrap_or_default();
+            let value = key.show(config).map(|raw| shown(&raw.to_string())).unwrap_or_default();
             let value = if value.is_empty() { "-".to_owned() } else { value };
             [key.path.to_owned(), value, origin.to_string()]
         })
@@ -27,11 +28,12 @@ pub fn show_text(resolved: &Resolved) -> String {
 }
 
 /// The same as one line of JSON, version 1.
-pub fn show_json(resolved: &Resolved) -> String {
-    let settings: Vec<String> = resolved
-        .origins()
+pub fn show_json<'a>(config: impl Into<ConfigRef<'a>>, origins: &Origins) -> String {
+    let config = config.into();
+    let settings: Vec<String> = origins
+        .iter()
         .map(|(key, origin)| {
-            let value = key.show(&resolved.config).map_or("null".to_owned(), |raw| json(key, &raw));
+            let value = key.show(config).map_or("null".to_owned(), |raw| json(key, &raw));
             let (word, place) = (Text(origin.word()), origin.place());
             format!("{}:{{\"value\":{value},\"origin\":{word},\"place\":{}}}", Text(key.path), Text(&place))
         })
@@ -40,12 +42,18 @@ pub fn show_json(resolved: &Resolved) -> String {
 }
 
 /// A configuration file that says what `config` says, without the values that are the defaults.
-pub fn render_file(config: &EdgeConfig) -> String {
-    let default = EdgeConfig::default();
+pub fn render_file<'a>(config: impl Into<ConfigRef<'a>>) -> String {
+    match config.into() {
+        Of::Edge(config) => render(Table::EDGE, config.into(), (&EdgeConfig::default()).into()),
+        Of::Cloud(config) => render(Table::CLOUD, config.into(), (&CloudConfig::default()).into()),
+    }
+}
+
+fn render(table: Table, config: ConfigRef<'_>, default: ConfigRef<'_>) -> String {
     let mut out = format!("{{\n  \"schema\": {SCHEMA}");
     let mut open = None;
-    for key in KEYS {
-        let Some(raw) = key.show(config).filter(|raw| key.show(&default).as_ref() != Some(raw)) else { continue };
+    for key in table.keys() {
+        let Some(raw) = key.show(config).filter(|raw| key.show(default).as_ref() != Some(raw)) else { continue };
         let (group, name) = match key.path.split_once('.') {
             Some((group, name)) => (Some(group), name),
             None => (None, key.path),
@@ -120,14 +128,14 @@ mod tests {
     fn shown_with_origins() {
         let settings = parse_file(FILE.as_bytes(), "e.json").unwrap();
         let resolved = resolve(&[&settings], Some("edge-7")).unwrap();
-        let text = show_text(&resolved);
+        let text = show_text(&resolved.config, &resolved.origins);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), KEYS.len());
+        assert_eq!(lines.len(), Table::EDGE.keys().len());
         assert_eq!(lines[0], "cloud.host            10.0.0.1                         file e.json:4:13");
         assert_eq!(lines[1], "cloud.websocket_port  10000                            default");
         assert_eq!(lines[3], "token_file            -                                default");
         assert_eq!(lines[4], "node.name             edge-7                           hostname");
-        let json: serde_json::Value = serde_json::from_str(&show_json(&resolved)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&show_json(&resolved.config, &resolved.origins)).unwrap();
         assert_eq!(json["schema"], 1);
         assert_eq!(
             json["settings"]["node.labels"],

@@ -14,8 +14,35 @@ const MAX_FILE: u64 = 8 << 10;
 /// Permission of others to read (4) or write (2).
 const OTHERS: u32 = 0o006;
 
-/// Reads the token from `path`, a regular file that others can neither read nor write. No error shows its content.
+/// Reads the token from `path`, a bare one or that in a join file. No error shows its content.
 pub fn load_token(path: &Path) -> Result<Token> {
+    let name = path.display().to_string();
+    let mut text = read(path, "write the token that 'keadm gettoken' prints in the cloud to that file")?;
+    let outcome = parse(&text, &name).map_err(|e| match e.hint_text() {
+        Some(_) => e,
+        None => e.hint("write the token exactly as 'keadm gettoken' prints it in the cloud"),
+    });
+    // The same care that Token takes when it is dropped.
+    let length = text.len();
+    text.clear();
+    text.extend(std::iter::repeat_n('0', length));
+    outcome
+}
+
+/// Reads the token that a k3s server has for its workers: one word.
+pub fn load_secret(path: &Path) -> Result<String> {
+    let hint = "copy '/var/lib/rancher/k3s/server/node-token' of the server to that file";
+    let text = read(path, hint)?;
+    let word = text.trim();
+    if word.is_empty() || word.bytes().any(|b| !b.is_ascii_graphic()) {
+        let what = format!("token file '{}' does not hold one word", path.display());
+        return Err(Error::new(Kind::Config, what).hint(hint));
+    }
+    Ok(word.to_owned())
+}
+
+/// The text of a regular file that others can neither read nor write. `hint` says where to get the token.
+fn read(path: &Path, hint: &'static str) -> Result<String> {
     let name = path.display();
     // Does not wait for a writer where the path is a FIFO; that is refused below.
     let file = OpenOptions::new()
@@ -23,7 +50,7 @@ pub fn load_token(path: &Path) -> Result<Token> {
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
         .lift(Kind::Config, || format!("open token file '{name}'"))
-        .map_err(|e| e.hint("write the token that 'keadm gettoken' prints in the cloud to that file"))?;
+        .map_err(|e| e.hint(hint))?;
     let meta = file.metadata().lift(Kind::Config, || format!("look at token file '{name}'"))?;
     if !meta.is_file() {
         return Err(Error::new(Kind::Config, format!("token file '{name}' is not a regular file")));
@@ -34,17 +61,20 @@ pub fn load_token(path: &Path) -> Result<Token> {
             .hint(format!("run 'chmod 600 {name}'; if others have used this machine, make a new token")));
     }
     let mut text = String::new();
-    let outcome = file
-        .take(MAX_FILE + 1)
+    file.take(MAX_FILE + 1)
         .read_to_string(&mut text)
         .lift(Kind::Config, || format!("read token file '{name}'"))
-        .and_then(|_| text.parse::<Token>().lift(Kind::Config, || format!("token file '{name}'")))
-        .map_err(|e| e.hint("write the token exactly as 'keadm gettoken' prints it in the cloud"));
-    // The same care that Token takes when it is dropped.
-    let length = text.len();
-    text.clear();
-    text.extend(std::iter::repeat_n('0', length));
-    outcome
+        .map_err(|e| e.hint(hint))?;
+    Ok(text)
+}
+
+/// A bare token, or the one in a join file.
+fn parse(text: &str, name: &str) -> Result<Token> {
+    match text.trim_start().starts_with('{') {
+        true => super::join_file::token_of(text.as_bytes(), name)?.parse(),
+        false => text.parse::<Token>(),
+    }
+    .lift(Kind::Config, || format!("token file '{name}'"))
 }
 
 #[cfg(test)]

@@ -28,16 +28,21 @@ impl Unfit {
     }
 }
 
-/// `Ok` if the daemon answers and CRI says that runtime and pod network are ready.
-pub fn probe(address: &Path) -> std::result::Result<(), Unfit> {
+/// What CRI says of itself, if the daemon answers: all that importing images needs.
+pub fn answers(address: &Path) -> std::result::Result<StatusResponse, Unfit> {
     let yet = |e: Error| Unfit::Yet(e.to_string());
     let mut client = Client::connect(address).map_err(yet)?;
     client.version().map_err(|e| yet(e.into()))?;
-    let status = client.cri().status().map_err(|e| match e.is(Code::Unimplemented) {
+    client.cri().status().map_err(|e| match e.is(Code::Unimplemented) {
         // The daemon answers nobody before its plugins are loaded: this one will not come.
         true => Unfit::ForGood("containerd runs without CRI, which could not be loaded".to_owned()),
         false => yet(e.into()),
-    })?;
+    })
+}
+
+/// `Ok` if the daemon answers and CRI says that runtime and pod network are ready.
+pub fn probe(address: &Path) -> std::result::Result<(), Unfit> {
+    let status = answers(address)?;
     for wanted in ["RuntimeReady", "NetworkReady"] {
         match status.status.conditions.iter().find(|c| c.kind == wanted) {
             Some(condition) if condition.status => {}

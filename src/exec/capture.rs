@@ -70,14 +70,24 @@ impl Tail {
             _ => text.into_owned(),
         }
     }
+
+    /// All of it, where it is no text.
+    fn binary(&mut self) -> Option<Vec<u8>> {
+        let bytes = self.bytes.make_contiguous();
+        (!self.cut && std::str::from_utf8(bytes).is_err()).then(|| bytes.to_vec())
+    }
 }
 
-/// Status, standard output, standard error.
-pub(super) fn until_end(
-    child: &mut Child,
-    clock: &dyn Clock,
-    limit: Duration,
-) -> std::result::Result<(ExitStatus, String, String), Stop> {
+/// What a program said until it ended.
+pub(super) struct Said {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+    pub(super) binary: Option<Vec<u8>>,
+}
+
+/// Reads until the program ends.
+pub(super) fn until_end(child: &mut Child, clock: &dyn Clock, limit: Duration) -> std::result::Result<Said, Stop> {
     let start = clock.elapsed();
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Tail::default(), Tail::default());
@@ -91,7 +101,7 @@ pub(super) fn until_end(
         if let Some(status) = child.try_wait().lift(Kind::Host, || "wait for a program".into())? {
             drain(&mut stdout, &mut out)?;
             drain(&mut stderr, &mut err)?;
-            return Ok((status, out.text(), err.text()));
+            return Ok(Said { status, stdout: out.text(), stderr: err.text(), binary: out.binary() });
         }
         signal::check()?;
         if clock.elapsed().saturating_sub(start) >= limit {

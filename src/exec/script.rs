@@ -19,7 +19,7 @@ impl Script {
     /// Expects `cmd` next (its `Display` form) and answers with status and standard output.
     #[must_use]
     pub fn expect(mut self, cmd: &str, code: i32, stdout: &str) -> Self {
-        self.calls.push_back((cmd.to_owned(), Output { code, stdout: stdout.to_owned(), stderr: String::new() }));
+        self.calls.push_back((cmd.to_owned(), Output { code, stdout: stdout.to_owned(), ..Output::default() }));
         self
     }
 

@@ -140,6 +140,34 @@ pub fn addresses(root: &Root) -> Result<Vec<IpAddr>> {
     Ok(found)
 }
 
+/// Which kind of rules the host's `iptables` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Iptables {
+    /// nf_tables.
+    Nft,
+    /// The older x_tables.
+    Legacy,
+    /// There is no such program.
+    None,
+}
+
+/// By the name of the program that `iptables` is a link to: `xtables-nft-multi`, `xtables-legacy-multi`. A program
+/// that is no link is taken for a legacy one, as it was before there were two.
+pub fn iptables(root: &Root) -> Result<Iptables> {
+    /// iptables → /etc/alternatives/iptables → iptables-nft → xtables-nft-multi
+    const LINKS: usize = 8;
+    let Some(found) = crate::exec::find(root, "iptables") else { return Ok(Iptables::None) };
+    let mut path = found.display().to_string();
+    for _ in 0..LINKS {
+        let Some(target) = RelPath::from_absolute(&path).ok().and_then(|p| root.read_link(p).ok()?) else { break };
+        path = match (target.starts_with('/'), path.rsplit_once('/')) {
+            (false, Some((dir, _))) => format!("{dir}/{target}"),
+            _ => target,
+        };
+    }
+    Ok(if path.contains("nft") { Iptables::Nft } else { Iptables::Legacy })
+}
+
 /// Addresses that `/etc/hosts` gives to `name`.
 pub fn hosts_entry(root: &Root, name: &str) -> Result<Vec<IpAddr>> {
     let text = root.read_text(RelPath::literal("etc/hosts"), TABLE)?.unwrap_or_default();

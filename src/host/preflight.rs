@@ -4,6 +4,7 @@
 //! is the one for an edge install. What is wanted of the machine comes in as data, so that nothing here knows a bundle
 //! or a configuration file.
 
+mod cloud;
 mod identity;
 mod ignore;
 mod machine;
@@ -18,11 +19,12 @@ mod target;
 mod testing;
 mod wanted;
 
+pub use cloud::{CLOUD, PACKAGE_MANAGERS, untested};
 pub use ignore::Ignored;
 pub use render::{json, text};
 pub use table::{EDGE, TARGET, render_doc};
 pub use target::architecture_of;
-pub use wanted::{Cloud, Containerd, Context, DiskNeed, MemoryNeed, PortNeed, ProgramNeed, Wanted};
+pub use wanted::{Cloud, Containerd, Context, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, Wanted};
 
 use serde::Serialize;
 
@@ -112,7 +114,7 @@ struct Look<'a> {
 }
 
 /// Programs that clash with ours, by their process names.
-const RIVALS: [&str; 4] = ["containerd", "dockerd", "edgecore", "kubelet"];
+const RIVALS: [&str; 7] = ["containerd", "dockerd", "edgecore", "k3s", "k3s-agent", "k3s-server", "kubelet"];
 
 impl Look<'_> {
     /// Running processes named `name` that are not ours.

@@ -55,6 +55,13 @@ pub fn named(root: &Root, names: &[&str]) -> Result<Vec<Process>> {
     Ok(found)
 }
 
+/// Every process that `wanted` picks, but this one.
+pub fn picked(root: &Root, wanted: impl Fn(&Process) -> bool) -> Result<Vec<Process>> {
+    let (own_space, own) = (link(root, "self", "ns/pid"), std::process::id());
+    let all = pids(root)?.into_iter().filter(|pid| *pid != own);
+    Ok(all.filter_map(|pid| load(root, pid, own_space.as_deref(), |_| true)).filter(wanted).collect())
+}
+
 /// The process that holds a socket, by the socket's inode number.
 pub fn holding_socket(root: &Root, inode: u64) -> Result<Option<Process>> {
     let wanted = format!("socket:[{inode}]");

@@ -10,7 +10,7 @@ use crate::ids::HostPort;
 
 /// What came of a connection attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Connected.
     Open,
     /// The machine is there, nothing listens.
@@ -42,7 +42,7 @@ impl std::fmt::Display for Answer {
 }
 
 /// Tries all of `targets` at once; every answer is there after `limit`.
-pub(super) fn try_all(targets: &[&HostPort], limit: Duration) -> Vec<Answer> {
+pub(crate) fn try_all(targets: &[&HostPort], limit: Duration) -> Vec<Answer> {
     let end = Instant::now() + limit;
     let waiting: Vec<_> = targets.iter().map(|target| start(target, end)).collect();
     // A name server that keeps silent holds the thread longer than the limit; it is left behind, not waited for.

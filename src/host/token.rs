@@ -6,7 +6,7 @@ use crate::json;
 
 /// Why the claims of a token cannot be read. The token's text is in none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BadClaims {
+pub enum BadClaims {
     /// Not base64url (RFC 4648 §5).
     Encoding,
     /// Not a JSON object.
@@ -29,7 +29,7 @@ impl std::fmt::Display for BadClaims {
 const LIMIT: usize = 4096;
 
 /// Seconds since 1970 at which the token ends. `None`: never.
-pub(super) fn expiry(token: &Token) -> Result<Option<u64>, BadClaims> {
+pub fn expiry(token: &Token) -> Result<Option<u64>, BadClaims> {
     let bytes = base64url(token.claims()).ok_or(BadClaims::Encoding)?;
     let claims = json::read(&bytes, LIMIT).map_err(|_| BadClaims::Json)?;
     claims.members().map_err(|_| BadClaims::Json)?;

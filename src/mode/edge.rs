@@ -9,30 +9,25 @@ mod fitness;
 mod record;
 mod times;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::bundle::{Bundle, Role, record as record_pipe};
+use crate::bundle::{Bundle, Role};
 use crate::config::{ContainerdMode, EdgeConfig};
 use crate::error::{Error, Kind, Result};
-use crate::exec::Host;
 use crate::host::preflight::{self, Ignored};
-use crate::ids::RelPath;
 use crate::oci::Blobs;
 use crate::plan::{self, Cx, Journal, Step, Time};
-use crate::report::{BeatingClock, LogFile, Report};
+use crate::report::Report;
 use crate::root::Root;
 use crate::service::manager_of;
-use crate::steps::{KeptBundle, KeptFrom};
+use crate::steps::KeptBundle;
 
+pub use super::BundleSource;
+use super::record::Stored;
+use super::session::{begin, end_uninstall, take, tell, with_cx};
 use assemble::Assembly;
 use change::Side;
 use record::Record;
-
-/// The log of installs.
-const LOG: RelPath<'static> = RelPath::literal("var/log/edgelay/install.log");
-/// Held while something is changed.
-pub(super) const LOCK: RelPath<'static> = RelPath::literal("var/lib/edgelay/lock");
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,55 +38,6 @@ pub enum Scope {
     Join,
     /// Both.
     Install,
-}
-
-/// Where the bundle comes from.
-pub enum BundleSource {
-    /// A file or block device.
-    File(PathBuf),
-    /// A pipe that can only be read forward; the name is for messages.
-    Pipe(Box<dyn Read + Send>, String),
-}
-
-impl std::fmt::Debug for BundleSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            BundleSource::File(path) => write!(f, "{}", path.display()),
-            BundleSource::Pipe(_, name) => f.write_str(name),
-        }
-    }
-}
-
-impl BundleSource {
-    fn open(self) -> Result<Bundle> {
-        for_edge(match self {
-            BundleSource::File(path) => Bundle::open(&path)?,
-            BundleSource::Pipe(pipe, name) => Bundle::from_pipe(pipe, &name)?,
-        })
-    }
-
-    /// As [`BundleSource::open`], with all of its bytes once more.
-    fn open_to_keep(self) -> Result<(Bundle, KeptFrom)> {
-        let (bundle, source) = match self {
-            BundleSource::File(path) => (Bundle::open(&path)?, KeptFrom::File(path)),
-            BundleSource::Pipe(pipe, name) => {
-                let (first, again) = record_pipe(pipe);
-                (Bundle::from_pipe(first, &name)?, KeptFrom::Pipe(again))
-            }
-        };
-        Ok((for_edge(bundle)?, source))
-    }
-}
-
-fn for_edge(bundle: Bundle) -> Result<Bundle> {
-    match bundle.manifest().role {
-        Role::Edge => Ok(bundle),
-        role => Err(Error::new(
-            Kind::Bundle,
-            format!("bundle '{}' is for the role '{role}', expected 'edge'", bundle.name()),
-        )
-        .hint("give the bundle that was made with --role edge")),
-    }
 }
 
 /// When the images of a system that is staged but does not run get into its store.
@@ -133,11 +79,7 @@ pub struct Request {
 /// Brings the node about, as far as `request` says. A second call with the same request changes nothing.
 pub fn install(request: Request, report: &Report) -> Result<()> {
     let root = Root::open(&request.root)?;
-    let _lock = root.lock(LOCK)?;
-    // A system that will boot elsewhere, and many times, gets no traces of this run.
-    if root.is_live() {
-        report.log_to(LogFile::open(&root, LOG)?);
-    }
+    let _lock = take(&root, report)?;
     let mut prepared = Prepared::new(request, &root, report)?;
     let mut journal = Journal::open_with(&root, prepared.time(&root))?;
     let before = prepared.steps.iter().position(|step| step.id() == KeptBundle::ID).map_or(0, |at| at + 1);
@@ -164,17 +106,6 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
         Ok(())
     })?;
     prepared.bundle.map_or(Ok(()), Bundle::finish)
-}
-
-fn tell(findings: &[preflight::Finding], report: &Report) {
-    for finding in findings {
-        let advice = finding.advice.as_deref().unwrap_or_default();
-        match finding.verdict {
-            preflight::Verdict::Warn => report.warn(&format!("{}: {}; {advice}", finding.check, finding.seen)),
-            preflight::Verdict::Fail => report.info(&format!("fail: {}: {}; {advice}", finding.check, finding.seen)),
-            preflight::Verdict::Pass | preflight::Verdict::Skip => {}
-        }
-    }
 }
 
 /// What [`install`] would find and do; touches nothing, takes no lock.
@@ -227,14 +158,15 @@ pub fn drift(findings: &[plan::Finding]) -> Option<Error> {
 /// Takes back what the journal says was done, and puts back what was replaced.
 pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
     let root = Root::open(root)?;
+    if let Some(stored) = Stored::load_opt(&root)? {
+        stored.is_for(Role::Edge)?;
+    }
     // A host that was never touched stays so: no lock, no log.
     if Journal::look(&root)?.is_empty() && Record::load(&root).is_err() {
         report.run_ends("nothing was installed here");
         return Ok(());
     }
-    let _lock = root.lock(LOCK)?;
-    report.log_to(LogFile::open(&root, LOG)?);
-    let mut journal = Journal::open(&root)?;
+    let (_lock, mut journal) = begin(&root, report)?;
     if Record::load(&root).is_ok() {
         let mut prepared = Prepared::installed(&root, &journal)?;
         prepared.with_cx(&root, &mut journal, report, |steps, _, cx| {
@@ -242,14 +174,7 @@ pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
             plan::undo(steps, cx)
         })?;
     }
-    // All steps are undone. What is left is the record, and without one files of a step that was cut.
-    let clock = BeatingClock::new(report);
-    let mut exec = Host::new(&root, &clock);
-    let mut cx = Cx { root: &root, exec: &mut exec, clock: &clock, report, journal: &mut journal, blobs: None };
-    cx.take_back(|_| true)?;
-    root.remove(Journal::PATH)?;
-    root.remove(LOCK)?;
-    root.remove_empty_dir(RelPath::literal("var/lib/edgelay"))?;
+    end_uninstall(&root, &mut journal, report)?;
     report.run_ends("what edgelay installed here is gone");
     Ok(())
 }
@@ -265,13 +190,18 @@ struct Prepared {
 impl Prepared {
     fn new(request: Request, root: &Root, report: &Report) -> Result<Self> {
         let Request { mut config, bundle, scope, ignored, factory, .. } = request;
+        if let Some(stored) = Stored::load_opt(root)? {
+            stored.is_for(Role::Edge)?;
+        }
         let record = Record::load(root).ok();
         let journal = Journal::look(root)?;
         let joined = journal.knows("join");
         let keep = scope == Scope::Stage && factory.images == ImagesWhen::FirstBoot;
         let (bundle, source) = match bundle {
-            Some(source) if keep => source.open_to_keep().map(|(bundle, source)| (Some(bundle), Some(source)))?,
-            other => (other.map(BundleSource::open).transpose()?, None),
+            Some(source) if keep => {
+                source.open_to_keep(Role::Edge).map(|(bundle, source)| (Some(bundle), Some(source)))?
+            }
+            other => (other.map(|source| source.open(Role::Edge)).transpose()?, None),
         };
         // A join goes on from what was staged, and must not contradict it.
         if let (Scope::Join, Some(record)) = (scope, &record) {
@@ -344,11 +274,9 @@ impl Prepared {
         report: &Report,
         work: impl FnOnce(&[Box<dyn Step>], &mut Assembly, &mut Cx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let clock = BeatingClock::new(report);
-        let mut exec = Host::new(root, &clock);
         let blobs = self.bundle.as_mut().map(|b| b as &mut dyn Blobs);
-        let mut cx = Cx { root, exec: &mut exec, clock: &clock, report, journal, blobs };
-        work(&self.steps, &mut self.parts, &mut cx)
+        let (steps, parts) = (&self.steps, &mut self.parts);
+        with_cx(root, journal, report, blobs, |cx| work(steps, parts, cx))
     }
 }
 

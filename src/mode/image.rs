@@ -34,7 +34,7 @@ pub fn lock(socket: &Path) -> Result<Lock> {
     const BESIDE: RelPath<'static> = RelPath::literal("edgelay.lock");
     match socket.parent() {
         Some(dir) if socket != Path::new(SOCKET) => Root::open(dir)?.lock(BESIDE),
-        _ => Root::open(Path::new("/"))?.lock(super::edge::LOCK),
+        _ => Root::open(Path::new("/"))?.lock(super::session::LOCK),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::containerd::Client;
 use crate::containerd::import::{self, Options, Presence, Progress};
 use crate::error::{Error, Kind, Result};
+use crate::ids::ImageRef;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::Report;
@@ -14,12 +15,24 @@ use crate::report::Report;
 pub struct Images {
     images: Vec<Image>,
     address: PathBuf,
+    kubeedge: Option<String>,
+}
+
+/// Whether `name` is one of KubeEdge's own images of this version; EdgeMesh has versions of its own.
+fn is_kubeedge(name: &ImageRef, version: &str) -> bool {
+    name.repository().starts_with("docker.io/kubeedge/") && name.tag() == version
 }
 
 impl Images {
     /// Imports `images`, in this order, through the socket `address`.
     pub fn new(images: Vec<Image>, address: PathBuf) -> Self {
-        Images { images, address }
+        Images { images, address, kubeedge: None }
+    }
+
+    /// The same, which tells how many images of KubeEdge `version` it imported.
+    #[must_use]
+    pub fn counting(self, version: String) -> Self {
+        Images { kubeedge: Some(version), ..self }
     }
 }
 
@@ -58,6 +71,11 @@ impl Step for Images {
         let at_once = if blobs.rewinds() { 1 } else { self.images.len().max(1) };
         for images in self.images.chunks(at_once) {
             import::import(&mut client, images, blobs, &Options::new(cx.clock), &mut told)?;
+        }
+        if let Some(version) = &self.kubeedge {
+            let ours = |image: &&Image| image.names.iter().any(|name| is_kubeedge(name, version));
+            let count = self.images.iter().filter(ours).count();
+            cx.report.info(&format!("Pre-imported {count} KubeEdge images"));
         }
         Ok(())
     }

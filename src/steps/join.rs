@@ -113,7 +113,7 @@ impl JoinCloud {
             Ok(output) if output.code == 0 => return Ok(()),
             Ok(output) => output,
             Err(e) if e.kind() == Kind::Interrupted => return Err(e),
-            Err(e) => crate::exec::Output { code: -1, stdout: String::new(), stderr: e.to_string() },
+            Err(e) => crate::exec::Output { code: -1, stderr: e.to_string(), ..crate::exec::Output::default() },
         };
         let log = Services::new(Manager::Systemd, cx.root, cx.exec).last_words(&service());
         let said = format!("{}\n{}", output.stdout, output.stderr);

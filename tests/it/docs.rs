@@ -32,6 +32,7 @@ fn check_made(path: &str, text: &str) {
 #[test]
 fn made_pages_are_up_to_date() {
     check_made("docs/config.md", &edgelay::config::render_doc());
+    check_made("docs/config-cloud.md", &edgelay::config::render_cloud_doc());
     check_made("docs/exit-codes.md", &edgelay::cli::exit_codes::render_doc());
     check_made("docs/commands.md", &edgelay::cli::help::render_doc());
     check_made("docs/preflight.md", &edgelay::host::preflight::render_doc());

@@ -9,7 +9,7 @@ pub(crate) const LAYERS: [&[&str]; 10] = [
     &["sys"],
     &["root", "exec", "clock", "report", "unpack"],
     &["rpc", "board", "config", "host", "images", "bundle"],
-    &["containerd", "cni", "kubeedge", "service"],
+    &["containerd", "cni", "k3s", "kubeedge", "service"],
     &["plan"],
     &["steps"],
     &["mode"],

@@ -1,9 +1,9 @@
 //! Which checks a mode runs, in the order of its report; and docs/preflight.md, which is made from that.
 
-use super::{Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage, target};
+use super::{CLOUD, Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage, target};
 use crate::error::Result;
 
-const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Outcome>, about: &'static str) -> Check {
+pub(super) const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Outcome>, about: &'static str) -> Check {
     Check { name, about, probe }
 }
 
@@ -87,9 +87,14 @@ pub fn render_doc() -> String {
          as time may mend them.\n\n\
          | check | what is looked at |\n| --- | --- |\n",
     );
-    for Check { name, about, .. } in EDGE {
-        let mark = if TEMPORARY.contains(&name) { " *" } else { "" };
-        out.push_str(&format!("| `{name}`{mark} | {about} |\n"));
+    for (title, checks) in
+        [("", &EDGE[..]), ("\nFor the cloud side:\n\n| check | what is looked at |\n| --- | --- |\n", &CLOUD)]
+    {
+        out.push_str(title);
+        for Check { name, about, .. } in checks {
+            let mark = if TEMPORARY.contains(name) { " *" } else { "" };
+            out.push_str(&format!("| `{name}`{mark} | {about} |\n"));
+        }
     }
     out.push_str(
         "\n## Systems that do not run\n\n\

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::{Cloud, Context, DiskNeed, Finding, MemoryNeed, PortNeed, ProgramNeed, Verdict, Wanted, preflight};
+use super::{Check, Cloud, Context, DiskNeed, EDGE, Finding, MemoryNeed, PortNeed, ProgramNeed, Verdict, Wanted, run};
 use crate::clock::CountingClock;
 use crate::host::tree::Tree;
 use crate::ids::{Arch, HostPort, RelPath, Token};
@@ -88,8 +88,13 @@ impl Bed {
         self.certificate.local_addr().unwrap().port()
     }
 
-    /// All findings; `edit` changes what is wanted.
+    /// All findings of an edge; `edit` changes what is wanted.
     pub(super) fn run(&self, edit: impl FnOnce(&mut Wanted<'static>)) -> Vec<Finding> {
+        self.run_of(&EDGE, edit)
+    }
+
+    /// All findings of `checks`.
+    pub(super) fn run_of(&self, checks: &[Check], edit: impl FnOnce(&mut Wanted<'static>)) -> Vec<Finding> {
         let mut wanted = Wanted {
             architecture: Some(Arch::Arm64),
             memory: Some(MemoryNeed::EDGE),
@@ -114,19 +119,30 @@ impl Bed {
         edit(&mut wanted);
         let (root, mut clock) = (self.tree.root(), CountingClock::default());
         clock.epoch = self.now;
-        preflight(&Context {
+        let context = Context {
             machine: &root,
             target: &root,
             clock: &clock,
             architecture: self.architecture.to_owned(),
             connect_limit: Duration::from_secs(3),
             wanted,
-        })
+        };
+        run(&context, checks)
     }
 
     /// The finding of one check: verdict, what was seen, advice.
     pub(super) fn one(&self, check: &str, edit: impl FnOnce(&mut Wanted<'static>)) -> (Verdict, String, String) {
-        let finding = self.run(edit).into_iter().find(|f| f.check == check).unwrap();
+        self.one_of(&EDGE, check, edit)
+    }
+
+    /// The same of other checks than an edge's.
+    pub(super) fn one_of(
+        &self,
+        checks: &[Check],
+        check: &str,
+        edit: impl FnOnce(&mut Wanted<'static>),
+    ) -> (Verdict, String, String) {
+        let finding = self.run_of(checks, edit).into_iter().find(|f| f.check == check).unwrap();
         (finding.verdict, finding.seen, finding.advice.unwrap_or_default())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Verdict;
 use crate::clock::Clock;
-use crate::config::{ContainerdMode, EdgeConfig};
+use crate::config::{CloudConfig, ContainerdMode, EdgeConfig};
 use crate::error::Result;
 use crate::ids::{Arch, Cidr, HostPort, NodeName, RelPath, Token};
 use crate::root::Root;
@@ -80,6 +80,25 @@ pub struct Wanted<'a> {
     pub token: Option<Result<Token>>,
     /// The cloud.
     pub cloud: Option<Cloud>,
+    /// Addresses that the cloud side is to be reached at.
+    pub advertise: Vec<IpAddr>,
+    /// k3s, where one is wanted.
+    pub k3s: Option<K3s>,
+    /// Whether the bundle has KubeEdge's image for nft rules.
+    pub nft_image: bool,
+    /// The versions of KubeEdge and of Kubernetes, where both are known.
+    pub kubernetes: Option<(String, String)>,
+}
+
+/// Whose k3s is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum K3s {
+    /// One that is to be laid down.
+    New,
+    /// The one that we laid down.
+    Ours,
+    /// Somebody else's, with this kubeconfig.
+    Existing(String),
 }
 
 /// Name of the bridge in our conflist.
@@ -118,6 +137,22 @@ impl Wanted<'_> {
         }
     }
 
+    /// What the cloud side wants as far as its configuration tells.
+    pub fn of_cloud(config: &CloudConfig) -> Self {
+        let worker = config.server.is_some();
+        Wanted {
+            memory: Some(if worker { MemoryNeed::WORKER } else { MemoryNeed::SERVER }),
+            writable: Self::EDGE_WRITABLE.to_vec(),
+            programs: if worker { Vec::new() } else { ProgramNeed::KEADM.first().into_iter().copied().collect() },
+            ports: if worker { vec![PortNeed::KUBELET] } else { PortNeed::SERVER.to_vec() },
+            node_name: config.name.clone().map(Ok),
+            node_ip: config.ip,
+            advertise: config.addresses.clone(),
+            k3s: Some(K3s::New),
+            ..Wanted::default()
+        }
+    }
+
     /// Directories that an edge install writes to.
     pub const EDGE_WRITABLE: [RelPath<'static>; 5] = [
         RelPath::literal("etc"),
@@ -140,6 +175,10 @@ pub struct MemoryNeed {
 impl MemoryNeed {
     /// An edge node: boards sold with 256 and 512 MiB, less what kernel and firmware keep for themselves.
     pub const EDGE: MemoryNeed = MemoryNeed { least: 200 << 20, fair: 448 << 20 };
+    /// A k3s server with CloudCore: k3s asks for 2 GiB, and takes half of it without much load.
+    pub const SERVER: MemoryNeed = MemoryNeed { least: 512 << 20, fair: 1900 << 20 };
+    /// A k3s agent.
+    pub const WORKER: MemoryNeed = MemoryNeed { least: 384 << 20, fair: 900 << 20 };
 }
 
 /// Room that something takes.
@@ -185,6 +224,17 @@ impl PortNeed {
     pub const AGENT: PortNeed = PortNeed { port: 10350, what: "edgecore" };
     /// The local API server, which EdgeMesh needs.
     pub const META_SERVER: PortNeed = PortNeed { port: 10550, what: "metaServer" };
+    /// What a server with CloudCore listens on.
+    pub const SERVER: [PortNeed; 6] = [
+        PortNeed { port: 6443, what: "the Kubernetes API" },
+        PortNeed { port: 10000, what: "CloudCore's WebSocket" },
+        PortNeed { port: 10001, what: "CloudCore's QUIC" },
+        PortNeed { port: 10002, what: "CloudCore's certificates" },
+        PortNeed { port: 10003, what: "CloudCore's stream" },
+        PortNeed { port: 10004, what: "CloudCore's tunnel" },
+    ];
+    /// What a k3s agent listens on.
+    pub const KUBELET: PortNeed = PortNeed { port: 10250, what: "the kubelet" };
     /// The MQTT broker.
     pub const MQTT: PortNeed = PortNeed { port: 1883, what: "MQTT" };
 }

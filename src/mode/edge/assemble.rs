@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bundle::{Bundle, Component};
-use crate::config::{EdgeConfig, Identity, load_token};
+use crate::config::{EdgeConfig, Identity, load_token, render_file};
 use crate::containerd::config as runtime;
 use crate::containerd::private::Release;
 use crate::digest::Digest;
@@ -15,13 +15,13 @@ use crate::report::Report;
 use crate::root::Root;
 use crate::service::Manager;
 use crate::steps::{
-    Components, Edgecore, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady, Preload, RuntimeFiles,
+    Components, Edgecore, Files, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady, Preload,
     RuntimeStart, Settings,
 };
 use crate::{cni, host};
 
-use super::record::Recorded;
 use super::{ImagesWhen, Scope, is_managed, manager};
+use crate::mode::record::Recorded;
 
 /// Components that are laid down beside a containerd of someone else.
 const BESIDE_EXISTING: [&str; 2] = ["keadm", "edgecore"];
@@ -119,7 +119,7 @@ impl Assembly {
             Error::new(Kind::Usage, "no bundle is given and nothing was staged here")
                 .hint("give one with --bundle FILE; a join can also go on from 'edgelay edge stage'")
         })?;
-        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, &self.config)?)];
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, render_file(&self.config))?)];
         if self.scope != Scope::Join {
             self.stage(bundle, &mut steps)?;
         }
@@ -184,7 +184,12 @@ impl Assembly {
             runc: &place("runc")?,
             restrict_oom_score_adj: self.restrict_oom_score_adj,
         })?;
-        let files = RuntimeFiles::new(self.manager, &service, &config, &cni::conflist(self.config.pod_cidr)?);
+        let files = vec![
+            (runtime::PATH, 0o644, config.into_bytes()),
+            (cni::CONFLIST, 0o644, cni::conflist(self.config.pod_cidr)?),
+        ];
+        let files =
+            Files::new("runtime-files", "containerd's config, conflist and unit", files, (self.manager, &service));
         let version = self.runtime_version(bundle, &files);
         let address = self.config.containerd_address.clone();
         let start = RuntimeStart::new(self.manager, service, address, version);
@@ -196,7 +201,7 @@ impl Assembly {
     }
 
     /// Changes whenever containerd must be started again.
-    fn runtime_version(&self, bundle: &Bundle, files: &RuntimeFiles) -> String {
+    fn runtime_version(&self, bundle: &Bundle, files: &Files) -> String {
         let programs = ["containerd", "containerd-shim-runc-v2", "runc"];
         let digests = programs.iter().filter_map(|name| bundle.component(name)).map(|c| c.digest.to_string());
         let all: Vec<String> = digests.chain([files.version()]).collect();

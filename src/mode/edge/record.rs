@@ -1,86 +1,34 @@
-//! What was installed, for later runs: the bundle's metadata and the configuration, without any secret.
+//! What was installed on an edge node, for later runs.
 
-use std::io::Cursor;
-
-use crate::bundle::Bundle;
-use crate::config::{EdgeConfig, parse_file, render_file, resolve};
-use crate::error::{Error, Kind, Result, Trail};
-use crate::ids::RelPath;
-use crate::plan::{Cx, Status, Step};
+use crate::bundle::{Bundle, Role};
+use crate::config::{EdgeConfig, parse_file, resolve};
+use crate::error::{Error, Kind, Result};
+use crate::mode::record::{CONFIG, Stored};
 use crate::root::Root;
-
-/// The head of the bundle: everything but components and layers.
-const HEAD: RelPath<'static> = RelPath::literal("var/lib/edgelay/bundle.head");
-const CONFIG: RelPath<'static> = RelPath::literal("var/lib/edgelay/config.json");
-/// A bundle's metadata is refused beyond 16 MiB.
-const MAX_HEAD: usize = 20 << 20;
-const MAX_CONFIG: usize = 1 << 20;
 
 /// What was recorded.
 #[derive(Debug)]
 pub(super) struct Record {
-    head: Vec<u8>,
+    stored: Stored,
     pub(super) config: EdgeConfig,
 }
 
 impl Record {
     /// Reads it back. Nothing installed is an error of [`Kind::Drift`].
     pub(super) fn load(root: &Root) -> Result<Self> {
-        let (Some(head), Some(text)) = (root.read(HEAD, MAX_HEAD)?, root.read(CONFIG, MAX_CONFIG)?) else {
+        let Some(stored) = Stored::load_opt(root)? else {
             return Err(
                 Error::new(Kind::Drift, "no edge node is installed here").hint("run 'edgelay edge install' first")
             );
         };
-        let settings = parse_file(&text, &CONFIG.to_string())?;
+        stored.is_for(Role::Edge)?;
+        let settings = parse_file(&stored.config, &CONFIG.to_string())?;
         let config = resolve(&[settings.as_slice()], None)?.config;
-        Ok(Record { head, config })
+        Ok(Record { stored, config })
     }
 
     /// The bundle's metadata; its components and layers cannot be opened.
     pub(super) fn bundle(&self) -> Result<Bundle> {
-        Bundle::from_pipe(Cursor::new(self.head.clone()), &HEAD.to_string())
-            .hint("remove the file and run the install again")
-    }
-}
-
-/// The step that writes it, before anything else is done.
-#[derive(Debug)]
-pub(super) struct Recorded {
-    head: Vec<u8>,
-    config: String,
-}
-
-impl Recorded {
-    pub(super) fn new(bundle: &Bundle, config: &EdgeConfig) -> Result<Self> {
-        Ok(Recorded { head: bundle.head()?, config: render_file(config) })
-    }
-}
-
-impl Step for Recorded {
-    fn id(&self) -> &'static str {
-        "record"
-    }
-
-    fn summary(&self) -> String {
-        "record what is installed".to_owned()
-    }
-
-    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        for (path, bytes) in [(HEAD, self.head.as_slice()), (CONFIG, self.config.as_bytes())] {
-            if !cx.root.holds(path, 0o600, bytes)? {
-                return Ok(Status::todo(format!("'{path}' is missing or of another install")));
-            }
-        }
-        Ok(Status::Done)
-    }
-
-    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.put(HEAD, 0o600, &self.head)?;
-        cx.put(CONFIG, 0o600, self.config.as_bytes()).map(|_| ())
-    }
-
-    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
-        // Without the record no other step could be undone by a second try: an uninstall removes it when all went well.
-        Ok(())
+        self.stored.bundle()
     }
 }

@@ -12,7 +12,7 @@ const SNAPSHOT: &str = "fs";
 pub(super) fn settle(cx: &Cx<'_>, built: Option<u64>) -> Result<()> {
     let (Some(built), false) = (built, cx.root.is_live()) else { return Ok(()) };
     // It holds the number of our process; whoever opened it meanwhile sees that it is gone, and makes another.
-    cx.root.remove(super::LOCK)?;
+    cx.root.remove(crate::mode::session::LOCK)?;
     cx.root.set_times_below(runtime::ROOT, built, SNAPSHOT)?;
     let files = cx.journal.files();
     let backups = files.iter().filter_map(|(_, backup)| backup.as_deref());

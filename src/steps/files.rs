@@ -1,36 +1,36 @@
-//! containerd's config, the CNI conflist, and containerd's unit with its link for the next boot.
+//! A daemon's files, and its unit with its link for the next boot: containerd's with its config and the conflist, k3s's.
 //!
-//! All of it lies there before containerd starts: containerd does not notice a conflist that is moved in later.
+//! All of it lies there before the daemon starts: containerd does not notice a conflist that is moved in later.
 
-use crate::containerd::config;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service, boot_link, definition};
-use crate::{cni, digest::Digest};
 
 /// Files as data: path, permission bits, bytes.
-type File = (String, u32, Vec<u8>);
+pub type File = (RelPath<'static>, u32, Vec<u8>);
 
 /// The step.
 #[derive(Debug)]
-pub struct RuntimeFiles {
-    files: Vec<File>,
+pub struct Files {
+    id: &'static str,
+    summary: &'static str,
+    files: Vec<(String, u32, Vec<u8>)>,
     link: Option<(String, String)>,
 }
 
-impl RuntimeFiles {
-    /// `config` and `conflist` are the files' whole text; `service` is containerd.
-    pub fn new(manager: Manager, service: &Service, config: &str, conflist: &[u8]) -> Self {
-        let mut files = vec![
-            (config::PATH.as_str().to_owned(), 0o644, config.as_bytes().to_vec()),
-            (cni::CONFLIST.as_str().to_owned(), 0o644, conflist.to_vec()),
-        ];
-        files.extend(definition(manager, service).map(|(path, mode, text)| (path, mode, text.into_bytes())));
-        RuntimeFiles { files, link: boot_link(manager, service) }
+impl Files {
+    /// The step `id`: `files`, and the definition of `service`.
+    pub fn new(id: &'static str, summary: &'static str, files: Vec<File>, unit: (Manager, &Service)) -> Self {
+        let (manager, service) = unit;
+        let mut all: Vec<_> =
+            files.into_iter().map(|(path, mode, bytes)| (path.as_str().to_owned(), mode, bytes)).collect();
+        all.extend(definition(manager, service).map(|(path, mode, text)| (path, mode, text.into_bytes())));
+        Files { id, summary, files: all, link: boot_link(manager, service) }
     }
 
-    /// Changes whenever containerd must be started again because of these files.
+    /// Changes whenever the daemon must be started again because of these files.
     pub fn version(&self) -> String {
         let mut all = Vec::new();
         for (path, _, bytes) in &self.files {
@@ -41,13 +41,13 @@ impl RuntimeFiles {
     }
 }
 
-impl Step for RuntimeFiles {
+impl Step for Files {
     fn id(&self) -> &'static str {
-        "runtime-files"
+        self.id
     }
 
     fn summary(&self) -> String {
-        "containerd's config, conflist and unit".to_owned()
+        self.summary.to_owned()
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {

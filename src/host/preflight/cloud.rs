@@ -1,0 +1,206 @@
+//! The checks of the cloud side, beyond those that it has in common with an edge.
+
+use super::table::check;
+use super::wanted::K3s;
+use super::{Check, Look, Outcome, identity, list, machine, network, services, storage};
+use crate::error::Result;
+use crate::exec;
+use crate::host::net::{self, Iptables};
+use crate::host::{Init, init_system};
+use crate::ids::RelPath;
+
+/// The checks of the cloud side.
+pub const CLOUD: [Check; 20] = [
+    check("root", machine::root, "edgelay runs as root"),
+    check("capabilities", machine::capabilities, "with the capabilities that containers need"),
+    check("architecture", machine::architecture, "the bundle is for this processor"),
+    check("memory", machine::memory, "at least 512 MiB, for a worker 384; below 1900 MiB, for a worker 900, a warning"),
+    check("kernel-features", machine::kernel_features, "overlay, bridge, veth and the netfilter parts of pods"),
+    check("cgroups", machine::cgroups, "the controllers that a kubelet insists on, memory among them"),
+    check("service-manager", service_manager, "systemd or OpenRC, which start k3s again"),
+    check("programs", services::programs, "`bash`, through which keadm runs everything"),
+    check(
+        "package-manager",
+        package_manager,
+        "`apt`, `yum` or `pacman`, without which keadm panics; one is lent to it",
+    ),
+    check("iptables", iptables, "the flavour of the firewall, and whether the bundle has the image for it"),
+    check("read-only", storage::read_only, "the directories that are written to can be written to"),
+    check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
+    check("foreign-docker", services::foreign_docker, "no Docker drops the pods' traffic"),
+    check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs beside k3s's own"),
+    check("foreign-k3s", foreign_k3s, "no k3s of another installation, or one if it is to be used"),
+    check("ports", network::ports, "6443 and 10000 to 10004 are free, or held by what we installed"),
+    check("node-address", network::node_address, "the node IP is this machine's, or there is a default route"),
+    check("advertise-address", advertise_address, "one of the advertised addresses is this machine's"),
+    check("kubernetes-version", kubernetes_version, "KubeEdge was tested with this Kubernetes"),
+    check("clock", identity::clock, "not before the time at which the bundle was made"),
+];
+
+fn service_manager(look: &Look<'_>) -> Result<Outcome> {
+    Ok(match init_system(look.cx.machine)? {
+        Init::Systemd => Outcome::pass("systemd runs as PID 1"),
+        Init::OpenRc => Outcome::pass("OpenRC manages services"),
+        other => {
+            let seen = format!("PID 1 is {other}, so nothing starts k3s again when it ends");
+            Outcome::warn(seen, "boot the machine with systemd or OpenRC")
+        }
+    })
+}
+
+/// What `keadm init` looks for with `command -v`; it panics if it finds none.
+pub const PACKAGE_MANAGERS: [&str; 3] = ["apt", "yum", "pacman"];
+
+fn package_manager(look: &Look<'_>) -> Result<Outcome> {
+    let found = PACKAGE_MANAGERS.iter().find(|name| exec::find(look.cx.machine, name).is_some());
+    Ok(Outcome::pass(match found {
+        Some(name) => format!("{name} is there, as keadm wants it"),
+        None => "none of apt, yum and pacman; keadm, which panics without, is lent one that does nothing".to_owned(),
+    }))
+}
+
+fn iptables(look: &Look<'_>) -> Result<Outcome> {
+    Ok(match (net::iptables(look.cx.machine)?, look.cx.wanted.nft_image) {
+        (Iptables::Nft, false) => Outcome::warn(
+            "iptables writes nft rules, but KubeEdge's image for these is not in the bundle",
+            "add the image kubeedge/iptables-manager-nft to the bundle, or 'kubectl logs' of edge nodes may fail",
+        ),
+        (Iptables::Nft, true) => Outcome::pass("iptables writes nft rules"),
+        (Iptables::Legacy, _) => Outcome::pass("iptables writes legacy rules"),
+        (Iptables::None, _) => Outcome::pass("no iptables program; k3s brings its own"),
+    })
+}
+
+const K3S_DATA: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s");
+
+fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
+    let mut running = Vec::new();
+    for name in ["k3s-server", "k3s-agent", "k3s"] {
+        running.extend(look.foreign(name)?.map(|p| format!("{} (pid {})", p.name, p.pid)));
+    }
+    Ok(match (&look.cx.wanted.k3s, running.as_slice()) {
+        (None, _) => Outcome::skip("not asked for"),
+        (Some(K3s::Ours), _) => Outcome::pass("k3s is ours"),
+        (Some(K3s::Existing(kubeconfig)), _)
+            if look.cx.machine.stat(RelPath::from_absolute(kubeconfig).unwrap_or(K3S_DATA))?.is_none() =>
+        {
+            let seen = format!("an existing k3s is to be used, but there is no {kubeconfig}");
+            Outcome::fail(seen, "start k3s, or name its kubeconfig in 'kubeconfig'")
+        }
+        (Some(K3s::Existing(kubeconfig)), _) => Outcome::pass(format!("an existing one, by {kubeconfig}")),
+        (Some(K3s::New), []) if look.cx.target.list(K3S_DATA)?.is_none_or(|names| names.is_empty()) => {
+            Outcome::pass("none runs")
+        }
+        (Some(K3s::New), []) => {
+            let seen = format!("'{K3S_DATA}' holds the data of a k3s that edgelay did not install");
+            Outcome::fail(seen, "set k3s to 'existing' to use that k3s, or save its data and remove the directory")
+        }
+        (Some(K3s::New), running) => Outcome::fail(
+            format!("{} runs and was not installed by edgelay", list(running)),
+            "set k3s to 'existing' to use it, or uninstall it first",
+        ),
+    })
+}
+
+fn advertise_address(look: &Look<'_>) -> Result<Outcome> {
+    let wanted = &look.cx.wanted.advertise;
+    if wanted.is_empty() {
+        return Ok(Outcome::skip("none wanted"));
+    }
+    let own = net::addresses(look.cx.machine)?;
+    Ok(match wanted.iter().find(|ip| own.contains(ip)) {
+        Some(ip) => Outcome::pass(format!("{ip} is an address of this machine")),
+        None => Outcome::warn(
+            format!("{} is no address of this machine", list(wanted)),
+            "see to it that packets to it arrive here, at ports 10000 to 10004",
+        ),
+    })
+}
+
+/// For each KubeEdge by its minor version, the oldest and the newest minor version of Kubernetes that it was tested
+/// with (README of that release).
+const TESTED: [(&str, u32, u32); 5] =
+    [("v1.19.", 27, 29), ("v1.20.", 28, 30), ("v1.21.", 28, 30), ("v1.22.", 29, 31), ("v1.23.", 30, 32)];
+
+/// What is to be said about `kubernetes` (`v1.34.2+k3s1`) under `kubeedge` (`v1.22.0`). `None`: nothing.
+pub fn untested(kubeedge: &str, kubernetes: &str) -> Option<String> {
+    let minor: u32 = kubernetes.trim_start_matches('v').split('.').nth(1)?.parse().ok()?;
+    let (_, oldest, newest) = TESTED.iter().find(|(version, ..)| kubeedge.starts_with(version))?;
+    (!(*oldest..=*newest).contains(&minor)).then(|| {
+        format!("KubeEdge {kubeedge} was tested with Kubernetes 1.{oldest} to 1.{newest}, this is {kubernetes}")
+    })
+}
+
+fn kubernetes_version(look: &Look<'_>) -> Result<Outcome> {
+    let Some((kubeedge, kubernetes)) = &look.cx.wanted.kubernetes else {
+        return Ok(Outcome::skip("the bundle does not tell the version of its k3s"));
+    };
+    Ok(match untested(kubeedge, kubernetes) {
+        Some(seen) => Outcome::warn(seen, "test your applications, or take a k3s of these versions"),
+        None => Outcome::pass(format!("Kubernetes {kubernetes}, KubeEdge {kubeedge}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Fail, Pass, Skip, Warn};
+    use super::super::testing::{Bed, told};
+    use super::*;
+
+    #[test]
+    fn other_installations_of_k3s() {
+        let one = |bed: &Bed, k3s: K3s| bed.one_of(&CLOUD, "foreign-k3s", |w| w.k3s = Some(k3s));
+        assert_eq!(one(&Bed::new(), K3s::New), told(Pass, "none runs", ""));
+        let data = Bed::new().with(|tree| tree.file("var/lib/rancher/k3s/server/token", "x"));
+        let advice = "set k3s to 'existing' to use that k3s, or save its data and remove the directory";
+        let seen = "'/var/lib/rancher/k3s' holds the data of a k3s that edgelay did not install";
+        assert_eq!(one(&data, K3s::New), told(Fail, seen, advice));
+        assert_eq!(one(&data, K3s::Ours), told(Pass, "k3s is ours", ""));
+        let runs = Bed::new().with(|tree| tree.process(77, "/usr/local/bin/k3s-server", &["k3s", "server"]));
+        let seen = "k3s-server (pid 77) runs and was not installed by edgelay";
+        assert_eq!(one(&runs, K3s::New), told(Fail, seen, "set k3s to 'existing' to use it, or uninstall it first"));
+        let existing = || K3s::Existing("/etc/rancher/k3s/k3s.yaml".into());
+        let seen = "an existing k3s is to be used, but there is no /etc/rancher/k3s/k3s.yaml";
+        let advice = "start k3s, or name its kubeconfig in 'kubeconfig'";
+        assert_eq!(one(&runs, existing()), told(Fail, seen, advice));
+        let there = runs.with(|tree| tree.file("etc/rancher/k3s/k3s.yaml", "x"));
+        assert_eq!(one(&there, existing()).0, Pass);
+    }
+
+    #[test]
+    fn what_is_only_told() {
+        let one = |bed: &Bed, name: &str| {
+            bed.one_of(&CLOUD, name, |w| {
+                w.advertise = vec!["192.0.2.9".parse().unwrap()];
+                w.kubernetes = Some(("v1.22.0".into(), "v1.34.2+k3s1".into()));
+            })
+        };
+        let bed = Bed::new();
+        assert_eq!(one(&bed, "advertise-address").0, Warn);
+        assert_eq!(
+            bed.one_of(&CLOUD, "advertise-address", |w| w.advertise = vec!["10.0.0.5".parse().unwrap()]).0,
+            Pass
+        );
+        let seen = "KubeEdge v1.22.0 was tested with Kubernetes 1.29 to 1.31, this is v1.34.2+k3s1";
+        assert_eq!(one(&bed, "kubernetes-version").1, seen);
+        assert_eq!(bed.one_of(&CLOUD, "kubernetes-version", |_| {}).0, Skip);
+        assert_eq!((untested("v1.22.0", "v1.30.4"), untested("v9.1.0", "v1.2")), (None, None));
+        assert_eq!(one(&bed, "package-manager").0, Pass);
+        let nft = Bed::new().with(|t| {
+            t.without("usr/sbin/iptables")
+                .program("usr/sbin/xtables-nft-multi")
+                .link("usr/sbin/iptables", "xtables-nft-multi")
+        });
+        assert_eq!(nft.one_of(&CLOUD, "iptables", |_| {}).0, Warn);
+        assert_eq!(nft.one_of(&CLOUD, "iptables", |w| w.nft_image = true), told(Pass, "iptables writes nft rules", ""));
+        assert_eq!(one(&bed, "iptables"), told(Pass, "iptables writes legacy rules", ""));
+        let none = Bed::new().with(|tree| tree.without("run/systemd/system").file("proc/1/comm", "tini\n"));
+        assert_eq!(none.one_of(&CLOUD, "service-manager", |_| {}).0, Warn);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<&str> = CLOUD.iter().map(|check| check.name).collect();
+        assert_eq!(names.len(), CLOUD.len());
+    }
+}

@@ -1,0 +1,125 @@
+//! The cluster's objects through `k3s kubectl`: read as JSON, set by server-side apply, never patched as text.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::exec::{Cmd, Exec, Output};
+use crate::ids::RelPath;
+use crate::json::{self, Value};
+use crate::root::Root;
+
+/// The API may be busy; kubectl itself has no limit.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Of one answer; the door to programs keeps no more than its end anyway.
+const MAX_ANSWER: usize = 1 << 20;
+/// Who owns the fields that we set.
+const MANAGER: &str = "--field-manager=edgelay";
+/// What is applied passes through this file, as it may hold a secret and standard input is closed.
+const MANIFEST: RelPath<'static> = RelPath::literal("var/lib/edgelay/manifest.json");
+
+/// A cluster.
+#[derive(Debug)]
+pub struct Kube<'a> {
+    kubeconfig: &'a Path,
+    exec: &'a mut dyn Exec,
+}
+
+impl<'a> Kube<'a> {
+    /// The cluster of `kubeconfig`.
+    pub fn new(kubeconfig: &'a Path, exec: &'a mut dyn Exec) -> Self {
+        Kube { kubeconfig, exec }
+    }
+
+    /// Runs kubectl; a bad exit status is no error.
+    pub fn run(&mut self, args: &[&str]) -> Result<Output> {
+        let config = format!("--kubeconfig={}", self.kubeconfig.display());
+        let mut all = vec!["kubectl", &config];
+        all.extend(args);
+        self.exec.run(&Cmd::new("k3s", &all).limit(LIMIT))
+    }
+
+    /// Runs kubectl and gives what it printed.
+    fn text(&mut self, args: &[&str]) -> Result<String> {
+        let output = self.run(args)?;
+        if output.code == 0 {
+            return Ok(output.stdout);
+        }
+        let what = format!("'kubectl {}' ended with status {}: {}", args.join(" "), output.code, output.last_words());
+        Err(Error::new(Kind::Cluster, what).hint("look at 'k3s kubectl get pods -A'; then run again"))
+    }
+
+    /// The object `name`. `None`: there is none, or the cluster does not know the kind.
+    pub fn get(&mut self, kind: &str, space: &str, name: &str) -> Result<Option<Value>> {
+        let space = format!("--namespace={space}");
+        let output = self.run(&["get", kind, name, &space, "--ignore-not-found", "--output=json"])?;
+        if output.code != 0 && output.stderr.contains("doesn't have a resource type") {
+            return Ok(None);
+        }
+        if output.code != 0 {
+            let what = format!("'kubectl get {kind} {name}' failed: {}", output.last_words());
+            return Err(Error::new(Kind::Cluster, what).hint("look at 'k3s kubectl get pods -A'; then run again"));
+        }
+        parse(&output.stdout, kind)
+            .map(Some)
+            .or_else(|e| if output.stdout.trim().is_empty() { Ok(None) } else { Err(e) })
+    }
+
+    /// The objects of `kind` with the labels `selector`.
+    pub fn list(&mut self, kind: &str, space: &str, selector: &str) -> Result<Vec<Value>> {
+        let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
+        let text = self.text(&["get", kind, &space, &selector, "--output=json"])?;
+        let list = parse(&text, kind)?;
+        Ok(list.get("items").and_then(|items| items.items().ok()).map(<[Value]>::to_vec).unwrap_or_default())
+    }
+
+    /// Whether there is any object of `kind` with the labels `selector`; none of it but the names is read.
+    pub fn has(&mut self, kind: &str, space: &str, selector: &str) -> Result<bool> {
+        let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
+        Ok(!self.text(&["get", kind, &space, &selector, "--output=name"])?.trim().is_empty())
+    }
+
+    /// One field of an object as text; empty if object or field is not there.
+    pub fn field(&mut self, kind: &str, space: &str, name: &str, path: &str) -> Result<String> {
+        let (space, path) = (format!("--namespace={space}"), format!("--output=jsonpath={{{path}}}"));
+        self.text(&["get", kind, name, &space, "--ignore-not-found", &path])
+    }
+
+    /// Asks the API for `path`.
+    pub fn raw(&mut self, path: &str) -> Result<Output> {
+        self.run(&["get", &format!("--raw={path}")])
+    }
+
+    /// Sets what `manifest` says, and only that: fields that others set stay.
+    pub fn apply(&mut self, root: &Root, manifest: &str) -> Result<()> {
+        root.write(MANIFEST, 0o600, manifest.as_bytes())?;
+        let applied = self.apply_file(&root.absolute(MANIFEST));
+        // The first error counts; it may hold a secret, so it goes in any case.
+        let removed = root.remove(MANIFEST);
+        applied.and(removed.map(|_| ()))
+    }
+
+    /// The same with a file that is there.
+    pub fn apply_file(&mut self, path: &Path) -> Result<()> {
+        let file = format!("--filename={}", path.display());
+        self.text(&["apply", "--server-side", "--force-conflicts", MANAGER, &file]).map(|_| ())
+    }
+
+    /// Deletes the object `name`, if it is there; does not wait until it is gone.
+    pub fn delete(&mut self, kind: &str, space: &str, name: &str) -> Result<()> {
+        let space = format!("--namespace={space}");
+        self.text(&["delete", kind, name, &space, "--ignore-not-found", "--wait=false"]).map(|_| ())
+    }
+
+    /// Deletes every object of `kind` with the labels `selector`.
+    pub fn delete_all(&mut self, kind: &str, space: &str, selector: &str) -> Result<()> {
+        let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
+        self.text(&["delete", kind, &space, &selector, "--ignore-not-found", "--wait=false"]).map(|_| ())
+    }
+}
+
+fn parse(text: &str, kind: &str) -> Result<Value> {
+    json::read(text.as_bytes(), MAX_ANSWER)
+        .map_err(|e| Error::new(Kind::Cluster, format!("kubectl's answer on {kind} cannot be read: {e}")))
+}

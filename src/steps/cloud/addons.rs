@@ -1,0 +1,179 @@
+//! Keeps k3s's add-ons off edge nodes, which register without a taint, and lets metrics-server read edge nodes.
+//!
+//! Only the fields in the manifests are set, and only they are ours: an uninstall gives them back.
+
+use std::path::PathBuf;
+
+use crate::config::{CloudConfig, K3sMode};
+use crate::error::{Error, Kind, Result};
+use crate::json::{self, Text, Value};
+use crate::k3s::{Kube, fill, lacks, list_of};
+use crate::plan::{Cx, Status, Step};
+
+const SYSTEM: &str = "kube-system";
+const ADDON: &str = include_str!("../../k3s/manifests/addon.json");
+const METRICS: &str = include_str!("../../k3s/manifests/metrics-server.json");
+const TRAEFIK: &str = include_str!("../../k3s/manifests/traefik.json");
+const BALANCER: &str = include_str!("../../k3s/manifests/balancer-node.json");
+const BARE: &str = include_str!("../../k3s/manifests/bare.json");
+const METRICS_SERVER: &str = "metrics-server";
+/// Add-ons that are Deployments.
+const DEPLOYMENTS: [&str; 3] = ["coredns", "local-path-provisioner", METRICS_SERVER];
+/// Edge nodes have certificates of KubeEdge's authority, and each has a port of its own in its status.
+const METRICS_ARGS: [&str; 2] = ["--kubelet-insecure-tls", "--kubelet-use-node-status-port"];
+
+/// The step.
+#[derive(Debug)]
+pub struct Addons {
+    kubeconfig: PathBuf,
+    mode: K3sMode,
+    node: Option<String>,
+}
+
+/// An object to set, and what the cluster has of it.
+struct Wish {
+    kind: &'static str,
+    name: String,
+    manifest: String,
+    found: Value,
+}
+
+impl Addons {
+    /// Those of the cluster of `config`.
+    pub fn new(config: &CloudConfig) -> Self {
+        let node = config.name.as_ref().map(ToString::to_string);
+        Addons { kubeconfig: config.kubeconfig.clone(), mode: config.k3s, node }
+    }
+
+    /// What is to be set of the add-ons that are there; k3s may run without any of them.
+    fn wishes(&self, kube: &mut Kube<'_>) -> Result<Vec<Wish>> {
+        let mut wishes = Vec::new();
+        for name in DEPLOYMENTS {
+            if let Some(found) = kube.get("deployment", SYSTEM, name)? {
+                let manifest = match name {
+                    METRICS_SERVER => fill(METRICS, &[("args", metrics_args(&found))]),
+                    _ => fill(ADDON, &[("name", Text(name).to_string())]),
+                };
+                wishes.push(Wish { kind: "deployment", name: name.to_owned(), manifest, found });
+            }
+        }
+        if kube.get("helmchart", SYSTEM, "traefik")?.is_some() {
+            let found = kube.get("helmchartconfig", SYSTEM, "traefik")?.unwrap_or_else(nothing);
+            wishes.push(Wish {
+                kind: "helmchartconfig",
+                name: "traefik".to_owned(),
+                manifest: TRAEFIK.to_owned(),
+                found,
+            });
+        }
+        // A k3s of ours was given the label in its configuration.
+        if let (K3sMode::Existing, Some(node)) = (self.mode, &self.node)
+            && let Some(found) = kube.get("node", "default", node)?
+        {
+            let manifest = fill(BALANCER, &[("node", Text(node).to_string())]);
+            wishes.push(Wish { kind: "node", name: node.clone(), manifest, found });
+        }
+        Ok(wishes)
+    }
+}
+
+fn nothing() -> Value {
+    Value { place: json::Place { line: 1, column: 1 }, data: json::Data::Object(Vec::new()) }
+}
+
+/// The arguments that metrics-server has, and ours: a list is set as a whole.
+fn metrics_args(deployment: &Value) -> String {
+    let path = ["spec", "template", "spec", "containers"];
+    let containers = path.iter().try_fold(deployment, |value, key| value.get(key)).and_then(|c| c.items().ok());
+    let args = containers.and_then(<[Value]>::first).and_then(|c| c.get("args")).and_then(|a| a.items().ok());
+    let mut args: Vec<&str> = args.unwrap_or_default().iter().filter_map(|arg| arg.text().ok()).collect();
+    for ours in METRICS_ARGS {
+        if !args.contains(&ours) {
+            args.push(ours);
+        }
+    }
+    let quoted: Vec<String> = args.iter().map(|arg| Text(arg).to_string()).collect();
+    format!("[{}]", quoted.join(","))
+}
+
+fn wanted(manifest: &str) -> Result<Value> {
+    json::read(manifest.as_bytes(), 1 << 20).map_err(|e| Error::new(Kind::Bug, format!("manifest: {e}")))
+}
+
+impl Step for Addons {
+    fn id(&self) -> &'static str {
+        "addons"
+    }
+
+    fn summary(&self) -> String {
+        "k3s's add-ons stay off edge nodes".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        if kube.raw("/readyz")?.code != 0 {
+            return Ok(Status::todo("the Kubernetes API does not answer"));
+        }
+        for wish in self.wishes(&mut kube)? {
+            if let Some(path) = lacks(&wish.found, &wanted(&wish.manifest)?) {
+                return Ok(Status::Todo(format!("{} '{}' lacks {path}", wish.kind, wish.name)));
+            }
+        }
+        Ok(Status::Done)
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let root = cx.root;
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        let objects: Vec<String> = self.wishes(&mut kube)?.into_iter().map(|wish| wish.manifest).collect();
+        kube.apply(root, &list_of(&objects))
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        if self.mode == K3sMode::Managed {
+            return Ok(());
+        }
+        let root = cx.root;
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        let mut bare = Vec::new();
+        for wish in self.wishes(&mut kube)? {
+            if wish.kind == "helmchartconfig" {
+                kube.delete(wish.kind, SYSTEM, &wish.name)?;
+                continue;
+            }
+            let (version, kind, space) = match wish.kind {
+                "node" => ("v1", "Node", ""),
+                _ => ("apps/v1", "Deployment", SYSTEM),
+            };
+            let values = [("version", version), ("kind", kind), ("space", space), ("name", wish.name.as_str())];
+            let values = values.map(|(name, value)| (name, Text(value).to_string()));
+            bare.push(fill(BARE, &values));
+        }
+        // Without a field that only we own, the field goes.
+        kube.apply(root, &list_of(&bare))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_server_keeps_its_own_arguments() {
+        let text =
+            r#"{"spec":{"template":{"spec":{"containers":[{"name":"m","args":["--a=1","--kubelet-insecure-tls"]}]}}}}"#;
+        let found = json::read(text.as_bytes(), 999).unwrap();
+        let want = r#"["--a=1","--kubelet-insecure-tls","--kubelet-use-node-status-port"]"#;
+        assert_eq!(metrics_args(&found), want);
+        assert_eq!(metrics_args(&nothing()), r#"["--kubelet-insecure-tls","--kubelet-use-node-status-port"]"#);
+        let manifest = fill(METRICS, &[("args", metrics_args(&found))]);
+        assert!(lacks(&found, &wanted(&manifest).unwrap()).is_some());
+    }
+
+    #[test]
+    fn every_manifest_is_json() {
+        for text in [ADDON, METRICS, TRAEFIK, BALANCER, BARE] {
+            wanted(text).unwrap();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Waits until the Kubernetes API serves and this machine's node is Ready.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::clock::{Probe, wait_for};
+use crate::error::{Error, Kind, Result};
+use crate::exec::Exec;
+use crate::host::preflight::untested;
+use crate::json::{self, Value};
+use crate::k3s::Kube;
+use crate::plan::{Cx, Status, Step};
+use crate::service::{Manager, Service, Services};
+
+/// The step.
+#[derive(Debug)]
+pub struct ApiReady {
+    kubeconfig: PathBuf,
+    node: Option<String>,
+    kubeedge: String,
+    limit: Duration,
+    service: Option<(Manager, Service)>,
+}
+
+impl ApiReady {
+    /// `node` must be Ready; `kubeedge` is the version whose table says what Kubernetes it was tested with.
+    pub fn new(kubeconfig: PathBuf, node: Option<String>, kubeedge: String, limit: Duration) -> Self {
+        ApiReady { kubeconfig, node, kubeedge, limit, service: None }
+    }
+
+    /// The same, where `service` is to be asked for its last words.
+    #[must_use]
+    pub fn of(self, manager: Manager, service: Service) -> Self {
+        ApiReady { service: Some((manager, service)), ..self }
+    }
+
+    /// `None`: all is well; else what is not.
+    fn lack(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
+        let mut kube = Kube::new(&self.kubeconfig, exec);
+        let answer = kube.raw("/readyz")?;
+        if answer.code != 0 || answer.stdout.trim() != "ok" {
+            return Ok(Some(format!("the API is not ready: {}", answer.last_words())));
+        }
+        let Some(name) = &self.node else { return Ok(None) };
+        Ok(match kube.get("node", "default", name)? {
+            None => Some(format!("node '{name}' has not registered")),
+            Some(node) => not_ready(&node).map(|why| format!("node '{name}' is not Ready: {why}")),
+        })
+    }
+
+    fn warn_of_version(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let answer = Kube::new(&self.kubeconfig, cx.exec).raw("/version")?;
+        let version = json::read(answer.stdout.as_bytes(), 64 << 10).ok();
+        let version = version.as_ref().and_then(|v| v.get("gitVersion")).and_then(|v| v.text().ok());
+        if let Some(warning) = version.and_then(|version| untested(&self.kubeedge, version)) {
+            cx.report.warn(&warning);
+        }
+        Ok(())
+    }
+}
+
+/// Why a node or pod is not Ready. `None`: it is.
+pub(super) fn not_ready(object: &Value) -> Option<String> {
+    let conditions = object.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
+    let field = |value: &Value, key: &str| value.get(key).and_then(|v| v.text().ok()).unwrap_or_default().to_owned();
+    match conditions.unwrap_or_default().iter().find(|c| field(c, "type") == "Ready") {
+        Some(ready) if field(ready, "status") == "True" => None,
+        Some(ready) => Some(format!("{} {}", field(ready, "reason"), field(ready, "message")).trim().to_owned()),
+        None => Some("it has no condition Ready yet".to_owned()),
+    }
+}
+
+impl Step for ApiReady {
+    fn id(&self) -> &'static str {
+        "api-ready"
+    }
+
+    fn summary(&self) -> String {
+        "Kubernetes serves and its node is Ready".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        Ok(match self.lack(cx.exec) {
+            Ok(None) => Status::Done,
+            Ok(Some(why)) => Status::Todo(why),
+            Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+            Err(e) => Status::Todo(e.to_string()),
+        })
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || {
+            Ok(match self.lack(cx.exec) {
+                Ok(None) => Probe::Ready(()),
+                Ok(Some(why)) => Probe::NotYet(why),
+                Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+                Err(e) => Probe::NotYet(e.to_string()),
+            })
+        });
+        match waited {
+            Ok(()) => self.warn_of_version(cx),
+            Err(e) if e.kind() == Kind::Interrupted => Err(e),
+            Err(e) => {
+                let said = self
+                    .service
+                    .as_ref()
+                    .map(|(manager, service)| Services::new(*manager, cx.root, cx.exec).last_words(service));
+                let said = said.map(|said| format!("; k3s's last words: {said}")).unwrap_or_default();
+                Err(Error::new(Kind::Cluster, cx.report.mask(&format!("{e}{said}")))
+                    .hint("see what k3s says is wrong, mend it and run again"))
+            }
+        }
+    }
+
+    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Script;
+    use crate::plan::tests::with_cx;
+
+    const READYZ: &str = "k3s kubectl --kubeconfig=/k get --raw=/readyz";
+    const NODE: &str = "k3s kubectl --kubeconfig=/k get node n --namespace=default --ignore-not-found --output=json";
+    const READY: &str = r#"{"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#;
+    const NOT: &str = r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"R","message":"m"}]}}"#;
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let step = ApiReady::new("/k".into(), Some("n".into()), "v1.22.0".into(), Duration::from_secs(1));
+        for (script, want) in [
+            (Script::default().expect(READYZ, 1, "refused"), "the API is not ready: refused"),
+            (Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, ""), "node 'n' has not registered"),
+            (Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, NOT), "node 'n' is not Ready: R m"),
+            (Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, READY), ""),
+        ] {
+            let mut script = script;
+            assert_eq!(step.lack(&mut script).unwrap().unwrap_or_default(), want);
+            assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn an_api_that_never_comes_ends_with_what_was_seen_last() {
+        with_cx(|cx| {
+            let step = ApiReady::new("/k".into(), None, "v1.22.0".into(), Duration::ZERO);
+            let mut script = Script::default().expect(READYZ, 1, "connection refused");
+            let mut cx = Cx {
+                exec: &mut script,
+                root: cx.root,
+                clock: cx.clock,
+                report: cx.report,
+                journal: cx.journal,
+                blobs: None,
+            };
+            let e = step.apply(&mut cx).unwrap_err();
+            let want = "waited 0 s for Kubernetes to serve; last seen: the API is not ready: connection refused";
+            assert_eq!((e.to_string().as_str(), e.kind()), (want, Kind::Cluster));
+        });
+    }
+}

@@ -1,0 +1,221 @@
+//! CloudCore: `keadm init` or `keadm upgrade cloud`, with what it silently needs, our own waiting, and the one restart
+//! after which the CA that it serves is the one that is stored.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::firewall;
+use super::release::{self, CUT, Found, PODS, RELEASE, Space};
+use crate::clock::{Probe, wait_for};
+use crate::config::{CloudConfig, K3sMode};
+use crate::error::{Error, Kind, Result, Trail};
+use crate::exec::Cmd;
+use crate::host::preflight::PACKAGE_MANAGERS;
+use crate::ids::RelPath;
+use crate::k3s::Kube;
+use crate::kubeedge::{Chart, Difference, NAMESPACE};
+use crate::plan::{Cx, Status, Step};
+use crate::report::printable;
+
+/// The CA's hash as it was when CloudCore had been restarted once.
+pub(super) const FACT: &str = "cloudcore-ca";
+/// A namespace with running pods takes half a minute to go.
+const GONE: Duration = Duration::from_secs(180);
+const NAMESPACE_JSON: &str = include_str!("../../k3s/manifests/namespace.json");
+/// Stands in for a package manager where there is none that keadm knows; not below /run, which may be mounted noexec.
+const APT: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/apt");
+const APT_TEXT: &str = "#!/bin/sh\n# Written by edgelay: keadm panics on hosts without apt, yum and pacman.\nexit 1\n";
+/// What the chart makes outside the namespace.
+const CLUSTER_WIDE: [&str; 6] = [
+    "cloudcore",
+    "cloudcore-common",
+    "cloudcore-feature",
+    "controller-manager",
+    "iptables-manager",
+    "kubeedge-admission",
+];
+
+/// The step.
+#[derive(Debug)]
+pub struct CloudCore {
+    chart: Chart,
+    kubeconfig: PathBuf,
+    mode: K3sMode,
+    limit: Duration,
+}
+
+impl CloudCore {
+    /// CloudCore as `chart` says, in the cluster of `config`.
+    pub fn new(config: &CloudConfig, chart: Chart) -> Self {
+        let (kubeconfig, mode, limit) = (config.kubeconfig.clone(), config.k3s, config.ready_timeout);
+        CloudCore { chart, kubeconfig, mode, limit }
+    }
+
+    /// Refuses a cluster in which somebody else runs KubeEdge; to be called before anything is brought into it.
+    pub fn guard(&self, cx: &mut Cx<'_>) -> Result<()> {
+        release::space(&mut Kube::new(&self.kubeconfig, cx.exec)).map(|_| ())
+    }
+
+    fn kube<'a>(&'a self, cx: &'a mut Cx<'_>) -> Kube<'a> {
+        Kube::new(&self.kubeconfig, cx.exec)
+    }
+
+    /// Brings a release about that is as wanted.
+    fn release(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let found = release::look(&mut self.kube(cx), &self.chart)?;
+        match found {
+            Found::Wanted => Ok(()),
+            Found::Different(difference) => self.upgrade(difference, cx),
+            Found::Nothing(space) => {
+                self.clear(space, cx)?;
+                Kube::new(&self.kubeconfig, cx.exec).apply(cx.root, NAMESPACE_JSON)?;
+                self.keadm(self.chart.init(), cx).doing(|| "keadm init".to_owned())
+            }
+        }
+    }
+
+    /// An attempt of ours that failed, or was cut, leaves a release that keadm takes for a good one.
+    fn clear(&self, space: Space, cx: &mut Cx<'_>) -> Result<()> {
+        if space == Space::None || (space == Space::Ours && !self.kube(cx).has("secrets", NAMESPACE, RELEASE)?) {
+            return Ok(());
+        }
+        cx.report.info("clearing what an earlier attempt to bring up CloudCore left");
+        cx.journal.forget(FACT)?;
+        self.kube(cx).delete("namespace", "default", NAMESPACE)?;
+        self.until_gone(cx)
+    }
+
+    fn until_gone(&self, cx: &mut Cx<'_>) -> Result<()> {
+        wait_for(cx.clock, "namespace 'kubeedge' to be gone", GONE, || {
+            Ok(match Kube::new(&self.kubeconfig, cx.exec).get("namespace", "default", NAMESPACE)? {
+                None => Probe::Ready(()),
+                Some(_) => Probe::NotYet("it is still being deleted".to_owned()),
+            })
+        })
+    }
+
+    fn upgrade(&self, difference: Difference, cx: &mut Cx<'_>) -> Result<()> {
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        kube.delete_all("secrets", NAMESPACE, CUT)?;
+        self.keadm(self.chart.upgrade(), cx).doing(|| "keadm upgrade cloud".to_owned())?;
+        if matches!(difference, Difference::Names(_)) {
+            // CloudCore makes its certificate once; without it, it makes one for the new names.
+            self.kube(cx).delete("secret", NAMESPACE, "cloudcoresecret")?;
+        }
+        self.restart(cx)
+    }
+
+    /// Its ReplicaSet starts another one; a rollout would wait for ports that the old one holds.
+    fn restart(&self, cx: &mut Cx<'_>) -> Result<()> {
+        self.kube(cx).delete_all("pods", NAMESPACE, PODS[0])
+    }
+
+    fn keadm(&self, mut cmd: Cmd, cx: &mut Cx<'_>) -> Result<()> {
+        cmd.path_first.extend(lend_package_manager(cx)?);
+        let output = cx.exec.run(&cmd)?;
+        log::debug!("keadm said: {}", printable(&format!("{}\n{}", output.stdout, output.stderr)));
+        if output.code == 0 {
+            return Ok(());
+        }
+        // On an error keadm prints how it is used, after the error.
+        let said = format!("{}\n{}", output.stderr, output.stdout);
+        let line = said.lines().find(|line| line.contains("rror")).unwrap_or(said.trim());
+        Err(Error::new(Kind::Cluster, printable(line.trim()).to_string())
+            .hint("look at 'k3s kubectl -n kubeedge get pods'; then run again"))
+    }
+
+    fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let waited = wait_for(cx.clock, "CloudCore to be ready", self.limit, || {
+            let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+            Ok(match release::lack(&mut kube, &self.chart) {
+                Ok(None) => Probe::Ready(()),
+                Ok(Some(why)) => {
+                    // Of an upgrade: the new pod cannot run while an old one holds the host's ports.
+                    release::evict_old(&mut kube, &self.chart)?;
+                    Probe::NotYet(why)
+                }
+                Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+                Err(e) => Probe::NotYet(e.to_string()),
+            })
+        });
+        waited.map_err(|e| match e.kind() {
+            Kind::Interrupted => e,
+            _ => Error::new(Kind::Cluster, e.to_string())
+                .hint("look at 'k3s kubectl -n kubeedge describe pods'; then run again"),
+        })
+    }
+}
+
+/// A directory with an `apt` that does nothing, where the host has no package manager that keadm knows.
+fn lend_package_manager(cx: &mut Cx<'_>) -> Result<Option<PathBuf>> {
+    if PACKAGE_MANAGERS.iter().any(|name| cx.exec.find(name).is_some()) {
+        return Ok(None);
+    }
+    cx.put(APT, 0o755, APT_TEXT.as_bytes())?;
+    Ok(APT.split().0.map(|dir| cx.root.absolute(dir)))
+}
+
+impl Step for CloudCore {
+    fn id(&self) -> &'static str {
+        "cloudcore"
+    }
+
+    fn summary(&self) -> String {
+        format!("CloudCore {} runs and is set for edges", self.chart.version)
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        if kube.raw("/readyz").map(|answer| answer.code).unwrap_or(1) != 0 {
+            return Ok(Status::todo("the Kubernetes API does not answer"));
+        }
+        match release::look(&mut kube, &self.chart)? {
+            Found::Nothing(_) => return Ok(Status::todo("CloudCore is not installed")),
+            Found::Different(difference) => return Ok(Status::Todo(difference.text())),
+            Found::Wanted => {}
+        }
+        if let Some(why) = release::lack(&mut kube, &self.chart)? {
+            return Ok(Status::Todo(why));
+        }
+        let hash = match release::ca_hash(&self.kubeconfig, cx.exec) {
+            Ok(hash) => hash.hex(),
+            Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+            Err(e) => return Ok(Status::Todo(e.to_string())),
+        };
+        Ok(match cx.journal.fact(FACT) == Some(hash.as_str()) {
+            true => Status::Done,
+            false => Status::todo("CloudCore was not started again with the CA that it made"),
+        })
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        self.release(cx)?;
+        self.wait(cx)?;
+        let hash = release::ca_hash(&self.kubeconfig, cx.exec).map(|digest| digest.hex());
+        if hash.is_ok_and(|hash| cx.journal.fact(FACT) == Some(hash.as_str())) {
+            return Ok(());
+        }
+        // Two instances at the very first start can each make a CA; the second start takes the one that was stored.
+        self.restart(cx)?;
+        self.wait(cx)?;
+        let hash = release::ca_hash(&self.kubeconfig, cx.exec)?.hex();
+        cx.journal.remember(FACT, &hash)
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        if self.mode == K3sMode::Existing {
+            let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+            if release::space(&mut kube)? != Space::None {
+                kube.delete("namespace", "default", NAMESPACE)?;
+            }
+            for name in CLUSTER_WIDE {
+                kube.delete("clusterrolebinding", "default", name)?;
+                kube.delete("clusterrole", "default", name)?;
+            }
+            self.until_gone(cx)?;
+            firewall::remove(cx, &["TUNNEL-PORT"]);
+        }
+        cx.journal.forget(FACT)?;
+        cx.take_back(|path| path == APT.as_str())
+    }
+}

@@ -1,0 +1,101 @@
+//! Removing the firewall chains of Kubernetes and of CloudCore's stream, and the rules that lead into them. Everybody
+//! else's stay: nothing is flushed.
+
+use crate::exec::{Cmd, Exec};
+use crate::plan::Cx;
+
+const TABLES: [&str; 4] = ["nat", "filter", "mangle", "raw"];
+/// KubeEdge's image writes legacy rules, also where the host's own program writes nft ones.
+const PROGRAMS: [&str; 4] = ["iptables", "iptables-legacy", "iptables-nft", "ip6tables"];
+
+/// Removes every chain whose name begins with one of `prefixes`. What cannot be removed is told and left.
+pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
+    if !cx.root.is_live() {
+        return;
+    }
+    for program in PROGRAMS.into_iter().filter(|program| cx.exec.find(program).is_some()).collect::<Vec<_>>() {
+        for table in TABLES {
+            // A kernel without the table has no chains in it.
+            let Ok(listed) = cx.exec.run(&Cmd::new(program, &["-w", "-t", table, "-S"])) else { continue };
+            if listed.code != 0 {
+                continue;
+            }
+            for change in changes(&listed.stdout, prefixes) {
+                let mut args = vec!["-w", "-t", table];
+                args.extend(change.iter().map(String::as_str));
+                tell(cx.exec, &Cmd::new(program, &args));
+            }
+        }
+    }
+}
+
+fn tell(exec: &mut dyn Exec, cmd: &Cmd) {
+    if let Err(e) = exec.succeed(cmd) {
+        log::debug!("{e}, ignoring: the next boot forgets the chain");
+    }
+}
+
+/// Arguments that undo what `-S` prints: first the rules outside that lead in, then the chains' own, then the chains.
+fn changes(rules: &str, prefixes: &[&str]) -> Vec<Vec<String>> {
+    let ours = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let (mut jumps, mut flushes, mut chains) = (Vec::new(), Vec::new(), Vec::new());
+    for line in rules.lines() {
+        let words = words(line);
+        match words.as_slice() {
+            [flag, chain, ..] if flag == "-N" && ours(chain) => {
+                flushes.push(vec!["-F".to_owned(), chain.clone()]);
+                chains.push(vec!["-X".to_owned(), chain.clone()]);
+            }
+            [flag, chain, rest @ ..] if flag == "-A" && !ours(chain) => {
+                let target = rest.iter().position(|w| w == "-j" || w == "-g").and_then(|at| rest.get(at + 1));
+                if target.is_some_and(|target| ours(target)) {
+                    jumps.push([&["-D".to_owned(), chain.clone()][..], rest].concat());
+                }
+            }
+            _ => {}
+        }
+    }
+    [jumps, flushes, chains].concat()
+}
+
+/// Splits at blanks, but not inside double quotes, in which comments are written.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_chains_and_what_leads_into_them() {
+        let rules = "-P PREROUTING ACCEPT\n-N DOCKER\n-N TUNNEL-PORT\n-N KUBE-SERVICES\n\
+            -A PREROUTING -m comment --comment \"kubeedge tunnel port\" -j TUNNEL-PORT\n\
+            -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n\
+            -A OUTPUT -j KUBE-SERVICES\n\
+            -A TUNNEL-PORT -p tcp -j DNAT --to 10.0.0.1:10003\n";
+        let found: Vec<String> = changes(rules, &["KUBE-", "TUNNEL-PORT"]).iter().map(|args| args.join("|")).collect();
+        assert_eq!(
+            found,
+            [
+                "-D|PREROUTING|-m|comment|--comment|kubeedge tunnel port|-j|TUNNEL-PORT",
+                "-D|OUTPUT|-j|KUBE-SERVICES",
+                "-F|TUNNEL-PORT",
+                "-F|KUBE-SERVICES",
+                "-X|TUNNEL-PORT",
+                "-X|KUBE-SERVICES",
+            ]
+        );
+        assert!(changes("-P INPUT ACCEPT\n-A INPUT -j DOCKER", &["KUBE-"]).is_empty());
+    }
+}

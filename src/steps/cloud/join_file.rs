@@ -1,0 +1,123 @@
+//! The join file: what an edge needs, with a token of today. No token means no file; nothing is invented.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::cloudcore::FACT;
+use super::release;
+use crate::clock::rfc3339;
+use crate::config::{CloudConfig, JoinFile, MAX_JOIN_FILE, join_file_value};
+use crate::error::{Error, Kind, Result};
+use crate::host::token_expiry;
+use crate::ids::{RelPath, Token};
+use crate::kubeedge::{CERTIFICATES, Chart, WEBSOCKET};
+use crate::plan::{Cx, Status, Step};
+
+/// Where it lies if nothing else is said.
+pub const PATH: RelPath<'static> = RelPath::literal("var/lib/edgelay/join.json");
+/// A file that ends sooner is written anew.
+const LEFT: u64 = 3600;
+
+/// The step.
+#[derive(Debug)]
+pub struct JoinFileStep {
+    kubeconfig: PathBuf,
+    chart: Chart,
+    addresses: Vec<IpAddr>,
+    edgemesh: bool,
+}
+
+impl JoinFileStep {
+    /// For the CloudCore of `chart`, at the addresses of `config`.
+    pub fn new(config: &CloudConfig, chart: Chart, edgemesh: bool) -> Self {
+        JoinFileStep { kubeconfig: config.kubeconfig.clone(), chart, addresses: config.addresses.clone(), edgemesh }
+    }
+
+    /// The file's text, with a token that CloudCore made and whose CA is the one that it serves.
+    pub fn text(&self, cx: &mut Cx<'_>) -> Result<String> {
+        let hash = release::ca_hash(&self.kubeconfig, cx.exec)?.hex();
+        let said = cx.exec.run(&self.chart.gettoken())?;
+        let no_token = |why: String| {
+            Error::new(Kind::Cluster, format!("there is no token: {why}"))
+                .hint("look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again")
+        };
+        if said.code != 0 {
+            return Err(no_token(said.last_words()));
+        }
+        let token: Token = said.stdout.parse().map_err(|e| no_token(format!("what keadm printed {e}")))?;
+        cx.report.hide(&token);
+        if token.ca_hash() != hash {
+            return Err(no_token("CloudCore's token is for another CA than the one that it serves".to_owned()));
+        }
+        let ends = token_expiry(&token).map_err(|e| no_token(e.to_string()))?;
+        // CloudCore's refresh ends for good when the API is away for a moment; only a restart brings it back.
+        if ends.is_some_and(|ends| ends <= cx.clock.unix()) {
+            return Err(no_token("the one that CloudCore has given out is expired".to_owned())
+                .hint("restart it: 'k3s kubectl -n kubeedge delete pod -l kubeedge=cloudcore'; then run again"));
+        }
+        let file = JoinFile {
+            addresses: &self.addresses,
+            websocket_port: WEBSOCKET,
+            cert_port: CERTIFICATES,
+            token: &token,
+            expires: &ends.map(rfc3339).unwrap_or_default(),
+            edgemesh: self.edgemesh,
+            kubeedge: &self.chart.version,
+        };
+        Ok(file.render())
+    }
+
+    fn lack(&self, cx: &Cx<'_>) -> Result<Option<String>> {
+        let meta = cx.root.lstat(PATH)?;
+        let Some(text) = cx.root.read(PATH, MAX_JOIN_FILE)? else {
+            return Ok(Some(format!("'{PATH}' is missing")));
+        };
+        if meta.is_some_and(|meta| meta.mode != 0o600) {
+            return Ok(Some(format!("'{PATH}' can be read by others")));
+        }
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let hash = cx.journal.fact(FACT).unwrap_or_default().to_owned();
+        let wanted = [
+            ("addresses", addresses.join(",")),
+            ("websocket_port", WEBSOCKET.to_string()),
+            ("cert_port", CERTIFICATES.to_string()),
+            ("ca_hash", hash),
+            ("edgemesh", self.edgemesh.to_string()),
+            ("kubeedge", self.chart.version.clone()),
+        ];
+        for (key, want) in wanted {
+            let found = join_file_value(&text, key).unwrap_or_default();
+            if found != want {
+                return Ok(Some(format!("'{PATH}' says {key} '{found}', wanted '{want}'")));
+            }
+        }
+        let expires = join_file_value(&text, "expires").unwrap_or_default();
+        // Times of this form are in the order of their texts.
+        let soon = rfc3339(cx.clock.unix().saturating_add(LEFT));
+        let ends = !expires.is_empty() && expires < soon;
+        Ok(ends.then(|| format!("the token in '{PATH}' ends at {expires}")))
+    }
+}
+
+impl Step for JoinFileStep {
+    fn id(&self) -> &'static str {
+        "join-file"
+    }
+
+    fn summary(&self) -> String {
+        format!("what edges need to join lies in '{PATH}'")
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        Ok(self.lack(cx)?.map_or(Status::Done, Status::Todo))
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let text = self.text(cx)?;
+        cx.put(PATH, 0o600, text.as_bytes()).map(|_| ())
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        cx.take_back(|path| path == PATH.as_str())
+    }
+}

@@ -1,0 +1,197 @@
+//! Starts k3s, or starts it again after its files changed, and waits until its containerd can take images.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Data, firewall};
+use crate::clock::{Probe, wait_for};
+use crate::containerd::health::{self, Unfit};
+use crate::error::{Error, Kind, Result};
+use crate::exec::{Cmd, Exec};
+use crate::host::process;
+use crate::ids::RelPath;
+use crate::k3s::{DATA, ETC, SOCKET};
+use crate::plan::{Cx, Status, Step};
+use crate::root::Root;
+use crate::service::{Manager, Service, Services, State};
+use crate::steps::leftovers;
+
+/// What k3s was last started with.
+const FACT: &str = "k3s-runs-with";
+/// So often in a row it may be seen not running before it is given up: once is a restart that is under way.
+const DEAD: u32 = 3;
+
+/// Directories that k3s and what it starts have to themselves.
+const MADE: [RelPath<'static>; 9] = [
+    DATA,
+    ETC,
+    RelPath::literal("run/k3s"),
+    RelPath::literal("run/flannel"),
+    RelPath::literal("var/lib/kubelet"),
+    RelPath::literal("var/lib/cni"),
+    RelPath::literal("var/lib/kubeedge"),
+    RelPath::literal("var/log/pods"),
+    RelPath::literal("var/log/containers"),
+];
+
+/// The step.
+#[derive(Debug)]
+pub struct K3sStart {
+    manager: Manager,
+    service: Service,
+    version: String,
+    limit: Duration,
+    data: Data,
+}
+
+impl K3sStart {
+    /// `version` changes whenever k3s must be started again: with its files and its program.
+    pub fn new(manager: Manager, service: Service, version: String, limit: Duration) -> Self {
+        K3sStart { manager, service, version, limit, data: Data::Keep }
+    }
+
+    /// The same, for an uninstall that does this with k3s's data.
+    #[must_use]
+    pub fn with_data(self, data: Data) -> Self {
+        K3sStart { data, ..self }
+    }
+
+    fn state(&self, root: &Root, exec: &mut dyn Exec) -> Result<State> {
+        Services::new(self.manager, root, exec).state(&self.service)
+    }
+
+    fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let mut dead = 0;
+        wait_for(cx.clock, "k3s's containerd", self.limit, || {
+            Ok(match health::answers(Path::new(SOCKET)) {
+                Ok(_) => Probe::Ready(()),
+                Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
+                Err(Unfit::Yet(seen)) => {
+                    dead = if self.state(cx.root, cx.exec)? == State::Inactive { dead + 1 } else { 0 };
+                    if dead >= DEAD || (dead > 0 && self.manager == Manager::Direct) {
+                        return Err(Error::new(Kind::Runtime, format!("{} ended", self.service.name)));
+                    }
+                    let said = Services::new(self.manager, cx.root, cx.exec).last_words(&self.service);
+                    match refused(&said) {
+                        Some(line) => return Err(Error::new(Kind::Cluster, line.to_owned())),
+                        None => Probe::NotYet(seen),
+                    }
+                }
+            })
+        })
+    }
+}
+
+/// The line in which an agent says that the server does not want it; it tries again for ever.
+fn refused(log: &str) -> Option<&str> {
+    const WORDS: [&str; 5] =
+        ["token CA hash does not match", "401 Unauthorized", "not authorized", "token is not valid", "invalid token"];
+    log.lines().rev().find(|line| WORDS.iter().any(|words| line.contains(words)))
+}
+
+impl Step for K3sStart {
+    fn id(&self) -> &'static str {
+        "k3s-start"
+    }
+
+    fn summary(&self) -> String {
+        "start k3s and wait for its containerd".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        if self.state(cx.root, cx.exec)? == State::Inactive {
+            return Ok(Status::todo(format!("{} is not running", self.service.name)));
+        }
+        if cx.journal.fact(FACT) != Some(self.version.as_str()) {
+            return Ok(Status::todo("k3s runs with older files"));
+        }
+        Ok(match health::answers(Path::new(SOCKET)) {
+            Ok(_) => Status::Done,
+            Err(unfit) => Status::Todo(unfit.seen()),
+        })
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        for dir in MADE {
+            cx.will_make(dir)?;
+        }
+        let current = cx.journal.fact(FACT) == Some(self.version.as_str());
+        // Running with these very files and silent may be a start that is under way: waiting comes first.
+        if !current || self.state(cx.root, cx.exec)? == State::Inactive {
+            let mut services = Services::new(self.manager, cx.root, cx.exec);
+            services.reload()?;
+            services.restart(&self.service)?;
+        }
+        match self.wait(cx) {
+            Ok(()) => cx.journal.remember(FACT, &self.version),
+            Err(e) if e.kind() == Kind::Interrupted => Err(e),
+            Err(e) => {
+                let said = Services::new(self.manager, cx.root, cx.exec).last_words(&self.service);
+                let what = format!("{e}; last words of {}: {}", self.service.name, cx.report.mask(&said));
+                let hint = match e.kind() {
+                    Kind::Cluster => "give the token that lies on the server in /var/lib/rancher/k3s/server/node-token",
+                    _ => "see what k3s says is wrong, mend it and run again",
+                };
+                Err(Error::new(e.kind(), what).hint(hint))
+            }
+        }
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let mut services = Services::new(self.manager, cx.root, cx.exec);
+        services.stop(&self.service)?;
+        services.forget(&self.service)?;
+        if cx.root.is_live() {
+            end_pods(cx.root)?;
+        }
+        for dir in MADE {
+            leftovers::unmount_below(dir, cx)?;
+        }
+        remove_links(cx)?;
+        firewall::remove(cx, &["KUBE-", "CNI-", "FLANNEL", "TUNNEL-PORT"]);
+        let stays = |path: &str| self.data == Data::Keep && [DATA, ETC].iter().any(|dir| dir.as_str() == path);
+        cx.remove_made(|path| MADE.iter().any(|dir| dir.as_str() == path) && !stays(path))?;
+        cx.journal.forget(FACT)
+    }
+}
+
+/// k3s leaves its pods running when it stops, as it should; now nobody looks after them any more.
+fn end_pods(root: &Root) -> Result<()> {
+    let shims = |p: &process::Process| p.program.starts_with("/var/lib/rancher/k3s/data/");
+    for process in process::picked(root, |p| p.in_pod || shims(p))? {
+        let Ok(pid) = i32::try_from(process.pid) else { continue };
+        log::debug!("kill {} ({pid})", process.program);
+        // It may have ended by itself meanwhile, ignoring: ESRCH.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    Ok(())
+}
+
+/// The pod network's devices; without pods nothing hangs on them.
+fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
+    const LINKS: [(RelPath<'static>, &str); 3] = [
+        (RelPath::literal("sys/class/net/cni0"), "cni0"),
+        (RelPath::literal("sys/class/net/flannel.1"), "flannel.1"),
+        (RelPath::literal("sys/class/net/edgemesh0"), "edgemesh0"),
+    ];
+    for (path, name) in LINKS {
+        if cx.root.is_live() && cx.root.lstat(path)?.is_some() && cx.exec.find("ip").is_some() {
+            cx.exec.succeed(&Cmd::new("ip", &["link", "delete", name]))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_server_that_does_not_want_us() {
+        let log = "level=info msg=\"Starting k3s agent\"\n\
+            level=error msg=\"token CA hash does not match the Cluster CA certificate hash: a != b\"\n\
+            level=info msg=\"Waiting\"";
+        assert!(refused(log).unwrap().contains("token CA hash does not match"));
+        assert_eq!(refused("level=info msg=\"connection refused\""), None);
+    }
+}

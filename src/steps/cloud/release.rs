@@ -1,0 +1,244 @@
+//! CloudCore in the cluster as it stands: whose namespace it is, what helm says, which pods run, and what they serve.
+
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::exec::Exec;
+use crate::host::reach::{self, Answer};
+use crate::ids::HostPort;
+use crate::json::Value;
+use crate::k3s::Kube;
+use crate::kubeedge::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
+
+use super::api_ready::not_ready;
+
+/// Labels of helm's records of the release.
+pub(super) const RELEASE: &str = "owner=helm,name=cloudcore";
+/// A record that helm leaves when it is cut: it refuses to go on until it is gone.
+pub(super) const CUT: &str = "owner=helm,name=cloudcore,status=pending-upgrade";
+const DEPLOYED: &str = "owner=helm,name=cloudcore,status=deployed";
+/// By this label of the namespace we know that it is ours.
+const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
+/// Labels of the pods that must run.
+pub(super) const PODS: [&str; 3] = ["kubeedge=cloudcore", "kubeedge=iptables-manager", "kubeedge=controller-manager"];
+/// How long a port of this machine may take to answer.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    None,
+    Ours,
+    /// Being deleted.
+    Ending,
+}
+
+/// What is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing that works; leftovers of ours are cleared before the next try.
+    Nothing(Space),
+    /// A release that is not as wanted.
+    Different(Difference),
+    /// The release that is wanted, whether or not its pods run.
+    Wanted,
+}
+
+fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+    let found = path.iter().try_fold(value, |value, key| value.get(key));
+    found.and_then(|value| value.text().ok()).unwrap_or_default()
+}
+
+/// Whose the namespace is; somebody else's is an error.
+pub(super) fn space(kube: &mut Kube<'_>) -> Result<Space> {
+    let Some(found) = kube.get("namespace", "default", NAMESPACE)? else { return Ok(Space::None) };
+    if text(&found, &["metadata", "labels", OWNER.0]) != OWNER.1 {
+        let what = format!("the cluster has a namespace '{NAMESPACE}' that edgelay did not make");
+        return Err(Error::new(Kind::Cluster, what)
+            .hint("remove that KubeEdge first if it is not in use: nothing of it is touched"));
+    }
+    Ok(if text(&found, &["status", "phase"]) == "Terminating" { Space::Ending } else { Space::Ours })
+}
+
+/// Looks at namespace, release, version and configuration.
+pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
+    let space = space(kube)?;
+    if space != Space::Ours || !kube.has("secrets", NAMESPACE, DEPLOYED)? {
+        return Ok(Found::Nothing(space));
+    }
+    let image = kube.get("deployment", NAMESPACE, "cloudcore")?.map(|found| image_of(&found)).unwrap_or_default();
+    if image.rsplit(':').next() != Some(&chart.version) {
+        let what = format!("CloudCore's image is '{image}', wanted version {}", chart.version);
+        return Ok(Found::Different(Difference::Values(what)));
+    }
+    let config = kube.get("configmap", NAMESPACE, "cloudcore")?;
+    let yaml = config.as_ref().map(|found| text(found, &["data", "cloudcore.yaml"])).unwrap_or_default();
+    Ok(chart.differs(yaml).map_or(Found::Wanted, Found::Different))
+}
+
+/// Of the first container.
+fn image_of(deployment: &Value) -> String {
+    let containers = ["spec", "template", "spec", "containers"];
+    let found = containers.iter().try_fold(deployment, |value, key| value.get(key));
+    let first = found.and_then(|list| list.items().ok()).and_then(<[Value]>::first);
+    first.map(|container| text(container, &["image"]).to_owned()).unwrap_or_default()
+}
+
+/// What a pod waits for, Ready, and where it runs.
+struct Pod<'a>(&'a Value);
+
+impl Pod<'_> {
+    fn is_ending(&self) -> bool {
+        !text(self.0, &["metadata", "deletionTimestamp"]).is_empty()
+    }
+
+    /// The tag of its first container's image.
+    fn version(&self) -> &str {
+        let containers = self.0.get("spec").and_then(|s| s.get("containers")).and_then(|c| c.items().ok());
+        let image = containers.and_then(<[Value]>::first).map(|c| text(c, &["image"])).unwrap_or_default();
+        image.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// `None`: it is Ready.
+    fn lack(&self) -> Option<String> {
+        let why = not_ready(self.0)?;
+        let states = self.0.get("status").and_then(|s| s.get("containerStatuses")).and_then(|c| c.items().ok());
+        let waiting = states.unwrap_or_default().iter().map(|c| {
+            let (reason, message) = (["state", "waiting", "reason"], ["state", "waiting", "message"]);
+            format!("{} {}", text(c, &reason), text(c, &message)).trim().to_owned()
+        });
+        Some(waiting.into_iter().find(|w| !w.is_empty()).unwrap_or(why))
+    }
+}
+
+/// What is not ready yet. `None`: pods are Ready, ports answer, secrets are there.
+pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>> {
+    let mut host = String::new();
+    for label in PODS {
+        let pods = kube.list("pods", NAMESPACE, label)?;
+        let name = label.rsplit('=').next().unwrap_or_default();
+        let mut seen = false;
+        for pod in pods.iter().map(Pod).filter(|pod| !pod.is_ending()) {
+            seen = true;
+            if let Some(why) = pod.lack() {
+                return Ok(Some(format!("pod '{}' is not Ready: {why}", text(pod.0, &["metadata", "name"]))));
+            }
+            if pod.version() != chart.version {
+                return Ok(Some(format!("a pod of {name} still runs version {}", pod.version())));
+            }
+            if label == PODS[0] {
+                host = text(pod.0, &["status", "hostIP"]).to_owned();
+            }
+        }
+        if !seen {
+            return Ok(Some(format!("there is no pod of {name}")));
+        }
+    }
+    if let Some(why) = ports(&host) {
+        return Ok(Some(why));
+    }
+    for name in ["casecret", "tokensecret"] {
+        if kube.field("secret", NAMESPACE, name, ".metadata.name")?.is_empty() {
+            return Ok(Some(format!("CloudCore has not made the secret '{name}' yet")));
+        }
+    }
+    Ok(None)
+}
+
+/// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.
+pub(super) fn evict_old(kube: &mut Kube<'_>, chart: &Chart) -> Result<()> {
+    for pod in kube.list("pods", NAMESPACE, PODS[0])? {
+        if !Pod(&pod).is_ending() && Pod(&pod).version() != chart.version {
+            kube.delete("pod", NAMESPACE, text(&pod, &["metadata", "name"]))?;
+        }
+    }
+    Ok(())
+}
+
+fn ports(host: &str) -> Option<String> {
+    let targets: Vec<HostPort> =
+        [WEBSOCKET, CERTIFICATES].iter().filter_map(|p| HostPort::new(host, *p).ok()).collect();
+    let targets: Vec<&HostPort> = targets.iter().collect();
+    let answers = reach::try_all(&targets, CONNECT);
+    if targets.is_empty() {
+        return Some("CloudCore's pod has no address".to_owned());
+    }
+    let bad = targets.iter().zip(answers).find(|(_, answer)| *answer != Answer::Open);
+    bad.map(|(target, answer)| format!("CloudCore does not answer: {target} {answer}"))
+}
+
+/// SHA-256 of the CA that CloudCore has stored; it must be the one that it serves.
+pub(super) fn ca_hash(kubeconfig: &std::path::Path, exec: &mut dyn Exec) -> Result<Digest> {
+    const SERVED: &str = "/api/v1/namespaces/kubeedge/services/https:cloudcore:10002/proxy/ca.crt";
+    let mut kube = Kube::new(kubeconfig, exec);
+    let stored = kube.field("secret", NAMESPACE, "casecret", ".data.cadata")?;
+    let stored = base64(stored.trim()).filter(|der| !der.is_empty()).map(|der| Digest::of(&der));
+    let served = kube.raw(SERVED)?;
+    let bytes = served.binary.as_deref().unwrap_or(served.stdout.as_bytes());
+    match stored {
+        _ if served.code != 0 || bytes.is_empty() => {
+            Err(Error::new(Kind::Cluster, format!("CloudCore does not serve its CA: {}", served.last_words()))
+                .hint("look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again"))
+        }
+        Some(stored) if stored == Digest::of(bytes) => Ok(stored),
+        _ => Err(Error::new(Kind::Cluster, "CloudCore serves another CA than the one in the secret 'casecret'")
+            .hint("edges would not trust it: run again, which restarts CloudCore")),
+    }
+}
+
+/// RFC 4648 section 4, with padding.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0u32);
+    for c in text.bytes().filter(|c| *c != b'=') {
+        let value = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from((bits >> count) & 0xff).ok()?);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::read;
+
+    #[test]
+    fn encoded_bytes() {
+        for (text, bytes) in
+            [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("/+8=", &[0xff, 0xef])]
+        {
+            assert_eq!(base64(text).as_deref(), Some(bytes));
+        }
+        assert_eq!(base64("Zm9v!"), None);
+    }
+
+    #[test]
+    fn a_pod_says_what_it_waits_for() {
+        for (json, want) in [
+            (r#"{"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#, None),
+            (
+                r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"ContainersNotReady","message":"x"}],
+                "containerStatuses":[{"state":{"running":{}}},{"state":{"waiting":{"reason":"ImagePullBackOff","message":"m"}}}]}}"#,
+                Some("ImagePullBackOff m"),
+            ),
+            (r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"R"}]}}"#, Some("R")),
+            (r#"{"status":{"phase":"Pending"}}"#, Some("it has no condition Ready yet")),
+        ] {
+            let pod = read(json.as_bytes(), 9999).unwrap();
+            assert_eq!(Pod(&pod).lack().as_deref(), want);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A further node: the server's token in a file that only root can read, and the proof that the node is Ready.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::api_ready::not_ready;
+use crate::clock::{Probe, wait_for};
+use crate::config::load_secret;
+use crate::error::{Error, Kind, Result};
+use crate::exec::Exec;
+use crate::k3s::{KUBELET_CONFIG, Kube, WORKER_TOKEN};
+use crate::plan::{Cx, Status, Step};
+use crate::service::{Manager, Service, Services};
+
+/// The step that lays down the token.
+#[derive(Debug)]
+pub struct WorkerToken {
+    from: PathBuf,
+}
+
+impl WorkerToken {
+    /// From the user's file.
+    pub fn new(from: PathBuf) -> Self {
+        WorkerToken { from }
+    }
+}
+
+impl Step for WorkerToken {
+    fn id(&self) -> &'static str {
+        "worker-token"
+    }
+
+    fn summary(&self) -> String {
+        "the server's token in a file of root's".to_owned()
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        let missing = || Ok(Status::todo(format!("'{WORKER_TOKEN}' is missing or different")));
+        // The user may have destroyed the file that it came from: ours counts then.
+        match load_secret(&self.from) {
+            Ok(secret) if cx.root.holds(WORKER_TOKEN, 0o600, secret.as_bytes())? => Ok(Status::Done),
+            Ok(_) => missing(),
+            Err(_) if cx.journal.owns(WORKER_TOKEN.as_str()) && cx.root.stat(WORKER_TOKEN)?.is_some() => {
+                Ok(Status::Done)
+            }
+            Err(_) => missing(),
+        }
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let secret = load_secret(&self.from)?;
+        cx.put(WORKER_TOKEN, 0o600, secret.as_bytes()).map(|_| ())
+    }
+
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        cx.take_back(|path| path == WORKER_TOKEN.as_str())
+    }
+}
+
+/// The step that waits for the node.
+#[derive(Debug)]
+pub struct WorkerReady {
+    node: String,
+    limit: Duration,
+    service: (Manager, Service),
+}
+
+impl WorkerReady {
+    /// `node` of the agent that `service` runs.
+    pub fn new(node: String, limit: Duration, service: (Manager, Service)) -> Self {
+        WorkerReady { node, limit, service }
+    }
+
+    fn lack(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
+        let found = Kube::new(Path::new(KUBELET_CONFIG), exec).get("node", "default", &self.node);
+        Ok(match found {
+            Ok(None) => Some(format!("node '{}' has not registered", self.node)),
+            Ok(Some(node)) => not_ready(&node).map(|why| format!("node '{}' is not Ready: {why}", self.node)),
+            Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+            Err(e) => Some(e.to_string()),
+        })
+    }
+}
+
+impl Step for WorkerReady {
+    fn id(&self) -> &'static str {
+        "worker-ready"
+    }
+
+    fn summary(&self) -> String {
+        format!("node '{}' is Ready", self.node)
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        Ok(self.lack(cx.exec)?.map_or(Status::Done, Status::Todo))
+    }
+
+    fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let waited = wait_for(cx.clock, "the node to be Ready", self.limit, || {
+            Ok(self.lack(cx.exec)?.map_or(Probe::Ready(()), Probe::NotYet))
+        });
+        waited.map_err(|e| {
+            if e.kind() == Kind::Interrupted {
+                return e;
+            }
+            let said = Services::new(self.service.0, cx.root, cx.exec).last_words(&self.service.1);
+            Error::new(Kind::Cluster, cx.report.mask(&format!("{e}; k3s's last words: {said}")))
+                .hint("see what k3s says is wrong, mend it and run again")
+        })
+    }
+
+    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
+        Ok(())
+    }
+}
