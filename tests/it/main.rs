@@ -14,6 +14,7 @@ mod formats;
 mod grpc_daemon;
 mod grpc_h2;
 mod import;
+mod kubectl;
 mod layers;
 mod policy;
 mod powercut;

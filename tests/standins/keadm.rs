@@ -1,8 +1,9 @@
 //! standin-keadm: behaves like keadm v1.22.0 as an edge node's installer sees it. Not keadm: a stand-in for tests.
 //!
 //! `join` with the real flags, steps, texts, refusals and leftovers; `version`; `reset edge`, which crashes as that
-//! release does. What it must not do is be kinder than the real one.
+//! release does; and on the cloud side `init`, `upgrade cloud`, `gettoken` and `reset cloud`. What it must not do is be kinder than the real one.
 
+mod cloud;
 mod config_update;
 mod copy;
 mod flags;
@@ -19,6 +20,10 @@ pub fn main() -> ExitCode {
         ["config-update", ..] => config_update::run(&args[1..]),
         ["version", ..] => version(&args[1..]),
         ["reset", "edge", ..] => reset::edge(&args[2..]),
+        ["init", ..] => cloud::init(&args[1..]),
+        ["upgrade", "cloud", ..] => cloud::upgrade(&args[2..]),
+        ["gettoken", ..] => cloud::gettoken(&args[1..]),
+        ["reset", "cloud", ..] => cloud::reset(&args[2..]),
         [] => Ok(()),
         [other, ..] => Err(format!("unknown command {other:?} for \"keadm\"\nRun 'keadm --help' for usage.").into()),
     };

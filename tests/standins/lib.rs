@@ -3,5 +3,6 @@
 //! What one must not do is be kinder than the program it stands in for.
 
 pub mod edgecore;
+pub mod k3s;
 pub mod keadm;
 pub(crate) mod shared;

@@ -3,6 +3,7 @@
 pub(crate) mod fields;
 pub(crate) mod http;
 pub(crate) mod klog;
+pub(crate) mod kube;
 pub(crate) mod set;
 pub(crate) mod yaml;
 
