@@ -26,6 +26,14 @@ class Contender:
     shown: str
 
 
+def ours(program):
+    """Edgelay, started with these words."""
+    return Contender('edgelay', True,
+                     lambda daemon, image, form, target: [*program, 'image', 'import', '--quiet', '--address',
+                                                          daemon.socket, image / 'image.tar'],
+                     'edgelay image import FILE')
+
+
 def of(version, edgelay):
     """The contenders for one version of containerd."""
     ctr = [Contender('ctr', True, lambda daemon, image, form, target: daemon.ctr('images', 'import', image / 'image.tar'),
@@ -35,14 +43,10 @@ def of(version, edgelay):
             'ctr --local', True,
             lambda daemon, image, form, target: daemon.ctr('images', 'import', '--local', image / 'image.tar'),
             'ctr --namespace k8s.io images import --local FILE'))
-    ours = Contender('edgelay', True,
-                     lambda daemon, image, form, target: [edgelay, 'image', 'import', '--quiet', '--address',
-                                                          daemon.socket, image / 'image.tar'],
-                     'edgelay image import FILE')
     floor = Contender('tar', False,
                       lambda daemon, image, form, target: ['bash', '-c', FLOOR, 'floor', target, image, UNPACKER[form]],
                       'tar --extract of every layer, then sync --file-system')
-    return [ours, *ctr, floor]
+    return [ours([edgelay]), *ctr, floor]
 
 
 __all__ = ['Contender', 'Daemon', 'of']

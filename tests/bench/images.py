@@ -33,6 +33,8 @@ class Shape:
     files: int
     size: int
     about: str
+    # Whom the image is for; empty is this machine.
+    arch: str = ''
 
     def unpacked(self):
         """Bytes that the files take, each rounded up to a block of the file system."""

@@ -30,18 +30,22 @@ class Case:
     # Bytes a second of the device that the file lies on, and of the one that is written; 0 is unlimited.
     stick: int = 0
     disk: int = 0
+    # Edgelay's binary for this processor under emulation, alone: for figures that do not depend on the machine's speed.
+    emulated: str = ''
 
     def id(self):
         parts = [self.shape.name, self.form, self.version, f'{self.cores}c', 'cold' if self.cold else 'warm']
         parts += [f'{way}{rate // 1_000_000}' for way, rate in (('stick', self.stick), ('disk', self.disk)) if rate]
+        parts += [self.emulated] if self.emulated else []
         return '-'.join(parts)
 
 
 class Bench:
     """The devices, the programs, and the place for small files."""
 
-    def __init__(self, work, peers, edgelay, launcher):
+    def __init__(self, work, peers, edgelay, launcher, emulated=None):
         self.work, self.peers, self.edgelay, self.launcher = work, peers, edgelay, launcher
+        self.emulated = emulated
         self.stick = self.disk = None
 
     def image(self, case):
@@ -122,7 +126,7 @@ def warm(file):
 
 def run_case(bench, case, runs, hear):
     """Every contender `runs` times, in turns, so that what disturbs the machine disturbs them alike."""
-    field = contenders.of(case.version, bench.edgelay)
+    field = [contenders.ours(bench.emulated)] if case.emulated else contenders.of(case.version, bench.edgelay)
     results = {contender.name: [] for contender in field}
     for turn in range(runs):
         for n in range(len(field)):

@@ -27,6 +27,8 @@ class Target:
 
     def ratio(self, case):
         ours = median(run[self.key] for run in case['runs']['edgelay'])
+        if self.against != 'unpacked' and self.against not in case['runs']:
+            return None
         if self.against == 'unpacked':
             return ours / case['unpacked']
         return ours / median(run[self.theirs or self.key] for run in case['runs'][self.against])
@@ -42,15 +44,12 @@ TARGETS = (
 )
 
 
-def document(about, results):
-    """What is kept of a session."""
-    cases = []
-    for case, runs in results:
-        cases.append({
-            'id': case.id(), 'shape': case.shape.about, 'form': case.form, 'containerd': case.version,
-            'cores': case.cores, 'cold': case.cold, 'stick': case.stick, 'disk': case.disk,
-            'unpacked': case.shape.unpacked(), 'runs': runs})
-    return {'about': about, 'cases': cases}
+def entry(case, moment, runs):
+    """What is kept of a case."""
+    return {
+        'id': case.id(), 'shape': case.shape.about, 'form': case.form, 'containerd': case.version,
+        'cores': case.cores, 'cold': case.cold, 'stick': case.stick, 'disk': case.disk, 'emulated': case.emulated,
+        'unpacked': case.shape.unpacked(), **moment, 'runs': runs}
 
 
 def dump(document):
@@ -84,11 +83,15 @@ def title(case):
         words.append(f'file on a stick of {case["stick"] // 1_000_000} MB/s')
     if case['disk']:
         words.append(f'disk of {case["disk"] // 1_000_000} MB/s')
+    if case['emulated']:
+        words.append(f'{case["emulated"]} binary under qemu-user')
     return ', '.join(words)
 
 
 def verdict(case, target):
     ratio = target.ratio(case)
+    if ratio is None:
+        return '–'
     text = f'{ratio:.2f}'
     return text if ratio <= target.limit else f'**{text}**'
 
@@ -102,7 +105,7 @@ def missed(cases):
     """One line for each target that some case misses: by how much, and why."""
     lines = []
     for target in TARGETS:
-        over = {case['id']: target.ratio(case) for case in cases if target.ratio(case) > target.limit}
+        over = {case['id']: target.ratio(case) for case in cases if (target.ratio(case) or 0) > target.limit}
         if not over:
             continue
         worst = max(over, key=over.get)
@@ -115,15 +118,23 @@ def missed(cases):
 def figures(case):
     rows = [[name, *(cell([run[key] for run in runs], scale, digits) for key, _, scale, digits in COLUMNS)]
             for name, runs in case['runs'].items()]
-    return f'### {case["id"]}\n\n{title(case)}; {case["unpacked"] / MIB:.1f} MiB unpacked.\n\n' + \
+    return f'### {case["id"]}\n\n{title(case)}; {case["unpacked"] / MIB:.1f} MiB unpacked. ' + \
+        f'Measured {case["date"]} at {case["commit"]}, load {case["load"]} before.\n\n' + \
         table(['', *(heading for _, heading, _, _ in COLUMNS)], rows)
 
 
-def machine(about):
+def machine(about, cases):
     versions = ', '.join(about['containerd'].values())
-    return (f'{about["date"]}: {about["cores"]} cores ({about["cpu"]}), {about["memory_gib"]} GiB, Linux {about["kernel"]}, '
-            f'load {about["load"]} at the start; containerd {versions} from Debian; {about["edgelay"]}, {about["binary"]} of '
-            f'{about["binary_bytes"]} bytes.')
+    first, last = min(case['date'] for case in cases), max(case['date'] for case in cases)
+    edgelay = ' and '.join(sorted({f'{case["edgelay"]} of {case["binary_bytes"]} bytes' for case in cases}))
+    loads = [case['load'] for case in cases]
+    return (f'{first} to {last}: {about["cores"]} cores ({about["cpu"]}), {about["memory_gib"]} GiB, Linux {about["kernel"]}, '
+            f'load {min(loads)} to {max(loads)} before a case; containerd {versions} from Debian; {edgelay}, {about["binary"]}.')
+
+
+def lacking(about, cases):
+    left = [name for name in about['matrix'] if name not in {case['id'] for case in cases}]
+    return f'Not measured yet (`--missing` does): {", ".join(left)}.' if left else 'All cases are measured.'
 
 
 HOW = """Every run has an ext4 made anew on a scratch block device and a containerd started anew on it; the contenders take
@@ -138,6 +149,8 @@ turns, so that what disturbs the machine disturbs them alike. A cell is the medi
   system has less of afterwards. **unpacked**: the sizes of the image's files, each rounded up to a block of 4 KiB.
 * **tar**: `tar --extract` of the same layers as files, then `sync --file-system`: no hashing, no records, no daemon. The floor.
 * **cold**: the device with the image file was mounted just before. **warm**: the file was read once before.
+* **under qemu-user**: the binary for another processor, alone; what is written does not depend on how fast it runs. Its
+  instructions are not counted: the emulator as packaged cannot. Its peak holds the emulator's own memory.
 * The devices are loop devices in memory; a rate is kept by the kernel's block throttling (cgroup v1, root group)."""
 
 
@@ -148,7 +161,7 @@ def render(document):
         f'<!-- Made by {about["command"]} from benchmarks.json -->',
         f'`{about["command"]}` measures `edgelay image import FILE` against `ctr images import FILE` (`--local`, too, where it has '
         'that) and against `tar`, and writes this page.',
-        machine(about),
+        machine(about, cases), lacking(about, cases),
         '## Targets', 'Ratios of medians, smaller is better; a missed target is bold.', glance(cases),
         '## Missed', missed(cases),
         '## How it is measured', HOW.format(runs=about['runs']),
