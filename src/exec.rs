@@ -238,6 +238,7 @@ impl Exec for Host<'_> {
         let out = self.root.open_append(log, 0o600)?;
         let err = out.try_clone().lift(Kind::Host, || format!("open '{log}' twice"))?;
         command.stdout(out).stderr(err);
+        crate::sys::signal::clear_mask(&mut command);
         Ok(self.start(cmd, command)?.id())
     }
 

@@ -7,5 +7,6 @@ pub mod image;
 mod record;
 mod session;
 mod source;
+pub mod supervise;
 
 pub use source::BundleSource;

@@ -31,13 +31,16 @@ pub enum Command {
     Cloud(CloudCommand),
     /// `image ...`
     Image(ImageCommand),
+    /// `supervise`
+    Supervise,
 }
 
 impl Command {
     /// Whether it may leave something half done if it is cut short. All others can simply be killed.
     pub fn changes_something(&self) -> bool {
         match self {
-            Command::Help(_) | Command::Version(_) | Command::Completion(_) => false,
+            // A supervisor has its own way with signals.
+            Command::Help(_) | Command::Version(_) | Command::Completion(_) | Command::Supervise => false,
             Command::Bundle(command) => matches!(command, BundleCommand::Create { .. }),
             Command::Edge(command) => matches!(command, EdgeCommand::Install { .. } | EdgeCommand::Uninstall { .. }),
             Command::Cloud(command) => !matches!(command, CloudCommand::Plan { .. } | CloudCommand::Status { .. }),

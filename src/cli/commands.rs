@@ -310,6 +310,22 @@ pub static COMMANDS: &[Spec] = &[
         check: check::bundle_verify,
     },
     Spec {
+        path: &["supervise"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "keep containerd and EdgeCore running without a service manager",
+        about: "For machines with neither systemd nor OpenRC. An installation starts it; for the next boot give the \
+                board's own boot hook one of these lines:\n\n\
+                /etc/inittab: ::respawn:/usr/local/bin/edgelay supervise\n\
+                /etc/rc.local: /usr/local/bin/edgelay supervise </dev/null >/dev/null 2>&1 &\n\n\
+                Runs what /etc/edgelay/supervise names, starts again what ends (after 1 s, then ever later, up to 60 s), \
+                bounds the logs in /var/log/edgelay, and collects orphans. SIGTERM and SIGINT stop all of it; SIGHUP is \
+                passed on.",
+        flags: &[],
+        settings: None,
+        check: |_| Ok(Command::Supervise),
+    },
+    Spec {
         path: &["version"],
         alias: &[],
         words: NO_WORDS,

@@ -20,6 +20,7 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
         Command::Completion(shell) => output::write(&complete::render(shell)),
         Command::Bundle(command) => bundle(&command),
         Command::Image(command) => images::run(command, report),
+        Command::Supervise => mode::supervise::run(report),
         Command::Edge(command) => match resolved {
             Some(Of::Edge(resolved)) => edge(command, resolved.config, report),
             _ => edge(command, EdgeConfig::default(), report),

@@ -48,8 +48,6 @@ impl Shelf for Directory {
         }
     }
 
-    fn forget(&mut self) {}
-
     fn rewinds(&self) -> bool {
         true
     }

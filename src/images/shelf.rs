@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::archive::{HEAD, Window};
+use crate::archive::HEAD;
 use crate::error::Result;
 
 /// A file on a [`Shelf`].
@@ -28,14 +28,6 @@ pub(super) trait Shelf {
 
     /// The bytes of an item: exactly `item.size`, or an error.
     fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>>;
-
-    /// Nothing is looked for by its name any more.
-    fn forget(&mut self);
-
-    /// What a decoder of what lies in it may hold.
-    fn window(&self) -> Window {
-        Window::Whole
-    }
 
     /// Whether going back costs nothing.
     fn rewinds(&self) -> bool;

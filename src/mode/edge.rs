@@ -19,7 +19,6 @@ use crate::oci::Blobs;
 use crate::plan::{self, Cx, Journal, Step, Time};
 use crate::report::Report;
 use crate::root::Root;
-use crate::service::manager_of;
 use crate::steps::KeptBundle;
 
 pub use super::BundleSource;
@@ -283,9 +282,4 @@ impl Prepared {
 /// Whether the runtime is ours to lay down.
 fn is_managed(config: &EdgeConfig) -> bool {
     config.containerd == ContainerdMode::Managed
-}
-
-/// What a service manager is needed for: a node that joins with keadm.
-fn manager(root: &Root) -> Result<crate::service::Manager> {
-    if root.is_live() { manager_of(root) } else { Ok(crate::service::Manager::Systemd) }
 }

@@ -10,6 +10,7 @@ use crate::ids::RelPath;
 use crate::oci::Blobs;
 use crate::report::Report;
 use crate::root::{Change, Meta, Root, Type};
+use crate::service::{Manager, Services};
 
 /// The world as a step sees it.
 pub struct Cx<'a> {
@@ -42,6 +43,11 @@ fn parent_fact(dir: RelPath<'_>) -> String {
 }
 
 impl Cx<'_> {
+    /// The host's services, through `manager`.
+    pub fn services(&mut self, manager: Manager) -> Services<'_> {
+        Services::new(manager, self.root, self.exec, self.clock)
+    }
+
     /// Makes the file `path` hold `bytes` with permission bits `mode`. What someone else had there is kept beside it,
     /// and the journal knows, before the first touch.
     pub fn put(&mut self, path: RelPath<'_>, mode: u32, bytes: &[u8]) -> Result<Change> {

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, explain, healthy, lookup, service};
 use crate::plan::{Cx, Status, Step};
-use crate::service::{Manager, Services, State, boot_link, definition};
+use crate::service::{Manager, State, boot_link, definition};
 
 /// EdgeCore starts its kubelet's server after it has talked to the cloud and to containerd.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -30,8 +30,8 @@ impl Edgecore {
         Edgecore { manager, address }
     }
 
-    fn version() -> String {
-        Digest::of(service().systemd().as_bytes()).to_string()
+    fn version(&self) -> String {
+        Digest::of(definition(self.manager, &service()).2.as_bytes()).to_string()
     }
 }
 
@@ -45,8 +45,8 @@ impl Step for Edgecore {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        if let Some((path, mode, text)) = definition(self.manager, &service())
-            && let Ok(rel) = RelPath::parse(&path)
+        let (path, mode, text) = definition(self.manager, &service());
+        if let Ok(rel) = RelPath::parse(&path)
             && !cx.root.holds(rel, mode, text.as_bytes())?
         {
             return Ok(Status::todo(format!("'{rel}' is missing or different")));
@@ -56,36 +56,35 @@ impl Step for Edgecore {
         {
             return Ok(Status::todo(format!("'/{path}' is missing")));
         }
-        if Services::new(self.manager, cx.root, cx.exec).state(&service())? == State::Inactive {
+        if cx.services(self.manager).state(&service())? != State::Active {
             return Ok(Status::todo("EdgeCore is not running"));
         }
-        if cx.journal.fact(FACT) != Some(&Self::version()) {
+        if cx.journal.fact(FACT) != Some(&self.version()) {
             return Ok(Status::todo("EdgeCore runs under another unit"));
         }
         self.drivers(cx)?.and_then(|| Ok(healthy().map_or_else(Status::Todo, |()| Status::Done)))
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        if let Some((path, mode, text)) = definition(self.manager, &service())
-            && let Ok(rel) = RelPath::parse(&path)
-        {
+        let (path, mode, text) = definition(self.manager, &service());
+        if let Ok(rel) = RelPath::parse(&path) {
             cx.put(rel, mode, text.as_bytes())?;
         }
         if let Some((path, target)) = boot_link(self.manager, &service()) {
             cx.put_link(&path, &target)?;
         }
-        let current = cx.journal.fact(FACT) == Some(&Self::version());
-        let mut services = Services::new(self.manager, cx.root, cx.exec);
+        let current = cx.journal.fact(FACT) == Some(&self.version());
+        let mut services = cx.services(self.manager);
         if !(current && services.state(&service())? == State::Active) {
             services.reload()?;
             services.restart(&service())?;
         }
         self.wait(cx)?;
-        cx.journal.remember(FACT, &Self::version())
+        cx.journal.remember(FACT, &self.version())
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        Services::new(self.manager, cx.root, cx.exec).stop(&service())?;
+        cx.services(self.manager).stop(&service())?;
         cx.journal.forget(FACT)
     }
 }
@@ -113,7 +112,7 @@ impl Edgecore {
         });
         match waited {
             Err(e) if e.kind() != Kind::Interrupted => {
-                let log = Services::new(self.manager, cx.root, cx.exec).last_words(&service());
+                let log = cx.services(self.manager).last_words(&service());
                 let cause = explain("", &cx.report.mask(&log));
                 let hint = cause.hint_text().unwrap_or_default().to_owned();
                 Err(Error::new(Kind::Cluster, format!("{e}; {cause}")).hint(hint))

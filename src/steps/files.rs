@@ -26,7 +26,8 @@ impl Files {
         let (manager, service) = unit;
         let mut all: Vec<_> =
             files.into_iter().map(|(path, mode, bytes)| (path.as_str().to_owned(), mode, bytes)).collect();
-        all.extend(definition(manager, service).map(|(path, mode, text)| (path, mode, text.into_bytes())));
+        let (path, mode, text) = definition(manager, service);
+        all.push((path, mode, text.into_bytes()));
         Files { id, summary, files: all, link: boot_link(manager, service) }
     }
 

@@ -1,9 +1,10 @@
 //! Kernel modules and sysctls that pods need: files for the next boot, and the same for this one.
 
 use crate::error::{Kind, Lift, Result};
-use crate::exec::Cmd;
+use crate::exec::{Cmd, Exec};
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
+use crate::root::Root;
 
 const MODULES: RelPath<'static> = RelPath::literal("etc/modules-load.d/edgelay.conf");
 const MODULES_TEXT: &str = "# Written by edgelay.\noverlay\nbr_netfilter\n";
@@ -27,14 +28,28 @@ fn sysctls_text() -> String {
 }
 
 /// Knobs that are there and differ.
-fn wrong_knobs(cx: &Cx<'_>) -> Result<Vec<(RelPath<'static>, &'static str, &'static str)>> {
+fn wrong_knobs(root: &Root) -> Result<Vec<(RelPath<'static>, &'static str, &'static str)>> {
     let mut wrong = Vec::new();
     for knob in KNOBS {
-        if cx.root.read_text(knob.0, 64)?.is_some_and(|value| value.trim() != knob.2) {
+        if root.read_text(knob.0, 64)?.is_some_and(|value| value.trim() != knob.2) {
             wrong.push(knob);
         }
     }
     Ok(wrong)
+}
+
+/// Does for the running kernel what the files do at the next boot; where no service manager reads them, at every boot.
+pub fn prepare_kernel(root: &Root, exec: &mut dyn Exec) -> Result<()> {
+    // A kernel with both built in has nothing to load, and one without them fails where it matters, with CRI's own
+    // words: preflight has warned.
+    if exec.find("modprobe").is_some() {
+        let loaded = exec.run(&Cmd::new("modprobe", &["-a", "overlay", "br_netfilter"]))?;
+        log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
+    }
+    for (path, name, value) in wrong_knobs(root)? {
+        root.set_knob(path, value).lift(Kind::Host, || format!("set sysctl {name} to {value}"))?;
+    }
+    Ok(())
 }
 
 impl Step for HostFiles {
@@ -53,7 +68,7 @@ impl Step for HostFiles {
             }
         }
         if cx.root.is_live()
-            && let Some((_, name, value)) = wrong_knobs(cx)?.first()
+            && let Some((_, name, value)) = wrong_knobs(cx.root)?.first()
         {
             return Ok(Status::todo(format!("sysctl {name} is not {value}")));
         }
@@ -66,16 +81,7 @@ impl Step for HostFiles {
         if !cx.root.is_live() {
             return Ok(());
         }
-        // A kernel with both built in has nothing to load, and one without them fails where it matters, with CRI's
-        // own words: preflight has warned.
-        if cx.exec.find("modprobe").is_some() {
-            let loaded = cx.exec.run(&Cmd::new("modprobe", &["-a", "overlay", "br_netfilter"]))?;
-            log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
-        }
-        for (path, name, value) in wrong_knobs(cx)? {
-            cx.root.set_knob(path, value).lift(Kind::Host, || format!("set sysctl {name} to {value}"))?;
-        }
-        Ok(())
+        prepare_kernel(cx.root, cx.exec)
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::kubeedge::{
 };
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
-use crate::service::{Manager, Services, boot_link, definition};
+use crate::service::{Manager, boot_link, definition};
 
 use super::leftovers;
 
@@ -35,6 +35,7 @@ const HOSTNAME: &str = "modules.edged.hostnameOverride";
 /// The step.
 #[derive(Debug)]
 pub struct JoinCloud {
+    manager: Manager,
     config: EdgeConfig,
     identity: Identity,
     version: String,
@@ -42,8 +43,8 @@ pub struct JoinCloud {
 
 impl JoinCloud {
     /// Joins as `identity` with KubeEdge `version` (with its `v`).
-    pub fn new(config: EdgeConfig, identity: Identity, version: String) -> Self {
-        JoinCloud { config, identity, version }
+    pub fn new(manager: Manager, config: EdgeConfig, identity: Identity, version: String) -> Self {
+        JoinCloud { manager, config, identity, version }
     }
 
     /// What the node's configuration says about who it is and where it belongs, against what is wanted.
@@ -91,12 +92,11 @@ impl JoinCloud {
             cx.will_make(dir)?;
         }
         cx.claim(EDGECORE)?;
-        if let Some((path, _, _)) = definition(Manager::Systemd, &service())
-            && let Ok(path) = RelPath::parse(&path)
-        {
+        let (path, _, _) = definition(self.manager, &service());
+        if let Ok(path) = RelPath::parse(&path) {
             cx.claim(path)?;
         }
-        if let Some((path, _)) = boot_link(Manager::Systemd, &service())
+        if let Some((path, _)) = boot_link(self.manager, &service())
             && let Ok(path) = RelPath::parse(&path)
         {
             cx.claim_link(path)?;
@@ -115,7 +115,7 @@ impl JoinCloud {
             Err(e) if e.kind() == Kind::Interrupted => return Err(e),
             Err(e) => crate::exec::Output { code: -1, stderr: e.to_string(), ..crate::exec::Output::default() },
         };
-        let log = Services::new(Manager::Systemd, cx.root, cx.exec).last_words(&service());
+        let log = cx.services(self.manager).last_words(&service());
         let said = format!("{}\n{}", output.stdout, output.stderr);
         log::debug!("keadm said: {}", printable(&said));
         Err(explain(&cx.report.mask(&said), &cx.report.mask(&log)))
@@ -159,22 +159,21 @@ impl Step for JoinCloud {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        undo(&self.config.containerd_address, cx)
+        undo(self.manager, &self.config.containerd_address, cx)
     }
 }
 
 /// Takes a join back; nothing of the configuration but the socket is needed.
-pub(super) fn undo(address: &std::path::Path, cx: &mut Cx<'_>) -> Result<()> {
+pub(super) fn undo(manager: Manager, address: &std::path::Path, cx: &mut Cx<'_>) -> Result<()> {
     // EdgeCore first, or it would start the pods again; the pods before their volumes are unmounted.
-    Services::new(crate::service::manager_of(cx.root)?, cx.root, cx.exec).stop(&service())?;
+    cx.services(manager).stop(&service())?;
     leftovers::end_pods(address, cx);
     leftovers::clear_join(address, cx)?;
-    let unit = definition(Manager::Systemd, &service()).map(|d| d.0);
-    let link = boot_link(Manager::Systemd, &service()).map(|l| l.0);
+    cx.services(manager).forget(&service())?;
+    let unit = definition(manager, &service()).0;
+    let link = boot_link(manager, &service()).map(|l| l.0);
     cx.take_back(|path| {
-        [EDGECORE.as_str(), SUDO.as_str()].contains(&path)
-            || unit.as_deref() == Some(path)
-            || link.as_deref() == Some(path)
+        [EDGECORE.as_str(), SUDO.as_str()].contains(&path) || unit == path || link.as_deref() == Some(path)
     })?;
-    Services::new(crate::service::manager_of(cx.root)?, cx.root, cx.exec).reload()
+    cx.services(manager).reload()
 }

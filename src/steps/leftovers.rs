@@ -10,7 +10,7 @@ use crate::exec::Cmd;
 use crate::ids::RelPath;
 use crate::kubeedge::service;
 use crate::plan::Cx;
-use crate::service::{Services, manager_of};
+use crate::service::manager_of;
 
 /// `/proc/self/mountinfo` of a node with hundred pods has some hundred KiB.
 const MAX_MOUNTS: usize = 8 << 20;
@@ -18,7 +18,7 @@ const MAX_MOUNTS: usize = 8 << 20;
 /// Takes back what a join made: EdgeCore stops, keadm's pod goes, mounts and directories of ours go.
 pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
     let manager = manager_of(cx.root)?;
-    Services::new(manager, cx.root, cx.exec).stop(&service())?;
+    cx.services(manager).stop(&service())?;
     // keadm's pod that copies EdgeCore out of its image; keadm itself only tries to remove it.
     remove_pods(address, cx, |name, namespace| name == "edgecore" && namespace == "kubeedge");
     for dir in super::join::MADE {

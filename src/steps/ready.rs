@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kubeedge::{METASERVER, Ready, connected, explain, ready_condition, service};
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
-use crate::service::{Manager, Services};
+use crate::service::Manager;
 
 /// The first status goes out some seconds after the start; a slow board starts its pods' network first.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -16,6 +16,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// The step.
 #[derive(Debug)]
 pub struct NodeReady {
+    manager: Manager,
     identity: Identity,
     metaserver: bool,
 }
@@ -30,8 +31,8 @@ enum Seen {
 
 impl NodeReady {
     /// `metaserver`: EdgeCore's metaServer is on and can be asked.
-    pub fn new(identity: Identity, metaserver: bool) -> Self {
-        NodeReady { identity, metaserver }
+    pub fn new(manager: Manager, identity: Identity, metaserver: bool) -> Self {
+        NodeReady { manager, identity, metaserver }
     }
 
     fn look(&self, root: &Root) -> Result<Seen> {
@@ -87,7 +88,7 @@ impl Step for NodeReady {
         }
         match waited {
             Err(e) if e.kind() != Kind::Interrupted => {
-                let log = Services::new(Manager::Systemd, cx.root, cx.exec).last_words(&service());
+                let log = cx.services(self.manager).last_words(&service());
                 let cause = explain("", &cx.report.mask(&log));
                 let hint = cause.hint_text().unwrap_or_default().to_owned();
                 Err(Error::new(Kind::Cluster, e.to_string()).hint(hint))

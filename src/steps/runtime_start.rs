@@ -7,16 +7,16 @@ use crate::clock::{Probe, wait_for};
 use crate::cni;
 use crate::containerd::{config, health, health::Unfit};
 use crate::error::{Error, Kind, Result};
-use crate::exec::Exec;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
-use crate::root::Root;
-use crate::service::{Manager, Service, Services, State};
+use crate::service::{Manager, Service, State};
 
 use super::leftovers;
 
 /// A board's first start reads 40 MB of program from an SD card and makes its database.
 const LIMIT: Duration = Duration::from_secs(90);
+/// So many starts that did not last are no accident any more.
+pub(super) const HOPELESS: u32 = 3;
 /// What containerd was last started with.
 const FACT: &str = "containerd-runs-with";
 /// A power cut can leave this file empty, and containerd then refuses some calls for ever.
@@ -41,13 +41,12 @@ impl RuntimeStart {
     }
 
     fn state(&self, cx: &mut Cx<'_>) -> Result<State> {
-        Services::new(self.manager, cx.root, cx.exec).state(&self.service)
+        cx.services(self.manager).state(&self.service)
     }
 
-    /// Whether waiting is in vain: nobody will start it again.
-    fn has_ended(&self, root: &Root, exec: &mut dyn Exec) -> Result<bool> {
-        Ok(self.manager == Manager::Direct
-            && Services::new(self.manager, root, exec).state(&self.service)? == State::Inactive)
+    /// Whether waiting is in vain: it was started again and again.
+    fn is_hopeless(&self, cx: &mut Cx<'_>) -> Result<bool> {
+        Ok(matches!(self.state(cx)?, State::Failing(times) if times >= HOPELESS))
     }
 }
 
@@ -61,7 +60,7 @@ impl Step for RuntimeStart {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        if self.state(cx)? == State::Inactive {
+        if self.state(cx)? != State::Active {
             return Ok(Status::todo("containerd is not running"));
         }
         if cx.journal.fact(FACT) != Some(self.version.as_str()) {
@@ -84,17 +83,18 @@ impl Step for RuntimeStart {
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
         // Running with these very files and not healthy yet may be a start that is under way: waiting comes first.
         let hopeless = matches!(health::probe(&self.address), Err(Unfit::ForGood(_)));
-        if hopeless || !current || self.state(cx)? == State::Inactive {
-            let mut services = Services::new(self.manager, cx.root, cx.exec);
+        if hopeless || !current || self.state(cx)? != State::Active {
+            let mut services = cx.services(self.manager);
             services.reload()?;
             services.restart(&self.service)?;
         }
-        let waited = wait_for(cx.clock, "containerd's CRI", LIMIT, || {
+        let clock = cx.clock;
+        let waited = wait_for(clock, "containerd's CRI", LIMIT, || {
             Ok(match health::probe(&self.address) {
                 Ok(()) => Probe::Ready(()),
                 Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
-                Err(Unfit::Yet(seen)) if self.has_ended(cx.root, cx.exec)? => {
-                    return Err(Error::new(Kind::Runtime, format!("containerd ended: {seen}")));
+                Err(Unfit::Yet(seen)) if self.is_hopeless(cx)? => {
+                    return Err(Error::new(Kind::Runtime, format!("containerd ends whenever it is started: {seen}")));
                 }
                 Err(Unfit::Yet(seen)) => Probe::NotYet(seen),
             })
@@ -103,7 +103,7 @@ impl Step for RuntimeStart {
             if e.kind() == Kind::Interrupted {
                 return Err(e);
             }
-            let said = Services::new(self.manager, cx.root, cx.exec).last_words(&self.service);
+            let said = cx.services(self.manager).last_words(&self.service);
             return Err(Error::new(Kind::Runtime, format!("{e}; containerd's last words: {said}"))
                 .hint("see what containerd says is wrong, mend it and run again"));
         }
@@ -112,7 +112,7 @@ impl Step for RuntimeStart {
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         leftovers::end_pods(&self.address, cx);
-        let mut services = Services::new(self.manager, cx.root, cx.exec);
+        let mut services = cx.services(self.manager);
         services.stop(&self.service)?;
         services.forget(&self.service)?;
         leftovers::remove_bridge(cx)?;

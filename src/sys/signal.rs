@@ -2,9 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 
 use crate::error::{Error, Kind, Lift, Result};
 
@@ -16,15 +18,34 @@ extern "C" fn note(_signal: libc::c_int) {
 
 /// From now on the signals only set the flag. Called once, by `main`'s way in.
 pub fn install() -> Result<()> {
+    handle(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+}
+
+/// Gives `signals` a handler, whatever was inherited: one that is ignored (as SIGHUP is below `nohup`, and SIGINT in
+/// the background of a script) would reach nobody, not even who blocks it to read it. Programs that we start get the
+/// default again, as execve(2) has it.
+pub fn handle(signals: &[Signal]) -> Result<()> {
     // No SA_RESTART: a blocking read or poll returns with EINTR, and its caller asks `check`.
     let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in signals {
         // WHY: installing a handler is unsafe in nix, as a handler may do things that are not allowed in one.
         // SAFETY: `note` only stores to an atomic, which is async-signal-safe (signal-safety(7)), and is never removed.
-        let old = unsafe { sigaction(signal, &action) };
+        let old = unsafe { sigaction(*signal, &action) };
         old.lift(Kind::Host, || format!("install the handler of {signal}"))?;
     }
     Ok(())
+}
+
+/// Lets the program of `command` get every signal: the standard library hands our own mask down, and a daemon with
+/// SIGTERM blocked could only be killed.
+pub fn clear_mask(command: &mut Command) {
+    // WHY: nothing safe changes the mask of a child alone; ours is blocked so that signals can be read in order.
+    // SAFETY: between fork and exec only sigprocmask is called, which is async-signal-safe (signal-safety(7)); nothing
+    // is allocated.
+    unsafe {
+        command
+            .pre_exec(|| sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(io::Error::from));
+    }
 }
 
 /// Whether a signal has come.

@@ -21,6 +21,7 @@ mod powercut;
 mod preflight;
 mod stage;
 mod standins;
+mod supervise;
 #[allow(dead_code, reason = "not every helper has its user yet")]
 mod support;
 mod tools;

@@ -13,14 +13,14 @@ use crate::ids::{Arch, Token};
 use crate::plan::Step;
 use crate::report::Report;
 use crate::root::Root;
-use crate::service::Manager;
+use crate::service::{Manager, manager_of};
 use crate::steps::{
-    Components, Edgecore, Files, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady, Preload,
-    RuntimeStart, Settings,
+    Components, Edgecore, Files, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady, OwnProgram,
+    Preload, RuntimeStart, Settings,
 };
 use crate::{cni, host};
 
-use super::{ImagesWhen, Scope, is_managed, manager};
+use super::{ImagesWhen, Scope, is_managed};
 use crate::mode::record::Recorded;
 
 /// Components that are laid down beside a containerd of someone else.
@@ -82,7 +82,7 @@ impl Assembly {
             line_containerd: None,
             images: ImagesWhen::Now,
             keep: None,
-            manager: manager(root)?,
+            manager: manager_of(root)?,
             is_live: root.is_live(),
             restrict_oom_score_adj: root.is_live() && host::oom_score_adj_restricted(root)?,
         })
@@ -125,10 +125,10 @@ impl Assembly {
         }
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
-            steps.push(Box::new(JoinCloud::new(self.config.clone(), identity.clone(), version)));
+            steps.push(Box::new(JoinCloud::new(self.manager, self.config.clone(), identity.clone(), version)));
             steps.push(Box::new(Settings::new(&self.config)));
             steps.push(Box::new(Edgecore::new(self.manager, self.config.containerd_address.clone())));
-            steps.push(Box::new(NodeReady::new(identity.clone(), self.config.edgemesh)));
+            steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh)));
         }
         Ok(steps)
     }
@@ -142,6 +142,9 @@ impl Assembly {
         }
         let wanted = |c: &&Component| managed || BESIDE_EXISTING.contains(&c.name.as_str());
         steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().collect())));
+        if self.manager == Manager::Supervise {
+            steps.push(Box::new(OwnProgram));
+        }
         steps.push(Box::new(HostFiles));
         if managed {
             self.runtime(bundle, steps)?;

@@ -10,7 +10,7 @@ use crate::host::preflight::untested;
 use crate::json::{self, Value};
 use crate::k3s::Kube;
 use crate::plan::{Cx, Status, Step};
-use crate::service::{Manager, Service, Services};
+use crate::service::{Manager, Service};
 
 /// The step.
 #[derive(Debug)]
@@ -101,10 +101,7 @@ impl Step for ApiReady {
             Ok(()) => self.warn_of_version(cx),
             Err(e) if e.kind() == Kind::Interrupted => Err(e),
             Err(e) => {
-                let said = self
-                    .service
-                    .as_ref()
-                    .map(|(manager, service)| Services::new(*manager, cx.root, cx.exec).last_words(service));
+                let said = self.service.as_ref().map(|(manager, service)| cx.services(*manager).last_words(service));
                 let said = said.map(|said| format!("; k3s's last words: {said}")).unwrap_or_default();
                 Err(Error::new(Kind::Cluster, cx.report.mask(&format!("{e}{said}")))
                     .hint("see what k3s says is wrong, mend it and run again"))

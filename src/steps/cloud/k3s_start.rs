@@ -7,14 +7,15 @@ use super::{Data, firewall};
 use crate::clock::{Probe, wait_for};
 use crate::containerd::health::{self, Unfit};
 use crate::error::{Error, Kind, Result};
-use crate::exec::{Cmd, Exec};
+use crate::exec::Cmd;
 use crate::host::process;
 use crate::ids::RelPath;
 use crate::k3s::{DATA, ETC, SOCKET};
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
-use crate::service::{Manager, Service, Services, State};
+use crate::service::{Manager, Service, State};
 use crate::steps::leftovers;
+use crate::steps::runtime_start::HOPELESS;
 
 /// What k3s was last started with.
 const FACT: &str = "k3s-runs-with";
@@ -56,22 +57,24 @@ impl K3sStart {
         K3sStart { data, ..self }
     }
 
-    fn state(&self, root: &Root, exec: &mut dyn Exec) -> Result<State> {
-        Services::new(self.manager, root, exec).state(&self.service)
+    fn state(&self, cx: &mut Cx<'_>) -> Result<State> {
+        cx.services(self.manager).state(&self.service)
     }
 
     fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
         let mut dead = 0;
-        wait_for(cx.clock, "k3s's containerd", self.limit, || {
+        let clock = cx.clock;
+        wait_for(clock, "k3s's containerd", self.limit, || {
             Ok(match health::answers(Path::new(SOCKET)) {
                 Ok(_) => Probe::Ready(()),
                 Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
                 Err(Unfit::Yet(seen)) => {
-                    dead = if self.state(cx.root, cx.exec)? == State::Inactive { dead + 1 } else { 0 };
-                    if dead >= DEAD || (dead > 0 && self.manager == Manager::Direct) {
+                    let state = self.state(cx)?;
+                    dead = if state == State::Active { 0 } else { dead + 1 };
+                    if dead >= DEAD || matches!(state, State::Failing(times) if times >= HOPELESS) {
                         return Err(Error::new(Kind::Runtime, format!("{} ended", self.service.name)));
                     }
-                    let said = Services::new(self.manager, cx.root, cx.exec).last_words(&self.service);
+                    let said = cx.services(self.manager).last_words(&self.service);
                     match refused(&said) {
                         Some(line) => return Err(Error::new(Kind::Cluster, line.to_owned())),
                         None => Probe::NotYet(seen),
@@ -99,7 +102,7 @@ impl Step for K3sStart {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        if self.state(cx.root, cx.exec)? == State::Inactive {
+        if self.state(cx)? != State::Active {
             return Ok(Status::todo(format!("{} is not running", self.service.name)));
         }
         if cx.journal.fact(FACT) != Some(self.version.as_str()) {
@@ -117,8 +120,8 @@ impl Step for K3sStart {
         }
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
         // Running with these very files and silent may be a start that is under way: waiting comes first.
-        if !current || self.state(cx.root, cx.exec)? == State::Inactive {
-            let mut services = Services::new(self.manager, cx.root, cx.exec);
+        if !current || self.state(cx)? != State::Active {
+            let mut services = cx.services(self.manager);
             services.reload()?;
             services.restart(&self.service)?;
         }
@@ -126,7 +129,7 @@ impl Step for K3sStart {
             Ok(()) => cx.journal.remember(FACT, &self.version),
             Err(e) if e.kind() == Kind::Interrupted => Err(e),
             Err(e) => {
-                let said = Services::new(self.manager, cx.root, cx.exec).last_words(&self.service);
+                let said = cx.services(self.manager).last_words(&self.service);
                 let what = format!("{e}; last words of {}: {}", self.service.name, cx.report.mask(&said));
                 let hint = match e.kind() {
                     Kind::Cluster => "give the token that lies on the server in /var/lib/rancher/k3s/server/node-token",
@@ -138,7 +141,7 @@ impl Step for K3sStart {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let mut services = Services::new(self.manager, cx.root, cx.exec);
+        let mut services = cx.services(self.manager);
         services.stop(&self.service)?;
         services.forget(&self.service)?;
         if cx.root.is_live() {

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
 use crate::k3s::{KUBELET_CONFIG, Kube, WORKER_TOKEN};
 use crate::plan::{Cx, Status, Step};
-use crate::service::{Manager, Service, Services};
+use crate::service::{Manager, Service};
 
 /// The step that lays down the token.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Step for WorkerReady {
             if e.kind() == Kind::Interrupted {
                 return e;
             }
-            let said = Services::new(self.service.0, cx.root, cx.exec).last_words(&self.service.1);
+            let said = cx.services(self.service.0).last_words(&self.service.1);
             Error::new(Kind::Cluster, cx.report.mask(&format!("{e}; k3s's last words: {said}")))
                 .hint("see what k3s says is wrong, mend it and run again")
         })

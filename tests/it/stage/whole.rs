@@ -6,7 +6,8 @@ use super::{applied, containerd, ctr, drift, jail, outcomes, pod, stage};
 use crate::support::jail::Jail;
 
 /// The steps of staging.
-const STEPS: [&str; 6] = ["record", "components", "host-files", "runtime-files", "runtime-start", "images"];
+const STEPS: [&str; 7] =
+    ["record", "components", "own-program", "host-files", "runtime-files", "runtime-start", "images"];
 
 pub(super) fn staging_twice_drifting_and_uninstalling(version: &str) {
     let Some(jail) = jail("stage", version) else { return };
@@ -16,7 +17,8 @@ pub(super) fn staging_twice_drifting_and_uninstalling(version: &str) {
 
     let first = stage(&jail, &[]);
     assert_eq!(first.code, 0, "{}", first.said());
-    assert_eq!(applied(&first), STEPS);
+    // edgelay lies in its place already.
+    assert_eq!(applied(&first), STEPS.into_iter().filter(|step| *step != "own-program").collect::<Vec<_>>());
     assert_eq!(drift(&jail), []);
     let pod = pod::start(&jail);
     pod.works(&jail, "10.87.0.0/16");
@@ -65,17 +67,22 @@ fn traces(jail: &Jail) -> String {
 }
 
 fn nothing_changes(jail: &Jail) {
-    let before = traces(jail);
     let mut fastest = Duration::MAX;
-    for _ in 0..3 {
+    // containerd may still be collecting garbage of its own accord; if it were us, it would be so each time.
+    let mut changed = Vec::new();
+    for _ in 0..5 {
+        let before = traces(jail);
         let again = stage(jail, &[]);
         assert_eq!(again.code, 0, "{}", again.said());
         assert_eq!(outcomes(&again), STEPS.map(|step| (step.to_owned(), "skipped".to_owned())));
         let last: serde_json::Value = serde_json::from_str(again.err.lines().last().unwrap()).unwrap();
         fastest = fastest.min(Duration::from_millis(last["ms"].as_u64().unwrap()));
+        changed = changes(&lines(&before), &lines(&traces(jail)));
+        if changed.is_empty() {
+            break;
+        }
     }
-    let after = traces(jail);
-    assert!(before == after, "{:?}", changes(&lines(&before), &lines(&after)));
+    assert_eq!(changed, [""; 0]);
     println!("a second stage took {fastest:?}");
     assert!(fastest < Duration::from_secs(1), "a second stage took {fastest:?}");
 }
@@ -120,7 +127,13 @@ fn bent_and_mended(jail: &Jail) {
     bend_and_mend(jail, "rm /etc/cni/net.d/10-edgelay.conflist", &seen, &["runtime-files"]);
     assert!(ctr(jail, "images ls").contains("io.cri-containerd.pinned=pinned"));
 
-    jail.sh(&format!("kill -9 {pid}; while [ -s /proc/{pid}/cmdline ]; do sleep 0.01; done")).good();
+    // With nobody to start it again, containerd stays dead, and that is seen.
+    let supervisor = std::fs::read_to_string(jail.root().join("run/edgelay/supervise.lock")).unwrap();
+    let end =
+        |pid: &str| jail.sh(&format!("kill -9 {pid}; while [ -s /proc/{pid}/cmdline ]; do sleep 0.01; done")).good();
+    end(supervisor.trim());
+    assert_eq!(drift(jail), [], "containerd outlives its supervisor");
+    end(&pid);
     let seen = drift(jail);
     let steps: Vec<&str> = seen.iter().map(|(step, _)| step.as_str()).collect();
     assert_eq!((steps.as_slice(), seen[0].1.as_str()), (&["runtime-start", "images"][..], "containerd is not running"));
