@@ -3,6 +3,8 @@
 pub mod bundle;
 pub mod cloud;
 pub mod edge;
+pub mod factory;
+pub mod firstboot;
 pub mod image;
 mod record;
 mod session;

@@ -8,6 +8,7 @@ mod lock;
 mod remove;
 mod times;
 mod walk;
+mod wipe;
 mod write;
 
 pub use lock::Lock;
@@ -265,6 +266,14 @@ impl Root {
         let inodes = if vfs.files() == 0 { u64::MAX } else { inodes };
         let (free, total) = (free.saturating_mul(block), total.saturating_mul(block));
         Ok(Space { free, total, inodes, device: stat.st_dev, read_only, magic })
+    }
+
+    /// Waits until everything written to this machine's file systems is on their disks.
+    pub fn sync_all(&self) -> Result<()> {
+        // The one of the root tells of errors; others may be mounted below it.
+        nix::unistd::syncfs(&self.dir).lift(Kind::Host, || format!("sync '{}'", self.path.display()))?;
+        nix::unistd::sync();
+        Ok(())
     }
 
     /// Waits until everything written to the file system that holds `path` is on the disk.

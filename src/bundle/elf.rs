@@ -37,7 +37,7 @@ impl Program {
     }
 
     /// Why it does not run on `arch`, in words that follow the file's name. `None`: it does.
-    pub(super) fn mismatch(self, arch: Arch) -> Option<String> {
+    pub fn mismatch(self, arch: Arch) -> Option<String> {
         match self {
             Program::For(found) if found == arch => None,
             Program::Script => None,

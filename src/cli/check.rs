@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
 use crate::mode::edge::{Factory, ImagesWhen, Scope};
-use crate::mode::{BundleSource, cloud};
+use crate::mode::{BundleSource, cloud, factory, firstboot};
 use crate::sys::signal::Stoppable;
 
 use super::args::usage;
@@ -66,13 +66,13 @@ fn target(parsed: &Parsed) -> Result<Target> {
     });
     let names = parsed.list(&flags::IGNORE_CHECK)?;
     let ignored = if names.is_empty() { Ignored::default() } else { Ignored::parse(&names.join(","))? };
-    Ok(Target { root: root(parsed), bundle, ignored, factory: factory(parsed)? })
+    Ok(Target { root: root(parsed), bundle, ignored, factory: foreign_system(parsed)? })
 }
 
 /// Both flags are about a system that does not run.
-fn factory(parsed: &Parsed) -> Result<Factory> {
+fn foreign_system(parsed: &Parsed) -> Result<Factory> {
     let foreign = root(parsed) != Path::new("/");
-    for flag in [&flags::IMAGES_WHEN, &flags::LINE_CONTAINERD] {
+    for flag in [&flags::IMAGES_WHEN, &flags::LINE_CONTAINERD, &flags::EDGELAY] {
         if parsed.spec.flags.contains(flag) && parsed.has(flag) && !foreign {
             return Err(usage(format!("flag '--{}' is for a system that is mounted elsewhere", flag.long))
                 .hint("add --root DIR, or leave it out: this machine has a containerd of its own"));
@@ -84,7 +84,8 @@ fn factory(parsed: &Parsed) -> Result<Factory> {
         true => ImagesWhen::FirstBoot,
         false => ImagesWhen::Now,
     };
-    Ok(Factory { images, line_containerd: parsed.path(&flags::LINE_CONTAINERD) })
+    let (line_containerd, edgelay) = (parsed.path(&flags::LINE_CONTAINERD), parsed.path(&flags::EDGELAY));
+    Ok(Factory { images, line_containerd, edgelay })
 }
 
 fn root(parsed: &Parsed) -> PathBuf {
@@ -141,6 +142,17 @@ pub(super) fn cloud_uninstall(parsed: &Parsed) -> Result<Command> {
     }
     let data = if parsed.has(&flags::PURGE) { cloud::Data::Purge } else { cloud::Data::Keep };
     Ok(Command::Cloud(CloudCommand::Uninstall { root: root(parsed), data }))
+}
+
+pub(super) fn factory_seal(parsed: &Parsed) -> Result<Command> {
+    let root = parsed.path(&flags::ROOT).ok_or_else(|| needed(&flags::ROOT))?;
+    let unique = if parsed.has(&flags::CLEAN) { factory::Unique::Remove } else { factory::Unique::Refuse };
+    Ok(Command::Seal { request: factory::Request { root, unique }, format: parsed.format()? })
+}
+
+pub(super) fn firstboot(parsed: &Parsed) -> Result<Command> {
+    let patience = if parsed.has(&flags::ONCE) { firstboot::Patience::Once } else { firstboot::Patience::UntilDone };
+    Ok(Command::FirstBoot(firstboot::Request { config: parsed.path(&flags::CONFIG), patience }))
 }
 
 pub(super) fn status(parsed: &Parsed) -> Result<Command> {

@@ -8,7 +8,7 @@ use crate::containerd::import::{Layers, Unpack};
 use crate::host::preflight::Ignored;
 use crate::ids::Arch;
 use crate::mode::edge::{Factory, Scope};
-use crate::mode::{BundleSource, cloud};
+use crate::mode::{BundleSource, cloud, factory, firstboot};
 
 use super::commands::Spec;
 
@@ -33,6 +33,15 @@ pub enum Command {
     Image(ImageCommand),
     /// `supervise`
     Supervise,
+    /// `factory seal`
+    Seal {
+        /// What is asked for.
+        request: factory::Request,
+        /// Of the record.
+        format: Format,
+    },
+    /// `firstboot`
+    FirstBoot(firstboot::Request),
 }
 
 impl Command {
@@ -45,6 +54,7 @@ impl Command {
             Command::Edge(command) => matches!(command, EdgeCommand::Install { .. } | EdgeCommand::Uninstall { .. }),
             Command::Cloud(command) => !matches!(command, CloudCommand::Plan { .. } | CloudCommand::Status { .. }),
             Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
+            Command::Seal { .. } | Command::FirstBoot(_) => true,
         }
     }
 }

@@ -53,6 +53,7 @@ const STAGE: &[Flag] = &[
     flags::ROOT,
     flags::IMAGES_WHEN,
     flags::LINE_CONTAINERD,
+    flags::EDGELAY,
     flags::OUTPUT,
 ];
 const ONE_FILE: Words = Words { shown: "FILE", min: 1, max: 1 };
@@ -128,6 +129,32 @@ pub static COMMANDS: &[Spec] = &[
         flags: INSTALL,
         settings: Some(Table::EDGE),
         check: |parsed| check::edge_install(parsed, Scope::Join),
+    },
+    Spec {
+        path: &["factory", "seal"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "make a staged system fit for being copied",
+        about: "Looks for everything that only one machine may have: certificates, names, keys, leases, logs, seeds. \
+                Names all of it at once and refuses, or with --clean removes what may be removed. Then marks the system \
+                for its first boot, empties its machine id, freezes which units start, syncs, and prints a record. \
+                Copies must keep extended attributes: images of disks do, plain archives do not.\n\n\
+                edgelay factory seal --root /mnt/target --clean -o json",
+        flags: &[flags::ROOT, flags::CLEAN, flags::OUTPUT],
+        settings: None,
+        check: check::factory_seal,
+    },
+    Spec {
+        path: &["firstboot"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "make a node of a sealed system, as its own service does",
+        about: "Finds the configuration (docs/first-boot.md), names the node, joins, and tries again with growing pauses \
+                until it is done. Then removes the token and the service. Without a mark of 'factory seal', and without \
+                --config, there is nothing to do.",
+        flags: &[flags::CONFIG, flags::ONCE],
+        settings: None,
+        check: check::firstboot,
     },
     Spec {
         path: &["edge", "uninstall"],

@@ -29,6 +29,8 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
             Some(Of::Cloud(resolved)) => cloud(command, resolved.config, report),
             _ => cloud(command, CloudConfig::default(), report),
         },
+        Command::Seal { request, format } => seal(&request, format, report),
+        Command::FirstBoot(request) => mode::firstboot::run(&request, report),
     }
 }
 
@@ -55,6 +57,27 @@ fn edge(command: EdgeCommand, config: EdgeConfig, report: &Report) -> Result<()>
         }
         EdgeCommand::Uninstall { root } => mode::edge::uninstall(&root, report),
     }
+}
+
+fn seal(request: &mode::factory::Request, format: Format, report: &Report) -> Result<()> {
+    let findings = match mode::factory::seal(request, report)? {
+        mode::factory::Outcome::Sealed(record) => {
+            return say(
+                report,
+                &match format {
+                    Format::Text => record.text(),
+                    Format::Json => record.json()?,
+                },
+            );
+        }
+        mode::factory::Outcome::Refused(findings) => findings,
+    };
+    let text = match format {
+        Format::Text => mode::factory::text(&findings),
+        Format::Json => mode::factory::json(&findings)?,
+    };
+    say(report, &text)?;
+    mode::factory::failure(&findings).map_or(Ok(()), Err)
 }
 
 fn request(target: Target, scope: Scope, config: EdgeConfig) -> mode::edge::Request {

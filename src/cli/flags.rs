@@ -85,6 +85,13 @@ pub const LINE_CONTAINERD: Flag = Flag {
     help: "with --root: take this machine's containerd from DIR [default: the bundle's, if it runs here, or PATH's]",
     ..PLAIN
 };
+/// What runs at the first boot of a system that does not run yet.
+pub const EDGELAY: Flag = Flag {
+    long: "edgelay",
+    value: Some("FILE"),
+    help: "with --root: the edgelay that it gets [default: this one, if it is for the same processor]",
+    ..PLAIN
+};
 /// Look, but do not touch.
 pub const DRY_RUN: Flag = Flag { long: "dry-run", help: "print the plan and touch nothing", ..PLAIN };
 /// Checks whose failure does not stop.
@@ -115,6 +122,10 @@ pub const JOIN_OUTPUT: Flag = Flag {
 };
 /// Consent to losing a cluster.
 pub const PURGE: Flag = Flag { long: "purge", help: "also remove k3s's data: the cluster is gone", ..PLAIN };
+/// Consent to removing what is unique.
+pub const CLEAN: Flag = Flag { long: "clean", help: "remove what is unique and may be removed", ..PLAIN };
+/// One try.
+pub const ONCE: Flag = Flag { long: "once", help: "end after one try instead of trying again and again", ..PLAIN };
 
 /// Where a bundle goes.
 pub const BUNDLE_OUTPUT: Flag = Flag {

@@ -19,14 +19,15 @@ use crate::oci::Blobs;
 use crate::plan::{self, Cx, Journal, Step, Time};
 use crate::report::Report;
 use crate::root::Root;
-use crate::steps::KeptBundle;
+use crate::steps::{FirstBoot, KeptBundle, PROGRAM};
 
 pub use super::BundleSource;
 use super::record::Stored;
 use super::session::{begin, end_uninstall, take, tell, with_cx};
 use assemble::Assembly;
 use change::Side;
-use record::Record;
+pub(super) use record::Record;
+pub(super) use times::settle as settle_times;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Factory {
     pub images: ImagesWhen,
     /// Directory of the containerd to take for it; none: one that is found.
     pub line_containerd: Option<PathBuf>,
+    /// The edgelay that it gets; none: this one, if it is for the same processor.
+    pub edgelay: Option<PathBuf>,
 }
 
 /// What is asked for.
@@ -234,6 +237,7 @@ impl Prepared {
         let mut parts = Assembly::new(config, known, scope, root)?;
         parts.ignored = Some(ignored);
         parts.line_containerd = factory.line_containerd;
+        parts.edgelay = factory.edgelay;
         parts.images = if keep || (bundle.is_none() && journal.knows(KeptBundle::ID)) {
             ImagesWhen::FirstBoot
         } else {
@@ -261,6 +265,10 @@ impl Prepared {
         let mut parts = Assembly::new(record.config, Some(&bundle), scope, root)?;
         if journal.knows(KeptBundle::ID) {
             parts.images = ImagesWhen::FirstBoot;
+        }
+        if FirstBoot::is_known(journal) {
+            // Whichever it was that the system got.
+            parts.edgelay = Some(root.absolute(PROGRAM));
         }
         let steps = parts.steps(Some(&bundle))?;
         Ok(Prepared { bundle: None, parts, steps })

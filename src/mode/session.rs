@@ -11,6 +11,8 @@ use crate::root::{Lock, Root};
 
 /// The log of installs.
 const LOG: RelPath<'static> = RelPath::literal("var/log/edgelay/install.log");
+/// What a first boot leaves.
+pub(super) const FIRST_BOOT_RESULT: RelPath<'static> = RelPath::literal("var/lib/edgelay/firstboot.json");
 /// Held while something is changed.
 pub(super) const LOCK: RelPath<'static> = RelPath::literal("var/lib/edgelay/lock");
 
@@ -62,6 +64,7 @@ pub(super) fn end_uninstall(root: &Root, journal: &mut Journal, report: &Report)
     with_cx(root, journal, report, None, |cx| cx.take_back(|_| true))?;
     if journal.made_dirs().is_empty() {
         root.remove(Journal::PATH)?;
+        root.remove(FIRST_BOOT_RESULT)?;
         root.remove(LOCK)?;
         root.remove_empty_dir(RelPath::literal("var/lib/edgelay"))?;
     }

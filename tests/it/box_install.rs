@@ -21,7 +21,7 @@ fn edgelay() -> &'static Path {
 }
 
 /// A bundle with containerd of this series, made by edgelay itself, once per test run.
-fn bundle() -> &'static PathBuf {
+pub(crate) fn bundle() -> &'static PathBuf {
     static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, file) = MADE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();

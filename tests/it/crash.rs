@@ -70,7 +70,7 @@ fn child() {
         scope: Scope::Stage,
         ignored: Ignored::parse("all").unwrap(),
         // A bundle of toys has no containerd that could fill a store.
-        factory: Factory { images: ImagesWhen::FirstBoot, line_containerd: None },
+        factory: Factory { images: ImagesWhen::FirstBoot, ..Factory::default() },
     };
     install(request, &report).unwrap();
 }

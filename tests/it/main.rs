@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "tests may use the machine directly")]
 
 mod archives;
+mod box_firstboot;
 mod box_install;
 mod box_standins;
 mod bundles;

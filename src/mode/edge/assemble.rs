@@ -15,8 +15,8 @@ use crate::report::Report;
 use crate::root::Root;
 use crate::service::{Manager, manager_of};
 use crate::steps::{
-    Components, Edgecore, Files, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady, OwnProgram,
-    Preload, RuntimeStart, Settings,
+    Components, Edgecore, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady,
+    OwnProgram, Preload, RuntimeStart, Settings,
 };
 use crate::{cni, host};
 
@@ -37,6 +37,8 @@ pub(super) struct Assembly {
     pub(super) bundle: Option<Facts>,
     /// Directory of the containerd that fills the store of a system that does not run.
     pub(super) line_containerd: Option<PathBuf>,
+    /// The edgelay that a system gets which does not run; none: this one, where it runs there.
+    pub(super) edgelay: Option<PathBuf>,
     /// When the images get into a system that does not run.
     pub(super) images: ImagesWhen,
     /// Where the bundle's bytes come from that are left in a system for its first boot.
@@ -80,6 +82,7 @@ impl Assembly {
             ignored: None,
             bundle: facts,
             line_containerd: None,
+            edgelay: None,
             images: ImagesWhen::Now,
             keep: None,
             manager: manager_of(root)?,
@@ -142,7 +145,8 @@ impl Assembly {
         }
         let wanted = |c: &&Component| managed || BESIDE_EXISTING.contains(&c.name.as_str());
         steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().collect())));
-        if self.manager == Manager::Supervise {
+        // A system that does not run gets the one for its own processor, with its first-boot service.
+        if self.manager == Manager::Supervise && self.is_live {
             steps.push(Box::new(OwnProgram));
         }
         steps.push(Box::new(HostFiles));
@@ -152,10 +156,21 @@ impl Assembly {
         if self.is_live {
             let address = self.config.containerd_address.clone();
             steps.push(Box::new(Images::new(bundle.images().to_vec(), address)));
-        } else if self.images == ImagesWhen::Now {
-            steps.push(Box::new(Preload::new(bundle.images().to_vec(), self.line(bundle)?)));
+        } else {
+            if self.images == ImagesWhen::Now {
+                steps.push(Box::new(Preload::new(bundle.images().to_vec(), self.line(bundle)?)));
+            }
+            if let Some(program) = self.program(bundle) {
+                steps.push(Box::new(FirstBoot::new(program, bundle.manifest().architecture, self.manager)));
+            }
         }
         Ok(())
+    }
+
+    /// The edgelay for the target: this very one for the same processor.
+    fn program(&self, bundle: &Bundle) -> Option<PathBuf> {
+        let same = Arch::of_this_binary() == Some(bundle.manifest().architecture);
+        self.edgelay.clone().or_else(|| same.then(|| PathBuf::from("/proc/self/exe")))
     }
 
     /// Which containerd may fill the store of a system that does not run.

@@ -8,14 +8,14 @@ use crate::root::Root;
 
 /// What was recorded.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(in crate::mode) struct Record {
     stored: Stored,
-    pub(super) config: EdgeConfig,
+    pub(in crate::mode) config: EdgeConfig,
 }
 
 impl Record {
     /// Reads it back. Nothing installed is an error of [`Kind::Drift`].
-    pub(super) fn load(root: &Root) -> Result<Self> {
+    pub(in crate::mode) fn load(root: &Root) -> Result<Self> {
         let Some(stored) = Stored::load_opt(root)? else {
             return Err(
                 Error::new(Kind::Drift, "no edge node is installed here").hint("run 'edgelay edge install' first")
@@ -28,7 +28,7 @@ impl Record {
     }
 
     /// The bundle's metadata; its components and layers cannot be opened.
-    pub(super) fn bundle(&self) -> Result<Bundle> {
+    pub(in crate::mode) fn bundle(&self) -> Result<Bundle> {
         self.stored.bundle()
     }
 }

@@ -9,7 +9,7 @@ use crate::plan::{Cx, Journal};
 const SNAPSHOT: &str = "fs";
 
 /// Gives everything that was written, and the directories it lies in, the time `built`. Nothing to do on a live system.
-pub(super) fn settle(cx: &Cx<'_>, built: Option<u64>) -> Result<()> {
+pub(in crate::mode) fn settle(cx: &Cx<'_>, built: Option<u64>) -> Result<()> {
     let (Some(built), false) = (built, cx.root.is_live()) else { return Ok(()) };
     // It holds the number of our process; whoever opened it meanwhile sees that it is gone, and makes another.
     cx.root.remove(crate::mode::session::LOCK)?;

@@ -107,6 +107,11 @@ impl Bed {
         machine
     }
 
+    /// The disk of a machine that is yet to boot.
+    pub(crate) fn disk(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.script("box", &["disk", name]).good().trim())
+    }
+
     /// A token of the bed's cloud.
     pub(crate) fn token(&self, kind: &str) -> String {
         self.script("cloud", &["token", kind]).good().trim().to_owned()

@@ -1,0 +1,141 @@
+//! What the imaging line is told about a sealed system.
+
+use serde::Serialize;
+
+use super::unique::Finding;
+use crate::bundle::Bundle;
+use crate::clock::rfc3339;
+use crate::error::Result;
+use crate::json;
+use crate::plan::Cx;
+use crate::steps::KeptBundle;
+
+/// Version of the record. Fields are only ever added.
+const SCHEMA: u32 = 1;
+
+/// The record. All but the time is the same for the same bundle and the same work.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    schema: u32,
+    /// By this machine's clock; absent in the marker that lies in the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
+    edgelay: &'static str,
+    bundle: BundleRecord,
+    /// `stored`, or `first-boot`: in the bundle that lies in the image.
+    images_are: &'static str,
+    images: Vec<ImageRecord>,
+    components: Vec<ComponentRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<Finding>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct BundleRecord {
+    identity: String,
+    architecture: &'static str,
+    kubeedge: String,
+    built: String,
+    bytes: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ImageRecord {
+    names: Vec<String>,
+    manifest: String,
+    unpacked: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ComponentRecord {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    path: String,
+    digest: String,
+    bytes: u64,
+}
+
+impl Record {
+    pub(super) fn new(bundle: &Bundle, cx: &Cx<'_>, removed: Vec<Finding>) -> Result<Self> {
+        let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
+        let sizes_of = manifest.images.iter().map(|entry| entry.unpacked);
+        let images = bundle.images().iter().zip(sizes_of).map(|(image, unpacked)| ImageRecord {
+            names: image.names.iter().map(ToString::to_string).collect(),
+            manifest: image.manifest.digest.to_string(),
+            unpacked,
+        });
+        let components = bundle.components().iter().map(|component| ComponentRecord {
+            name: component.name.clone(),
+            version: component.version.clone(),
+            path: component.destination().to_string(),
+            digest: component.digest.to_string(),
+            bytes: component.size,
+        });
+        let kept = cx.journal.knows(KeptBundle::ID);
+        Ok(Record {
+            schema: SCHEMA,
+            sealed: None,
+            edgelay: env!("CARGO_PKG_VERSION"),
+            bundle: BundleRecord {
+                identity: bundle.identity().to_string(),
+                architecture: manifest.architecture.as_str(),
+                kubeedge: manifest.kubeedge.to_string(),
+                built: manifest.built.to_string(),
+                bytes: sizes.file,
+            },
+            images_are: if kept { "first-boot" } else { "stored" },
+            images: images.collect(),
+            components: components.collect(),
+            removed,
+        })
+    }
+
+    /// For the image: without what was done today.
+    pub(super) fn marker(&self) -> Result<String> {
+        let marker = Record { sealed: None, removed: Vec::new(), ..self.clone() };
+        Ok(json::to_string(&marker)? + "\n")
+    }
+
+    pub(super) fn sealed_at(mut self, unix: u64) -> Self {
+        self.sealed = Some(rfc3339(unix));
+        self
+    }
+
+    /// For programs: one object on one line.
+    pub fn json(&self) -> Result<String> {
+        Ok(json::to_string(self)? + "\n")
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let BundleRecord { identity, architecture, kubeedge, built, .. } = &self.bundle;
+        let mut text = String::new();
+        for finding in &self.removed {
+            text.push_str(&format!("removed  {:<14} {}\n", finding.check, finding.seen));
+        }
+        text.push_str(&format!(
+            "sealed: KubeEdge {kubeedge} for {architecture}, {} images {}, bundle {identity} of {built}\n",
+            self.images.len(),
+            self.images_are
+        ));
+        text
+    }
+}
+
+/// What is in the way, for people.
+pub(super) fn findings_text(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    let line = |f: &Finding| format!("{:width$}  {}\n{:width$}  -> {}\n", f.check, f.seen, "", f.advice);
+    findings.iter().map(line).collect()
+}
+
+/// For programs.
+pub(super) fn findings_json(findings: &[Finding]) -> Result<String> {
+    #[derive(Serialize)]
+    struct Refused<'a> {
+        schema: u32,
+        refused: &'a [Finding],
+    }
+    Ok(json::to_string(&Refused { schema: SCHEMA, refused: findings })? + "\n")
+}

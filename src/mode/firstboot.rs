@@ -1,0 +1,173 @@
+//! `edgelay firstboot`: makes a node of a copied system, unattended, however long it takes (docs/first-boot.md).
+//!
+//! Every try is the same whole: find the configuration, name the node, take the token, install. A try that fails is told
+//! in the result file and tried again with growing pauses, for what is missing may come: a stick, the time, the cloud.
+//! The marker goes last, so that a power cut anywhere leads to another try, which finds the most of it done.
+
+mod find;
+mod finish;
+mod medium;
+mod name;
+mod outcome;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Raw;
+use crate::config::{EdgeConfig, Origin, Setting, key_of_path, parse_file, render_file, resolve};
+use crate::error::{Kind, Result};
+use crate::host::preflight::Ignored;
+use crate::ids::RelPath;
+use crate::plan::Journal;
+use crate::report::Report;
+use crate::root::Root;
+use crate::steps::{KeptBundle, MARKER};
+use crate::sys::signal;
+
+use super::edge::{self, BundleSource, Factory, Record as Installed, Scope};
+use find::Source;
+use outcome::Outcome;
+
+/// How often it is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Once.
+    Once,
+    /// Until it is done.
+    UntilDone,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The configuration, instead of one that is looked for.
+    pub config: Option<PathBuf>,
+    /// How often.
+    pub patience: Patience,
+}
+
+/// Held while a first boot is at work.
+const LOCK: RelPath<'static> = RelPath::literal("run/edgelay/firstboot.lock");
+/// Our copy of the token, in memory: gone with the power at the latest.
+const TOKEN: RelPath<'static> = RelPath::literal("run/edgelay/first-boot.token");
+
+/// A stick that was forgotten is put in within minutes; a cloud that is down need not be asked more than this often.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Makes the node, trying again as `request` says.
+pub fn run(request: &Request, report: &Report) -> Result<()> {
+    let root = Root::open(Path::new("/"))?;
+    if request.config.is_none() && root.stat(MARKER)?.is_none() {
+        report.run_ends("nothing to do: this system was not sealed, or its first boot is done");
+        return Ok(());
+    }
+    let _lock = root.lock(LOCK)?;
+    let clock = SystemClock::default();
+    let (mut pause, mut tries, mut told) = (FIRST_PAUSE, 0, String::new());
+    loop {
+        tries += 1;
+        let e = match attempt(request, &root, tries, report) {
+            Ok(()) => return Ok(()),
+            Err(e) => e,
+        };
+        if signal::pending() || matches!(e.kind(), Kind::Interrupted | Kind::Bug) {
+            return Err(e);
+        }
+        let message = report.mask(&e.to_string());
+        if message != told {
+            // Written once for each reason: the disk is a memory card.
+            outcome::write(&root, &Outcome::failed(&e, &message, tries, clock.unix()))?;
+            told = message;
+        }
+        if request.patience == Patience::Once || e.kind() == Kind::Reboot {
+            return Err(e);
+        }
+        report.warn(&format!("{told}; trying again in {} s", pause.as_secs()));
+        wait(&clock, pause)?;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+fn wait(clock: &dyn Clock, pause: Duration) -> Result<()> {
+    let start = clock.elapsed();
+    while clock.elapsed().saturating_sub(start) < pause {
+        signal::check()?;
+        clock.sleep(Duration::from_millis(500).min(pause));
+    }
+    signal::check()
+}
+
+/// One try.
+fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Result<()> {
+    let found = find::find(root, request.config.as_deref())?;
+    let config = match &found {
+        Some((source, text)) => settle(root, source, text)?,
+        None => joined(root)?.ok_or_else(|| find::nothing(root))?,
+    };
+    let source = found.map(|(source, _)| source);
+    let place = source.as_ref().map_or_else(|| "the record of its join".to_owned(), ToString::to_string);
+    report.info(&format!("configuration: {place}"));
+    let bundle = root.stat(KeptBundle::PATH)?.map(|_| BundleSource::File(root.absolute(KeptBundle::PATH)));
+    let node = config.identity()?.node.to_string();
+    edge::install(
+        edge::Request {
+            root: PathBuf::from("/"),
+            config,
+            bundle,
+            scope: Scope::Install,
+            ignored: Ignored::default(),
+            factory: Factory::default(),
+        },
+        report,
+    )?;
+    finish::finish(root, source.as_ref(), report, &Outcome::done(node, place, tries))
+}
+
+/// The configuration of a node that has joined, should a cut or a hasty hand have left us without its file.
+fn joined(root: &Root) -> Result<Option<EdgeConfig>> {
+    let journal = Journal::look(root)?;
+    if !journal.knows("join") || journal.is_unfinished("join") {
+        return Ok(None);
+    }
+    let mut config = Installed::load(root)?.config;
+    config.token_file = None;
+    Ok(Some(config))
+}
+
+/// What was settled when the system was staged, and over it what was found now; with the name that the template gives,
+/// and the token in a place that is ours alone.
+fn settle(root: &Root, source: &Source, text: &[u8]) -> Result<EdgeConfig> {
+    let staged = staged(root)?;
+    let mut found = parse_file(text, &source.to_string())?;
+    let journal = Journal::look(root)?;
+    // A node that has joined keeps its name, whatever names it now: a template may stand for another one by then.
+    let own = joined(root)?.and_then(|config| config.node.name).filter(|_| journal.knows("join"));
+    let name = match own {
+        Some(name) => name.to_string(),
+        None => name::expand(&name::template(&found), root, &found)?,
+    };
+    replace(&mut found, "node.name", &name);
+    let token = source.take_token(root, &found, TOKEN)?;
+    found.retain(|setting| setting.key.path != "token_file");
+    if token {
+        replace(&mut found, "token_file", &TOKEN.to_string());
+    }
+    Ok(resolve(&[&staged, &found], None)?.config)
+}
+
+/// The settings of the staging, as settings.
+fn staged(root: &Root) -> Result<Vec<Setting>> {
+    let mut config = Installed::load(root)?.config;
+    config.node.name = None;
+    config.token_file = None;
+    parse_file(render_file(&config).as_bytes(), "the staged configuration")
+}
+
+fn replace(settings: &mut Vec<Setting>, path: &str, text: &str) {
+    let Some(key) = key_of_path(path) else { return };
+    let old = settings.iter().find(|setting| setting.key.path == path).map(|setting| setting.origin.clone());
+    settings.retain(|setting| setting.key.path != path);
+    settings.push(Setting { key, raw: Raw::One(text.to_owned()), origin: old.unwrap_or(Origin::Default) });
+}
