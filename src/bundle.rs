@@ -8,7 +8,7 @@ mod catalogue;
 mod convert;
 mod cursor;
 mod draft;
-mod elf;
+pub mod elf;
 mod fault;
 mod head;
 mod image;
@@ -31,6 +31,7 @@ mod tests;
 mod text;
 mod time;
 mod verify;
+pub mod volumes;
 
 pub use catalogue::Catalogue;
 pub use draft::{Draft, Request};
@@ -44,12 +45,12 @@ pub use tape::Seekable;
 pub use time::Timestamp;
 pub use verify::{Contents, Verdict, verify, verify_pipe};
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use self::cursor::Cursor;
 use self::tape::Tape;
+use self::volumes::Opened;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::oci::{Blobs, Descriptor, Image};
@@ -100,8 +101,11 @@ impl Bundle {
 
     fn unscanned(path: &Path) -> std::result::Result<Self, Flaw> {
         let unreadable = |e: io::Error| Flaw::new(Fault::Unreadable, format!("cannot be read: {e}"));
-        let mut file = File::open(path).map_err(unreadable)?;
         let name = path.display().to_string();
+        let mut file = match volumes::open(path).map_err(unreadable)? {
+            Opened::File(file) => file,
+            Opened::Volumes(volumes) => return load::load(Tape::file(Box::new(volumes))?, name),
+        };
         match io::Seek::rewind(&mut file) {
             Ok(()) => load::load(Tape::file(Box::new(Ahead::new(file)))?, name),
             // ESPIPE: `--bundle /dev/stdin`, or a named pipe.

@@ -43,6 +43,8 @@ pub struct Surroundings {
     pub args: Vec<OsString>,
     /// The environment; variables that are not UTF-8 are left out.
     pub variables: Vec<(String, String)>,
+    /// Whether the kernel started this program as `/init`.
+    pub is_init: bool,
 }
 
 impl Surroundings {
@@ -52,6 +54,8 @@ impl Surroundings {
         Surroundings {
             args: std::env::args_os().skip(1).collect(),
             variables: std::env::vars_os().filter_map(utf8).collect(),
+            // The kernel's name for it; a container may start the program as its first process, too.
+            is_init: std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == "/init"),
         }
     }
 
@@ -66,6 +70,9 @@ impl Surroundings {
 
 /// Does what the command line says.
 pub fn run(surroundings: &Surroundings) -> ExitCode {
+    if surroundings.is_init {
+        return crate::mode::stick::first_process();
+    }
     let args = Args::parse(surroundings.args.iter().cloned());
     let style = match &args {
         Ok(args) => style(args, surroundings),

@@ -3,10 +3,12 @@
 //! A [`Cmd`] is data: it can be printed in a plan and compared in a test. [`Host`] runs it with a clean environment,
 //! standard input closed, a limit in time and a bound on what is kept of its words; [`Script`] plays a host in tests.
 
+mod attended;
 mod capture;
 mod script;
 mod tied;
 
+pub use attended::attend;
 pub use script::Script;
 pub use tied::Tied;
 

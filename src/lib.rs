@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod board;
+pub mod boot;
 pub mod bundle;
 pub mod cli;
 pub mod clock;
@@ -21,6 +22,7 @@ pub mod exec;
 pub mod host;
 pub mod ids;
 pub mod images;
+pub mod initramfs;
 pub mod json;
 pub mod k3s;
 pub mod kubeedge;

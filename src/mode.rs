@@ -6,9 +6,11 @@ pub mod edge;
 pub mod factory;
 pub mod firstboot;
 pub mod image;
+pub mod initramfs;
 mod record;
 mod session;
 mod source;
+pub mod stick;
 pub mod supervise;
 
 pub use source::BundleSource;

@@ -215,18 +215,16 @@ impl Root {
     /// Names in a directory, sorted; names that are not UTF-8 are left out. `None`: no such directory.
     pub fn list(&self, path: RelPath<'_>) -> Result<Option<Vec<String>>> {
         let Some(fd) = self.open_dir(path)? else { return Ok(None) };
-        let mut dir = Dir::from_fd(fd).lift(Kind::Host, || self.failed("list", path))?;
-        let mut names = Vec::new();
-        for entry in dir.iter() {
-            let entry = entry.lift(Kind::Host, || self.failed("list", path))?;
-            if let Ok(name) = entry.file_name().to_str()
-                && !matches!(name, "." | "..")
-            {
-                names.push(name.to_owned());
-            }
-        }
-        names.sort_unstable();
-        Ok(Some(names))
+        names(fd).lift(Kind::Host, || self.failed("list", path)).map(Some)
+    }
+
+    /// Names in the root directory itself, as [`Root::list`].
+    pub fn list_top(&self) -> Result<Vec<String>> {
+        let failed = || format!("list '{}'", self.path.display());
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        // Opened anew: a copy would share its place in the listing.
+        let fd = openat(&self.dir, c".", flags, Mode::empty()).lift(Kind::Host, failed)?;
+        names(fd).lift(Kind::Host, failed)
     }
 
     /// Room on the file system that holds `path`, or its nearest parent that exists.
@@ -283,6 +281,19 @@ impl Root {
         };
         nix::unistd::syncfs(&fd).lift(Kind::Host, || self.failed("sync the file system of", path))
     }
+}
+
+fn names(fd: OwnedFd) -> nix::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::from_fd(fd)?.iter() {
+        if let Ok(name) = entry?.file_name().to_str()
+            && !matches!(name, "." | "..")
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 #[cfg(test)]

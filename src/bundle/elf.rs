@@ -48,12 +48,34 @@ impl Program {
     }
 }
 
+/// Whether a 64-bit little-endian program names a loader (segment PT_INTERP), so that it does not run where there are
+/// no libraries. `head` are its first bytes; segments that are described behind them are not seen.
+pub fn names_loader(head: &[u8]) -> bool {
+    let le16 = |at: usize| head.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
+    let start = head.get(32..40).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let (size, count) = (usize::from(le16(54)), usize::from(le16(56)));
+    let Ok(start) = usize::try_from(start) else { return false };
+    let table = head.get(start.min(head.len())..).unwrap_or_default();
+    size >= 4 && table.chunks_exact(size).take(count).any(|segment| segment.starts_with(&[3, 0, 0, 0]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn head(class: u8, data: u8, machine: [u8; 2]) -> Vec<u8> {
         [&[0x7f, b'E', b'L', b'F', class, data, 1][..], &[0; 9], &[2, 0], &machine].concat()
+    }
+
+    #[test]
+    fn a_loader_is_seen() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(names_loader(&own[..4096]), "tests are linked dynamically");
+        let mut none = own[..4096].to_vec();
+        none[56] = 0;
+        none[57] = 0;
+        assert!(!names_loader(&none));
+        assert!(!names_loader(&own[..10]) && !names_loader(&[0xff; 64]));
     }
 
     #[test]

@@ -10,11 +10,13 @@ use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
 use crate::mode::edge::{Factory, ImagesWhen, Scope};
-use crate::mode::{BundleSource, cloud, factory, firstboot};
+use crate::mode::{BundleSource, cloud, factory, firstboot, initramfs};
 use crate::sys::signal::Stoppable;
 
 use super::args::usage;
-use super::command::{BundleCommand, CloudCommand, Command, EdgeCommand, ImageCommand, ImageStore, Target};
+use super::command::{
+    BundleCommand, CloudCommand, Command, EdgeCommand, ImageCommand, ImageStore, InitramfsCommand, Target,
+};
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
 
@@ -50,6 +52,21 @@ pub(super) fn bundle_create(parsed: &Parsed) -> Result<Command> {
     Ok(Command::Bundle(BundleCommand::Create { request, to }))
 }
 
+pub(super) fn bundle_split(parsed: &Parsed) -> Result<Command> {
+    let file = file(parsed)?;
+    let mib = match parsed.text(&flags::VOLUME_SIZE)? {
+        None => MAX_VOLUME_MIB,
+        Some(text) => text.parse().ok().filter(|mib| (1..=MAX_VOLUME_MIB).contains(mib)).ok_or_else(|| {
+            usage(format!("flag '--size': '{}' is no number from 1 to {MAX_VOLUME_MIB}", text.escape_debug()))
+        })?,
+    };
+    let to = parsed.path(&flags::VOLUMES).unwrap_or_else(|| file.clone());
+    Ok(Command::Bundle(BundleCommand::Split { file, to, size: mib << 20 }))
+}
+
+/// A FAT's largest file has one byte less than 4 GiB.
+const MAX_VOLUME_MIB: u64 = 4095;
+
 pub(super) fn bundle_show(parsed: &Parsed) -> Result<Command> {
     Ok(Command::Bundle(BundleCommand::Show { file: file(parsed)?, format: parsed.format()? }))
 }
@@ -57,6 +74,27 @@ pub(super) fn bundle_show(parsed: &Parsed) -> Result<Command> {
 pub(super) fn bundle_verify(parsed: &Parsed) -> Result<Command> {
     let arch = typed(parsed, &flags::EXPECT_ARCH)?;
     Ok(Command::Bundle(BundleCommand::Verify { file: file(parsed)?, arch, format: parsed.format()? }))
+}
+
+pub(super) fn initramfs_create(parsed: &Parsed) -> Result<Command> {
+    let arch = match typed::<Arch>(parsed, &flags::ARCH)? {
+        Some(arch) => arch,
+        None => Arch::of_this_binary().ok_or_else(|| needed(&flags::ARCH))?,
+    };
+    let modules = parsed.path(&flags::KERNEL_MODULES).ok_or_else(|| needed(&flags::KERNEL_MODULES))?;
+    let request = initramfs::Request {
+        arch,
+        binary: parsed.path(&flags::BINARY),
+        modules: Some(modules).filter(|dir| dir.as_os_str() != "none"),
+        extra: parsed.list(&flags::MODULE)?,
+        shell: parsed.path(&flags::SHELL),
+        compress: match parsed.text(&flags::COMPRESS)? {
+            Some("none") => initramfs::Compress::None,
+            _ => initramfs::Compress::Zstd,
+        },
+        to: parsed.path(&flags::IMAGE_OUTPUT).ok_or_else(|| needed(&flags::IMAGE_OUTPUT))?,
+    };
+    Ok(Command::Initramfs(InitramfsCommand::Create(request)))
 }
 
 fn target(parsed: &Parsed) -> Result<Target> {

@@ -8,7 +8,7 @@ use crate::containerd::import::{Layers, Unpack};
 use crate::host::preflight::Ignored;
 use crate::ids::Arch;
 use crate::mode::edge::{Factory, Scope};
-use crate::mode::{BundleSource, cloud, factory, firstboot};
+use crate::mode::{BundleSource, cloud, factory, firstboot, initramfs};
 
 use super::commands::Spec;
 
@@ -42,6 +42,8 @@ pub enum Command {
     },
     /// `firstboot`
     FirstBoot(firstboot::Request),
+    /// `initramfs ...`
+    Initramfs(InitramfsCommand),
 }
 
 impl Command {
@@ -50,11 +52,12 @@ impl Command {
         match self {
             // A supervisor has its own way with signals.
             Command::Help(_) | Command::Version(_) | Command::Completion(_) | Command::Supervise => false,
-            Command::Bundle(command) => matches!(command, BundleCommand::Create { .. }),
+            Command::Bundle(command) => matches!(command, BundleCommand::Create { .. } | BundleCommand::Split { .. }),
             Command::Edge(command) => matches!(command, EdgeCommand::Install { .. } | EdgeCommand::Uninstall { .. }),
             Command::Cloud(command) => !matches!(command, CloudCommand::Plan { .. } | CloudCommand::Status { .. }),
             Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
             Command::Seal { .. } | Command::FirstBoot(_) => true,
+            Command::Initramfs(_) => true,
         }
     }
 }
@@ -82,6 +85,15 @@ pub enum ImageCommand {
         /// Of the output.
         format: Format,
     },
+}
+
+/// `initramfs ...`
+#[derive(Debug)]
+pub enum InitramfsCommand {
+    /// `initramfs create`
+    Create(initramfs::Request),
+    /// `initramfs run`
+    Run,
 }
 
 /// A containerd and one of its namespaces.
@@ -197,6 +209,15 @@ pub enum BundleCommand {
         request: bundle::Request,
         /// Where it goes; `-` is the standard output.
         to: PathBuf,
+    },
+    /// `bundle split`
+    Split {
+        /// The bundle.
+        file: PathBuf,
+        /// Name of the volumes, without their numbers.
+        to: PathBuf,
+        /// Bytes of a volume.
+        size: u64,
     },
     /// `bundle show`
     Show {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::mode::{cloud, edge::Scope};
 
 use super::check;
-use super::command::Command;
+use super::command::{Command, InitramfsCommand};
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
 
@@ -317,6 +317,17 @@ pub static COMMANDS: &[Spec] = &[
         check: check::bundle_create,
     },
     Spec {
+        path: &["bundle", "split"],
+        alias: &[],
+        words: ONE_FILE,
+        summary: "cut a bundle into volumes for a FAT file system",
+        about: "Writes FILE.000, FILE.001 and on, or NAME.000 with -o NAME, each below 4 GiB. Wherever a bundle is read, \
+                FILE stands for its volumes.",
+        flags: &[flags::VOLUME_SIZE, flags::VOLUMES],
+        settings: None,
+        check: check::bundle_split,
+    },
+    Spec {
         path: &["bundle", "show"],
         alias: &[],
         words: ONE_FILE,
@@ -351,6 +362,39 @@ pub static COMMANDS: &[Spec] = &[
         flags: &[],
         settings: None,
         check: |_| Ok(Command::Supervise),
+    },
+    Spec {
+        path: &["initramfs", "create"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "make an image that installs from a stick when it is booted",
+        about: "Writes an initramfs with edgelay as its first process and the modules for usual disks and sticks. What \
+                the kernel is told and what must be on the stick: initramfs/README.md.\n\n\
+                edgelay initramfs create --arch arm64 --binary edgelay-linux-arm64 --kernel-modules \
+                /lib/modules/6.1.0-18-arm64 -o initrd.img",
+        flags: &[
+            flags::ARCH,
+            flags::BINARY,
+            flags::KERNEL_MODULES,
+            flags::MODULE,
+            flags::SHELL,
+            flags::COMPRESS,
+            flags::IMAGE_OUTPUT,
+        ],
+        settings: None,
+        check: check::initramfs_create,
+    },
+    Spec {
+        path: &["initramfs", "run"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "install from a stick, as the kernel's command line says",
+        about: "What the image of 'initramfs create' does once the drivers are loaded; for the hooks of other \
+                initramfs. Mounts below /stick and /target, writes to the target that the rules name and to no other \
+                disk, and ends with a line 'edgelay: outcome: ...' on every console.",
+        flags: &[],
+        settings: None,
+        check: |_| Ok(Command::Initramfs(InitramfsCommand::Run)),
     },
     Spec {
         path: &["version"],

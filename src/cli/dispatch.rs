@@ -8,7 +8,7 @@ use crate::json::Text;
 use crate::mode::{self, edge::Scope};
 use crate::report::Report;
 
-use super::command::{BundleCommand, CloudCommand, Command, EdgeCommand, Format, Target};
+use super::command::{BundleCommand, CloudCommand, Command, EdgeCommand, Format, InitramfsCommand, Target};
 use super::settings::Settled;
 use super::{complete, findings, help, images, output};
 
@@ -31,6 +31,8 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
         },
         Command::Seal { request, format } => seal(&request, format, report),
         Command::FirstBoot(request) => mode::firstboot::run(&request, report),
+        Command::Initramfs(InitramfsCommand::Create(request)) => mode::initramfs::create(&request, &mut output::Stdout),
+        Command::Initramfs(InitramfsCommand::Run) => mode::stick::run(),
     }
 }
 
@@ -115,6 +117,7 @@ fn bundle(command: &BundleCommand) -> Result<()> {
     let out = &mut output::Stdout;
     match command {
         BundleCommand::Create { request, to } => mode::bundle::create(request, to, Format::Text, out),
+        BundleCommand::Split { file, to, size } => mode::bundle::split(file, to, *size, out),
         BundleCommand::Show { file, format } => mode::bundle::show(file, *format, out),
         BundleCommand::Verify { file, arch, format } => mode::bundle::verify(file, *arch, *format, out),
     }

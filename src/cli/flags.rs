@@ -217,3 +217,42 @@ pub const NAMESPACE: Flag = Flag {
     help: "containerd's namespace [default: k8s.io, which CRI looks at]",
     ..PLAIN
 };
+
+/// edgelay for an image's processor.
+pub const BINARY: Flag =
+    Flag { long: "binary", value: Some("FILE"), help: "edgelay for that processor [default: this program]", ..PLAIN };
+/// Which kernel an image is for.
+pub const KERNEL_MODULES: Flag = Flag {
+    long: "kernel-modules",
+    value: Some("DIR"),
+    help: "the kernel's /lib/modules/RELEASE; none for a kernel with all built in",
+    ..PLAIN
+};
+/// Drivers beyond the usual.
+pub const MODULE: Flag = Flag {
+    long: "module",
+    value: Some("NAME[,NAME]"),
+    many: true,
+    help: "a further driver, loaded with what it needs",
+    ..PLAIN
+};
+/// A shell in an image.
+pub const SHELL: Flag =
+    Flag { long: "shell", value: Some("FILE"), help: "a static busybox to put in as /bin/sh", ..PLAIN };
+/// How an image is compressed.
+pub const COMPRESS: Flag = Flag {
+    long: "compress",
+    value: Some("HOW"),
+    choices: &["zstd", "none"],
+    help: "zstd (default; by the program, if there is one) or none",
+    ..PLAIN
+};
+/// Where an image goes.
+pub const IMAGE_OUTPUT: Flag = Flag { help: "where the image goes", ..BUNDLE_OUTPUT };
+
+/// How large volumes are.
+pub const VOLUME_SIZE: Flag =
+    Flag { long: "size", value: Some("MIB"), help: "MiB of a volume, 1 to 4095 [default: 4095]", ..PLAIN };
+/// What volumes are called.
+pub const VOLUMES: Flag =
+    Flag { value: Some("FILE"), help: "name of the volumes, without number [default: the bundle's]", ..BUNDLE_OUTPUT };

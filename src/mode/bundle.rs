@@ -1,16 +1,17 @@
 //! `edgelay bundle create`, `show` and `verify`.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::bundle::volumes::{self, MAX_VOLUMES};
 use crate::bundle::{self, Bundle, Contents, Fault, Flaw, Manifest, Request, Sizes, Verdict};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::ids::{Arch, RelPath};
 use crate::json;
-use crate::root::Root;
+use crate::root::{Change, Root};
 use crate::sys::signal::Stoppable;
 
 /// Form of what a command prints.
@@ -73,26 +74,62 @@ enum Target {
 impl Target {
     /// Checked before anything is read: a bundle takes minutes to make.
     fn check(to: &Path) -> Result<Self> {
-        let usage = |what: String, hint: &'static str| Err(Error::new(Kind::Usage, what).hint(hint));
         if to == Path::new("-") {
             if std::io::stdout().is_terminal() {
-                return usage("-o: a bundle is not written to a terminal".into(), "give a file name with -o");
+                return Err(Error::new(Kind::Usage, "-o: a bundle is not written to a terminal")
+                    .hint("give a file name with -o"));
             }
             return Ok(Target::Stdout);
         }
-        // A rename puts the bundle into its place; it must not replace a device or a directory.
-        if std::fs::metadata(to).is_ok_and(|meta| !meta.is_file()) {
-            return usage(format!("-o: '{}' is no regular file", to.display()), "give the name of a file, or '-'");
-        }
-        let Some(name) = to.file_name().and_then(|name| name.to_str()) else {
-            return usage(format!("-o: '{}' has no file name", to.display()), "give the name of a file, or '-'");
-        };
-        let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !dir.is_dir() {
-            return usage(format!("-o: '{}' is no directory", dir.display()), "make the directory first");
-        }
-        Ok(Target::File(Root::open(dir)?, name.to_owned()))
+        let (root, name) = place_of(to)?;
+        Ok(Target::File(root, name))
     }
+}
+
+/// The directory and the name of a file that is to be made.
+pub(super) fn place_of(to: &Path) -> Result<(Root, String)> {
+    let usage = |what: String, hint: &'static str| Err(Error::new(Kind::Usage, what).hint(hint));
+    // A rename puts the file into its place; it must not replace a device or a directory.
+    if std::fs::metadata(to).is_ok_and(|meta| !meta.is_file()) {
+        return usage(format!("-o: '{}' is no regular file", to.display()), "give the name of a file, or '-'");
+    }
+    let Some(name) = to.file_name().and_then(|name| name.to_str()) else {
+        return usage(format!("-o: '{}' has no file name", to.display()), "give the name of a file, or '-'");
+    };
+    let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !dir.is_dir() {
+        return usage(format!("-o: '{}' is no directory", dir.display()), "make the directory first");
+    }
+    Ok((Root::open(dir)?, name.to_owned()))
+}
+
+/// Cuts the file `from` into volumes of `size` bytes that are read as one again: `TO.000`, `TO.001` and on. Volumes that
+/// an earlier, longer one left there are removed.
+pub fn split(from: &Path, to: &Path, size: u64, out: &mut dyn Write) -> Result<()> {
+    let unreadable = || format!("read '{}'", from.display());
+    let mut file = std::fs::File::open(from).lift(Kind::Host, unreadable)?;
+    let length = file.seek(SeekFrom::End(0)).lift(Kind::Host, unreadable)?;
+    file.rewind().lift(Kind::Host, unreadable)?;
+    let count = usize::try_from(length.div_ceil(size)).unwrap_or(usize::MAX);
+    if count > MAX_VOLUMES {
+        let what = format!("'{}' would make {count} volumes, the limit is {MAX_VOLUMES}", from.display());
+        return Err(Error::new(Kind::Usage, what).hint("give larger volumes with --size"));
+    }
+    let (root, name) = place_of(to)?;
+    let path_of = |number| volumes::name(Path::new(&name), number).display().to_string();
+    for number in 0..count {
+        let text = path_of(number);
+        let path = RelPath::parse(&text).lift(Kind::Usage, || format!("-o: file name '{text}'"))?;
+        root.write_stream(path, 0o644, &mut (&mut file).take(size))?;
+    }
+    for number in count..MAX_VOLUMES {
+        let text = path_of(number);
+        let path = RelPath::parse(&text).lift(Kind::Usage, || format!("-o: file name '{text}'"))?;
+        if root.remove(path)? == Change::Kept {
+            break;
+        }
+    }
+    line(out, &format!("{}: {length} bytes in {count} volumes, from '{}' on", to.display(), path_of(0)))
 }
 
 /// Prints what the bundle in `file` (`-`: standard input) is for and what it holds.

@@ -118,6 +118,14 @@ pub fn plan(request: Request, report: &Report) -> Result<Vec<plan::Finding>> {
     prepared.with_cx(&root, &mut journal, report, |steps, _, cx| plan::check_all(steps, cx))
 }
 
+/// The checks that [`install`] begins with; touches nothing, takes no lock.
+pub fn judge(request: Request, report: &Report) -> Result<Vec<preflight::Finding>> {
+    let root = Root::open(&request.root)?;
+    let mut prepared = Prepared::new(request, &root, report)?;
+    let mut journal = Journal::look(&root)?;
+    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx))
+}
+
 /// Every preflight check; touches nothing. What is not known (no bundle, no cloud) is not looked at.
 pub fn preflight(mut request: Request, report: &Report) -> Result<Vec<preflight::Finding>> {
     let root = Root::open(&request.root)?;

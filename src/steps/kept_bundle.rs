@@ -67,7 +67,7 @@ impl Step for KeptBundle {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let reader: Box<dyn Read + Send> = match &self.source {
             Some(Source::File(path)) => {
-                Box::new(std::fs::File::open(path).lift(Kind::Host, || format!("open '{}'", path.display()))?)
+                Box::new(bundle::volumes::open(path).lift(Kind::Host, || format!("open '{}'", path.display()))?)
             }
             Some(Source::Pipe(replay)) => Box::new(replay.clone()),
             None => return Err(super::images::no_bundle("a copy")),
