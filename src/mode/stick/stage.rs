@@ -129,7 +129,7 @@ fn request(job: &Job<'_>, bundle: &OnStick) -> std::result::Result<Request, Fail
         bundle: Some(BundleSource::File(bundle.path.clone())),
         scope: Scope::Stage,
         ignored: Ignored::default(),
-        factory: Factory { images: when(job.parameters.images), line_containerd: None },
+        factory: Factory { images: when(job.parameters.images), line_containerd: None, edgelay: None },
     })
 }
 
