@@ -34,6 +34,7 @@ pub mod report;
 pub mod root;
 pub mod rpc;
 pub mod service;
+pub mod sorted;
 pub mod steps;
 pub mod sys;
 #[cfg(test)]

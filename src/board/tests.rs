@@ -443,8 +443,8 @@ fn same(shape: &crate::json::Shape, schema: &serde_json::Value, at: &str) {
         Shape::Map(inner) => same(inner, &schema["additionalProperties"], &format!("{at}{{}}")),
         Shape::Object(keys) => {
             assert_eq!(schema["additionalProperties"], false, "{at}");
-            let known: std::collections::BTreeSet<&str> = keys.iter().map(|key| key.name).collect();
-            let told: std::collections::BTreeSet<&str> =
+            let known: crate::sorted::Set<&str> = keys.iter().map(|key| key.name).collect();
+            let told: crate::sorted::Set<&str> =
                 schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(known, told, "{at}");
             for key in *keys {

@@ -1,7 +1,7 @@
 //! Images of any origin → pure OCI images, as a bundle holds them: configs and layers unchanged, manifests rewritten
 //! only where they use Docker's media types.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::io::Read;
 
 use super::image::{CONFIG_TYPE, LAYER_TYPES, parse_manifest};
@@ -13,7 +13,7 @@ use crate::oci::{Blobs, Descriptor, Image};
 
 /// What is known of layers that were looked at, by the digest of their blobs.
 #[derive(Debug, Default)]
-pub(super) struct Layers(BTreeMap<Digest, Known>);
+pub(super) struct Layers(Map<Digest, Known>);
 
 #[derive(Debug, Clone, Copy)]
 struct Known {

@@ -1,6 +1,6 @@
 //! The way through the blobs of a bundle after its metadata: components and layers in the order of use.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::io::{self, Read};
 
 use super::fault::{Fault, Flaw, Sound};
@@ -25,7 +25,7 @@ pub(super) struct Cursor {
     /// Byte of the file at which the first part's header is.
     start: u64,
     parts: Vec<Part>,
-    by_digest: BTreeMap<Digest, usize>,
+    by_digest: Map<Digest, usize>,
     /// The part whose header comes next, if nothing is missing.
     next: usize,
     /// Bytes of content and padding that lie between the tape and the next header.
@@ -40,7 +40,7 @@ impl Cursor {
     pub(super) fn new(tape: Tape, wanted: Vec<(Digest, u64, String)>) -> Sound<Self> {
         let start = tape.position();
         let mut at = start;
-        let (mut parts, mut by_digest) = (Vec::with_capacity(wanted.len()), BTreeMap::new());
+        let (mut parts, mut by_digest) = (Vec::with_capacity(wanted.len()), Map::new());
         for (digest, size, label) in wanted {
             let header = Header { name: Name::Blob(digest), size };
             let content = at.saturating_add(header.encode().len() as u64);

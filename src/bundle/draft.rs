@@ -1,6 +1,6 @@
 //! From local files to a bundle that is ready to be written.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
@@ -72,7 +72,7 @@ impl Request {
         let built = self.built.or(images.newest).unwrap_or_default();
         let mut manifest = Manifest::new(self.role, self.arch, kubeedge.clone(), built);
         manifest.images = images.pulled.iter().map(entry).collect();
-        let mut origins = BTreeMap::new();
+        let mut origins = Map::new();
         for found in selection.found {
             origins.insert(found.component.digest, found.origin);
             manifest.components.push(found.component);
@@ -112,7 +112,7 @@ impl Draft {
 
 /// All blobs of a draft, where they lie.
 struct Sources {
-    origins: BTreeMap<Digest, Origin>,
+    origins: Map<Digest, Origin>,
     images: Images,
 }
 

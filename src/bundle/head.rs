@@ -1,6 +1,6 @@
 //! The head of a bundle: its metadata alone, for a node to remember what was installed.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use super::tar::{Header, Name, padding};
 use super::{Bundle, MEDIA_TYPE, index};
@@ -17,7 +17,7 @@ impl Bundle {
         add(&mut out, Name::Layout, index::LAYOUT)?;
         add(&mut out, Name::Index, &index)?;
         add(&mut out, Name::Blob(self.identity), &self.manifest_bytes)?;
-        let mut configs = BTreeSet::new();
+        let mut configs = Set::new();
         for image in &self.images {
             add(&mut out, Name::Blob(image.manifest.digest), &image.manifest_bytes)?;
             // Two images may share one config, which is stored once.

@@ -1,6 +1,6 @@
 //! Reads and checks the metadata of a bundle: everything before the first component.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 use super::Bundle;
 use super::cursor::Cursor;
@@ -82,7 +82,7 @@ fn image(tape: &mut Tape, bundle: &Manifest, entry: &ImageEntry, before: &[Image
 /// The blobs that follow the metadata, in order: components, then layers at their first use.
 pub(super) fn sequence(manifest: &Manifest, images: &[Image]) -> Sound<Vec<(Digest, u64, String)>> {
     let mut parts = Vec::new();
-    let mut seen: BTreeMap<Digest, Option<u64>> = BTreeMap::new();
+    let mut seen: Map<Digest, Option<u64>> = Map::new();
     for image in images {
         seen.extend([(image.manifest.digest, None), (image.config.digest, None)]);
     }

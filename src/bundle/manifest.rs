@@ -2,7 +2,7 @@
 //!
 //! Its digest is the bundle's identity: through digests it pins every other byte of the file.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +163,7 @@ impl Manifest {
         }
         limit("components", self.components.len(), MAX_COMPONENTS)?;
         limit("images", self.images.len(), MAX_IMAGES)?;
-        let (mut names, mut places, mut blobs) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut names, mut places, mut blobs) = (Set::new(), Set::new(), Set::new());
         for component in &self.components {
             let name = component.name.as_str();
             plain("component name", name, 64)?;
@@ -174,7 +174,7 @@ impl Manifest {
             // A bundle that comes through a pipe passes each blob once, so two components cannot share one.
             once(blobs.insert(component.digest), &format!("the content of component '{name}'"))?;
         }
-        let mut refs = BTreeSet::new();
+        let mut refs = Set::new();
         for image in &self.images {
             limit("names of an image", image.names.len(), MAX_NAMES)?;
             let first = image.names.first().ok_or_else(|| format!("image {} has no name", image.digest))?;

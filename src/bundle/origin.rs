@@ -1,6 +1,6 @@
 //! Where the bytes of a component come from: a file, or a file inside a release archive.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -71,8 +71,8 @@ pub(super) fn measure_file(path: &Path) -> Result<Measure> {
 }
 
 /// Looks at some files of an archive, in one pass over it. What is not there is not in the result.
-pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<BTreeMap<String, Measure>> {
-    let mut found = BTreeMap::new();
+pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<Map<String, Measure>> {
+    let mut found = Map::new();
     let mut archive = open_archive(path)?;
     while let Some(entry) = archive.advance().doing(|| read_of(path))? {
         if wanted.iter().any(|name| is_file(&entry, name)) && !found.contains_key(&entry.name) {

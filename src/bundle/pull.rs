@@ -1,6 +1,6 @@
 //! Finds the images that a role needs among local files, and takes in any others that are given by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
 use super::catalogue::Need;
@@ -29,7 +29,7 @@ pub(super) struct Images {
     pub(super) pulled: Vec<Pulled>,
     pub(super) sources: Vec<Box<dyn Blobs>>,
     /// Which source has a layer.
-    pub(super) layers: BTreeMap<Digest, usize>,
+    pub(super) layers: Map<Digest, usize>,
     /// Each in words that complete "cannot make the bundle:".
     pub(super) problems: Vec<String>,
     /// When the newest of the images was made.
@@ -64,11 +64,11 @@ struct Job {
 struct Collector {
     images: Images,
     /// Wanted images whose files are there, but of no use; the problem is told.
-    spoilt: BTreeSet<ImageRef>,
+    spoilt: Set<ImageRef>,
     layers: Layers,
     platform: Platform,
     /// Images by the digest of their manifest, with the file they came from.
-    found: BTreeMap<Digest, (Image, String)>,
+    found: Map<Digest, (Image, String)>,
 }
 
 /// Looks in `inputs`: directories by the names of their files, image files and OCI layout directories as they are.
@@ -85,10 +85,10 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
     let platform = Platform::linux(arch.as_str());
     let mut collector = Collector {
         images: Images::default(),
-        spoilt: BTreeSet::new(),
+        spoilt: Set::new(),
         layers: Layers::default(),
         platform,
-        found: BTreeMap::new(),
+        found: Map::new(),
     };
     jobs.extend(collector.search(needs, &list(&dirs)?));
     // Not the order of the arguments: same input, same bytes.
@@ -177,12 +177,11 @@ impl Collector {
         }
         let source = self.images.sources.len();
         for layer in &image.layers {
-            self.images.layers.entry(layer.blob.digest).or_insert(source);
+            self.images.layers.or_insert_with(layer.blob.digest, || source);
         }
         self.images.newest = self.images.newest.max(created(&image.config_bytes));
         let digest = image.manifest.digest;
-        let (known, _) =
-            self.found.entry(digest).or_insert_with(|| (Image { names: Vec::new(), ..image.clone() }, file));
+        let (known, _) = self.found.or_insert_with(digest, || (Image { names: Vec::new(), ..image.clone() }, file));
         known.names.extend(image.names);
         known.names.sort();
         known.names.dedup();
@@ -209,7 +208,7 @@ impl Collector {
         let mut rest: Vec<Image> = self.found.into_values().map(|(image, _)| image).collect();
         rest.sort_by(|a, b| a.names.cmp(&b.names));
         order.extend(rest.into_iter().map(|image| (image, Need::Optional)));
-        let mut chains = BTreeSet::new();
+        let mut chains = Set::new();
         for (image, need) in order {
             let fresh = image.layers.iter().zip(image.chain_ids()).filter(|(_, chain)| chains.insert(*chain));
             let unpacked = fresh.map(|(layer, _)| self.layers.unpacked(&layer.blob.digest)).sum();

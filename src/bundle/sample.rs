@@ -1,6 +1,6 @@
 //! Small bundles in memory, for the tests of this module.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::io::Read;
 
 use super::image::{CONFIG_TYPE, LAYER_TYPES};
@@ -13,7 +13,7 @@ use crate::oci::{Blobs, Descriptor, Image, Layer, Platform};
 
 /// Blobs in memory.
 #[derive(Default)]
-pub(super) struct Memory(pub(super) BTreeMap<Digest, Vec<u8>>);
+pub(super) struct Memory(pub(super) Map<Digest, Vec<u8>>);
 
 impl Memory {
     pub(super) fn put(&mut self, media_type: &str, bytes: &[u8]) -> Descriptor {

@@ -1,6 +1,6 @@
 //! Finds the components that a role needs among local files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Need, Rule};
@@ -48,7 +48,7 @@ struct Candidate {
 
 /// Names and paths of the files in `dirs`, in the order of their names.
 pub(super) fn list(dirs: &[PathBuf]) -> Result<Vec<(String, PathBuf)>> {
-    let mut files = BTreeSet::new();
+    let mut files = Set::new();
     for dir in dirs {
         let failed = || format!("list '{}'", dir.display());
         for entry in std::fs::read_dir(dir).lift(Kind::Host, failed)? {
@@ -123,13 +123,13 @@ fn candidates(patterns: &[Filled], files: &[(String, PathBuf)]) -> Vec<Candidate
 
 /// Hashes what was chosen, each archive in one pass.
 fn measure_all(chosen: Vec<(&Rule, Candidate)>, arch: Arch, selection: &mut Selection) -> Result<()> {
-    let mut wanted: BTreeMap<&Path, Vec<&str>> = BTreeMap::new();
+    let mut wanted: Map<&Path, Vec<&str>> = Map::new();
     for (_, candidate) in &chosen {
         if let Some(inside) = &candidate.origin.inside {
-            wanted.entry(&candidate.origin.file).or_default().push(inside);
+            wanted.or_insert_with(&candidate.origin.file, Vec::new).push(inside);
         }
     }
-    let mut archives = BTreeMap::new();
+    let mut archives = Map::new();
     for (path, names) in wanted {
         archives.insert(path.to_owned(), measure_archive(path, &names)?);
     }

@@ -23,7 +23,7 @@ fn read_all(bundle: &mut Bundle) -> Result<()> {
     for blob in blobs {
         read(bundle, &blob)?;
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = crate::sorted::Set::new();
     for blob in layers.iter().filter(|l| seen.insert(l.digest)) {
         read(bundle, blob)?;
     }

@@ -1,6 +1,6 @@
 //! Text → typed value, for the values that have rules of their own.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -214,11 +214,11 @@ pub(super) fn server(text: &str) -> Result<HostPort, Refusal> {
 /// More would not fit into one command line argument with certainty (128 KiB), and nobody needs them.
 const MAX_LABELS: usize = 64;
 
-pub(super) fn labels(pairs: &[(String, String)]) -> Result<BTreeMap<LabelKey, LabelValue>, Refusal> {
+pub(super) fn labels(pairs: &[(String, String)]) -> Result<Map<LabelKey, LabelValue>, Refusal> {
     if pairs.len() > MAX_LABELS {
         return Err(Refusal::new(format!("has more than {MAX_LABELS} labels")));
     }
-    let mut labels = BTreeMap::new();
+    let mut labels = Map::new();
     for (key, value) in pairs {
         let bad = |e: BadName| Refusal::new(format!("has a label '{}' that {e}", shown(&format!("{key}={value}"))));
         let name: LabelKey = key.parse().map_err(bad)?;

@@ -1,6 +1,6 @@
 //! The settings with their types.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ pub struct Node {
     /// Address that it registers with; none lets EdgeCore choose.
     pub ip: Option<IpAddr>,
     /// Labels that it registers with.
-    pub labels: BTreeMap<LabelKey, LabelValue>,
+    pub labels: Map<LabelKey, LabelValue>,
     /// Taints that it registers with, in the order written.
     pub taints: Vec<Taint>,
 }

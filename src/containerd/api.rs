@@ -16,7 +16,7 @@ pub mod version;
 pub use types::{Descriptor, Empty, FieldMask, Mount, Platform, RpcStatus, Timestamp};
 
 /// `map<string, string>`.
-pub type Map = std::collections::BTreeMap<String, String>;
+pub type Map = crate::sorted::Map<String, String>;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! in one buffer.
 //! Success is reported only after CRI shows the images and the daemon's file system was synced.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::path::Path;
 
 use crate::clock::Clock;
@@ -185,7 +185,7 @@ pub fn import(
 /// Bytes that [`import`] would send if the daemon had nothing yet: every layer once. For progress bars.
 pub fn total(images: &[Image]) -> u64 {
     let layers = images.iter().flat_map(|image| &image.layers);
-    let sizes: BTreeMap<Digest, u64> = layers.map(|layer| (layer.blob.digest, layer.blob.size)).collect();
+    let sizes: Map<Digest, u64> = layers.map(|layer| (layer.blob.digest, layer.blob.size)).collect();
     // Sizes that a bundle out of a pipe claims may be any.
     sizes.values().fold(0, |sum, size| sum.saturating_add(*size))
 }
@@ -193,7 +193,7 @@ pub fn total(images: &[Image]) -> u64 {
 /// Writes the bytes sent into the outcomes, each blob at the first image that has it.
 fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
     let mut rest = uploaded.unpacked.clone();
-    rest.extend(&uploaded.sent);
+    rest.extend(uploaded.sent.iter().map(|(digest, size)| (*digest, *size)));
     for image in images {
         let layers = image.layers.iter().map(|layer| &layer.blob.digest);
         let blobs = [&image.manifest.digest, &image.config.digest].into_iter().chain(layers);

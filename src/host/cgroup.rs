@@ -1,6 +1,6 @@
 //! Control groups: which version, which controllers.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 use std::fmt;
 
 use super::{SMALL, TABLE};
@@ -38,9 +38,9 @@ pub struct Cgroups {
     /// How it is mounted.
     pub version: Version,
     /// Controllers that can be used: mounted (v1), or offered by the root of the hierarchy (v2).
-    pub usable: BTreeSet<String>,
+    pub usable: Set<String>,
     /// Controllers that the kernel has but that are switched off (`cgroup_disable=`; v1 naming, also told under v2).
-    pub disabled: BTreeSet<String>,
+    pub disabled: Set<String>,
 }
 
 /// The edge agent's own lists. v1: it refuses to start without them; v2: its top-level groups cannot be made.
@@ -51,7 +51,7 @@ impl Cgroups {
     /// Reads the mounts and `/proc/cgroups`, under v2 also `cgroup.controllers` of the mounted hierarchy.
     pub fn load(root: &Root) -> Result<Self> {
         let mounts = root.read_text(RelPath::literal("proc/self/mounts"), TABLE)?.unwrap_or_default();
-        let (mut v1, mut unified) = (BTreeSet::new(), None);
+        let (mut v1, mut unified) = (Set::new(), None);
         for line in mounts.lines() {
             let mut words = line.split_whitespace().skip(1);
             let (Some(at), Some(kind), Some(options)) = (words.next(), words.next(), words.next()) else { continue };
@@ -101,15 +101,15 @@ fn is_controller(option: &str) -> bool {
     )
 }
 
-fn controllers(root: &Root, mounted_at: &str) -> Result<BTreeSet<String>> {
+fn controllers(root: &Root, mounted_at: &str) -> Result<Set<String>> {
     let path = format!("{mounted_at}/cgroup.controllers");
-    let Ok(path) = RelPath::from_absolute(&path) else { return Ok(BTreeSet::new()) };
+    let Ok(path) = RelPath::from_absolute(&path) else { return Ok(Set::new()) };
     let text = root.read_text(path, SMALL)?.unwrap_or_default();
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Lines of `/proc/cgroups`: name, hierarchy, number of groups, enabled.
-fn disabled(root: &Root) -> Result<BTreeSet<String>> {
+fn disabled(root: &Root) -> Result<Set<String>> {
     let text = root.read_text(RelPath::literal("proc/cgroups"), SMALL)?.unwrap_or_default();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let off = lines.filter_map(|line| {

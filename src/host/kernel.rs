@@ -3,7 +3,7 @@
 //! Evidence in order of weight: traces that a loaded feature leaves in `/proc` and `/sys`; the lists of built-in and
 //! loadable modules; the kernel's configuration. Nothing is loaded or tried, so nothing changes by looking.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::io::Read;
 
 use super::{SMALL, TABLE, kernel_release};
@@ -95,9 +95,9 @@ pub struct Kernel<'a> {
     /// The release: `6.1.0-18-amd64`.
     pub release: String,
     /// Names of built-in and of installed modules. `None`: the lists are not there.
-    modules: Option<BTreeSet<String>>,
+    modules: Option<Set<String>>,
     /// Options without `CONFIG_`, and whether they are built in or modules. `None`: not told.
-    options: Option<BTreeMap<String, char>>,
+    options: Option<Map<String, char>>,
     filesystems: String,
     xtables: String,
     /// Whether it is the one that runs: only that leaves traces.
@@ -172,8 +172,8 @@ impl<'a> Kernel<'a> {
 }
 
 /// `kernel/net/netfilter/xt_mark.ko.xz: ...` and `kernel/net/bridge/bridge.ko` give `xt_mark` and `bridge`.
-fn modules(root: &Root, release: &str) -> Result<Option<BTreeSet<String>>> {
-    let mut names = BTreeSet::new();
+fn modules(root: &Root, release: &str) -> Result<Option<Set<String>>> {
+    let mut names = Vec::new();
     for list in ["modules.dep", "modules.builtin"] {
         let path = format!("lib/modules/{release}/{list}");
         let text = match RelPath::parse(&path) {
@@ -185,10 +185,10 @@ fn modules(root: &Root, release: &str) -> Result<Option<BTreeSet<String>>> {
         for line in text.lines() {
             let file = line.split(':').next().unwrap_or_default();
             let name = file.rsplit('/').next().unwrap_or_default();
-            names.insert(plain(name.split(".ko").next().unwrap_or_default()));
+            names.push(plain(name.split(".ko").next().unwrap_or_default()));
         }
     }
-    Ok(Some(names))
+    Ok(Some(Set::from(names)))
 }
 
 /// Module names are equal up to `-` and `_`. Up to case, too, for us: `xt_MARK` and `xt_mark` were joined long ago.
@@ -197,7 +197,7 @@ fn plain(name: &str) -> String {
 }
 
 /// `/proc/config.gz`, else `/boot/config-RELEASE`.
-fn options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>> {
+fn options(root: &Root, release: &str) -> Result<Option<Map<String, char>>> {
     let Some(packed) = root.read(RelPath::literal("proc/config.gz"), TABLE)? else {
         return boot_options(root, release);
     };
@@ -208,13 +208,13 @@ fn options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>>
     Ok(read.ok().map(|_| parse_options(&String::from_utf8_lossy(&text))))
 }
 
-fn boot_options(root: &Root, release: &str) -> Result<Option<BTreeMap<String, char>>> {
+fn boot_options(root: &Root, release: &str) -> Result<Option<Map<String, char>>> {
     let path = format!("boot/config-{release}");
     let text = RelPath::parse(&path).ok().map(|path| root.read_text(path, TABLE)).transpose()?.flatten();
     Ok(text.map(|text| parse_options(&text)))
 }
 
-fn parse_options(text: &str) -> BTreeMap<String, char> {
+fn parse_options(text: &str) -> Map<String, char> {
     let set = text.lines().filter_map(|line| {
         let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
         let value = value.chars().next().filter(|c| matches!(c, 'y' | 'm'))?;

@@ -1,6 +1,6 @@
 //! The blobs of the images of one file: found by digest, verified as they are read.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::io::{self, Read};
 
 use super::shelf::{Item, Shelf};
@@ -19,15 +19,15 @@ pub(super) struct Held {
     /// Path, for messages that leave [`super::load`].
     file: String,
     /// Blobs that have been found.
-    items: BTreeMap<Digest, Item>,
+    items: Map<Digest, Item>,
     /// Blobs that are not in the file: manifests made by us.
-    made: BTreeMap<Digest, Vec<u8>>,
+    made: Map<Digest, Vec<u8>>,
     documents: usize,
 }
 
 impl Held {
     pub(super) fn new(shelf: Box<dyn Shelf>, file: String) -> Self {
-        Held { shelf, file, items: BTreeMap::new(), made: BTreeMap::new(), documents: 0 }
+        Held { shelf, file, items: Map::new(), made: Map::new(), documents: 0 }
     }
 
     /// Finds a file by its name.
@@ -37,7 +37,7 @@ impl Held {
 
     /// Says that `item` is the blob `digest`; the first one said stays.
     pub(super) fn is(&mut self, digest: Digest, item: Item) {
-        self.items.entry(digest).or_insert(item);
+        self.items.or_insert_with(digest, || item);
     }
 
     /// Adds a blob that is not in the file.

@@ -1,6 +1,6 @@
 //! Images of an OCI layout, and of `docker save` from version 25 on, which writes one.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 use super::held::Held;
 use crate::archive::{COPY_AGAIN, bad};
@@ -55,7 +55,7 @@ pub(super) fn images(
 /// Top descriptors without repetition, each with all its names: an image with two tags has two descriptors.
 fn grouped(tops: Vec<IndexEntry>) -> Result<Vec<(IndexEntry, Vec<ImageRef>)>> {
     let mut out: Vec<(IndexEntry, Vec<ImageRef>)> = Vec::new();
-    let mut known: BTreeMap<Digest, usize> = BTreeMap::new();
+    let mut known: Map<Digest, usize> = Map::new();
     for top in tops {
         let meaning = Meaning::of(&top.blob.media_type);
         let name = match meaning {
@@ -63,7 +63,7 @@ fn grouped(tops: Vec<IndexEntry>) -> Result<Vec<(IndexEntry, Vec<ImageRef>)>> {
             // Something else that lies in the same layout.
             Meaning::Config | Meaning::Other => continue,
         };
-        let at = *known.entry(top.blob.digest).or_insert(out.len());
+        let at = *known.or_insert_with(top.blob.digest, || out.len());
         match out.get_mut(at) {
             Some((_, names)) => names.extend(name.filter(|name| !names.contains(name))),
             None => out.push((top, name.into_iter().collect())),
@@ -80,15 +80,15 @@ fn name_of(top: &IndexEntry) -> Result<Option<ImageRef>> {
 }
 
 /// Names by config digest from Docker's list.
-fn docker_names(list: Option<&[u8]>) -> Result<BTreeMap<Digest, Vec<ImageRef>>> {
-    let Some(list) = list else { return Ok(BTreeMap::new()) };
-    let mut out = BTreeMap::new();
+fn docker_names(list: Option<&[u8]>) -> Result<Map<Digest, Vec<ImageRef>>> {
+    let Some(list) = list else { return Ok(Map::new()) };
+    let mut out = Map::new();
     for entry in oci::docker_list(list).doing(|| "entry 'manifest.json'".to_owned())? {
         let hex = entry.config.strip_prefix("blobs/sha256/").unwrap_or(&entry.config);
         // A config under another name is none of this layout's.
         let Ok(digest) = Digest::from_hex(hex) else { continue };
         let names: Result<Vec<_>> = entry.tags.iter().map(|tag| super::docker::normal(tag, "manifest.json")).collect();
-        out.entry(digest).or_insert_with(Vec::new).extend(names?);
+        out.or_insert_with(digest, Vec::new).extend(names?);
     }
     Ok(out)
 }

@@ -1,6 +1,6 @@
 //! A tar file, plain or compressed, as a [`Shelf`].
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,8 +28,8 @@ const MAX_NAMES: usize = 8 << 20;
 /// A tar file.
 pub(super) struct Tarball {
     packed: Packed,
-    entries: BTreeMap<String, Held>,
-    kept: BTreeMap<String, Vec<u8>>,
+    entries: Map<String, Held>,
+    kept: Map<String, Vec<u8>>,
 }
 
 enum Held {
@@ -68,8 +68,8 @@ impl Tarball {
 
 #[derive(Default)]
 struct List {
-    entries: BTreeMap<String, Held>,
-    kept: BTreeMap<String, Vec<u8>>,
+    entries: Map<String, Held>,
+    kept: Map<String, Vec<u8>>,
     names: usize,
 }
 

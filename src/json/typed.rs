@@ -221,8 +221,8 @@ impl<'de> de::MapAccess<'de> for Members<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sorted::Map;
     use serde::Deserialize;
-    use std::collections::BTreeMap;
 
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -230,7 +230,7 @@ mod tests {
         name: String,
         port: Option<u16>,
         #[serde(default)]
-        labels: BTreeMap<String, String>,
+        labels: Map<String, String>,
         #[serde(default)]
         taints: Vec<Taint>,
         #[serde(default)]
@@ -255,7 +255,7 @@ mod tests {
         let text =
             r#"{"name":"a\u00e9","port":7,"labels":{"k":"v\n"},"taints":[{"key":"x","more":1}],"mode":"existing"}"#;
         let node: Node = parse(text.as_bytes(), 1000).unwrap();
-        let labels = BTreeMap::from([("k".to_owned(), "v\n".to_owned())]);
+        let labels = Map::from([("k".to_owned(), "v\n".to_owned())]);
         let taints = vec![Taint { key: "x".into() }];
         assert_eq!(node, Node { name: "aé".into(), port: Some(7), labels, taints, mode: Mode::Existing });
         assert_eq!(parse::<Node>(br#"{"name":"","port":null}"#, 1000).unwrap().port, None);

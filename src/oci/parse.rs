@@ -2,7 +2,7 @@
 //!
 //! Unknown keys are left alone: these formats grow. What decides what runs is checked to the letter.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +24,7 @@ pub struct IndexEntry {
     /// For whom, if the index says so.
     pub platform: Option<Platform>,
     /// Notes, among them the image's name.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Map<String, String>,
 }
 
 /// An image manifest.
@@ -63,7 +63,7 @@ struct RawDescriptor {
     digest: String,
     size: u64,
     platform: Option<RawPlatform>,
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<Map<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -238,10 +238,10 @@ mod tests {
         let blob =
             |media_type: &str, size| Descriptor { media_type: media_type.into(), digest: Digest::of(b"abc"), size };
         let arm = Platform { variant: "v8".into(), ..Platform::linux("arm64") };
-        let notes = BTreeMap::from([("k".to_owned(), "v!".to_owned())]);
+        let notes = Map::from([("k".to_owned(), "v!".to_owned())]);
         let want = [
             IndexEntry { blob: blob("m", 3), platform: Some(arm), annotations: notes },
-            IndexEntry { blob: blob("", 0), platform: None, annotations: BTreeMap::new() },
+            IndexEntry { blob: blob("", 0), platform: None, annotations: Map::new() },
         ];
         assert_eq!(index(text.as_bytes()).unwrap(), want);
     }

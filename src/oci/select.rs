@@ -1,6 +1,6 @@
 //! From a descriptor to the one image for our platform, through any indexes.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use super::parse::index;
 use super::{Config, Descriptor, Image, IndexEntry, Layer, LayerForm, Manifest, Meaning, Platform};
@@ -37,7 +37,7 @@ pub trait Store {
 ///
 /// Manifests for other platforms, among them attestations (`unknown/unknown`), are not looked at and need not be there.
 pub fn choose(top: &IndexEntry, label: &str, wanted: &Platform, store: &mut dyn Store) -> Result<Option<Image>> {
-    let mut search = Search { wanted, store, seen: BTreeSet::new(), others: Vec::new(), missing: None };
+    let mut search = Search { wanted, store, seen: Set::new(), others: Vec::new(), missing: None };
     if let Some(image) = search.descend(top, 0)? {
         return Ok(Some(image));
     }
@@ -56,7 +56,7 @@ struct Search<'a> {
     wanted: &'a Platform,
     store: &'a mut dyn Store,
     /// Blobs looked at: each is read once, however often hostile indexes name it.
-    seen: BTreeSet<crate::digest::Digest>,
+    seen: Set<crate::digest::Digest>,
     /// Platforms that were there instead.
     others: Vec<Platform>,
     /// The first blob that should have been there; told only if nothing better turns up.
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::json::Text;
-    use std::collections::BTreeMap;
+    use crate::sorted::Map;
 
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -181,7 +181,7 @@ mod tests {
     /// Blobs in memory.
     #[derive(Default)]
     struct Memory {
-        blobs: BTreeMap<Digest, Vec<u8>>,
+        blobs: Map<Digest, Vec<u8>>,
         reads: usize,
     }
 
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn pick(top: &Descriptor, store: &mut Memory) -> std::result::Result<Option<Digest>, String> {
-        let top = IndexEntry { blob: top.clone(), platform: None, annotations: BTreeMap::new() };
+        let top = IndexEntry { blob: top.clone(), platform: None, annotations: Map::new() };
         match choose(&top, "x", &Platform::linux("arm64"), store) {
             Ok(image) => Ok(image.map(|image| image.manifest.digest)),
             Err(e) => Err(e.to_string()),

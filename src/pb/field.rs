@@ -1,6 +1,6 @@
 //! How each Rust type behaves as a field: what is written, what is left out, what is accepted.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 use super::wire::{PbError, Value, Writer};
 
@@ -186,7 +186,7 @@ impl<M: Decode> Take for Vec<M> {
     }
 }
 
-impl Put for BTreeMap<String, String> {
+impl Put for Map<String, String> {
     fn put(&self, number: u32, out: &mut Writer) {
         for (key, value) in self {
             let mut entry = Writer::default();
@@ -197,7 +197,7 @@ impl Put for BTreeMap<String, String> {
     }
 }
 
-impl Take for BTreeMap<String, String> {
+impl Take for Map<String, String> {
     fn take(&mut self, value: Value<'_>) -> Result<(), PbError> {
         let mut entry = Entry::default();
         value.merge(&mut entry)?;

@@ -3,7 +3,7 @@
 //! Lines of JSON, only ever appended and synced one by one; a line that a power cut tore is dropped at the next start.
 //! Uninstall reads it back: only what stands in it is removed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::fs::File;
 use std::io::Write;
 
@@ -51,11 +51,11 @@ impl Time {
 
 #[derive(Debug, Default)]
 struct State {
-    unfinished: BTreeSet<String>,
-    finished: BTreeSet<String>,
-    files: BTreeMap<String, Option<String>>,
-    made: BTreeSet<String>,
-    facts: BTreeMap<String, String>,
+    unfinished: Set<String>,
+    finished: Set<String>,
+    files: Map<String, Option<String>>,
+    made: Set<String>,
+    facts: Map<String, String>,
 }
 
 impl State {

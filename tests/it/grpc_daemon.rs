@@ -53,7 +53,7 @@ fn probes(daemon: &mut Daemon) {
     let status = client.cri().status().unwrap();
     let ready = |kind: &str| status.status.conditions.iter().find(|c| c.kind == kind).map(|c| c.status);
     assert_eq!((ready("RuntimeReady"), ready("NetworkReady")), (Some(true), Some(false)));
-    assert!(status.info["config"].contains("SystemdCgroup"));
+    assert!(status.info.get("config").unwrap().contains("SystemdCgroup"));
     match client.cri().runtime_config() {
         Ok(config) => {
             assert!(modern(daemon));
@@ -72,7 +72,7 @@ fn probes(daemon: &mut Daemon) {
     let filter = ["type==io.containerd.snapshotter.v1,id==overlayfs".to_owned()];
     let plugins = introspection.plugins(&filter).unwrap();
     assert_eq!((plugins.len(), &plugins[0].init_err), (1, &None));
-    assert!(plugins[0].exports["root"].ends_with("io.containerd.snapshotter.v1.overlayfs"));
+    assert!(plugins[0].exports.get("root").unwrap().ends_with("io.containerd.snapshotter.v1.overlayfs"));
     let all = introspection.plugins(&[]).unwrap();
     assert!(all.len() > 30 && all.iter().any(|plugin| plugin.init_err.is_some()));
 }

@@ -1,6 +1,6 @@
 //! Blobs into the content store, each under a reference with its digest, in messages from one buffer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::io::Read;
 
 use crate::containerd::{Client, Code, Committed, Ingest, MAX_WRITE, Opened, Upload};
@@ -17,11 +17,11 @@ use super::{Progress, Run};
 #[derive(Debug, Default)]
 pub(super) struct Uploaded {
     /// Blobs that were there before.
-    pub(super) present: BTreeSet<Digest>,
+    pub(super) present: Set<Digest>,
     /// Bytes sent, by the digest of the blob.
-    pub(super) sent: BTreeMap<Digest, u64>,
+    pub(super) sent: Map<Digest, u64>,
     /// Bytes that went past the content store into a snapshot, likewise.
-    pub(super) unpacked: BTreeMap<Digest, u64>,
+    pub(super) unpacked: Map<Digest, u64>,
 }
 
 impl Uploaded {

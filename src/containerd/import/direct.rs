@@ -9,7 +9,7 @@
 //! parent is there. So it does with all of them where the directories cannot be written by us (see
 //! [`crate::containerd::mounts`]). Such blobs go with the lease, unless layers are kept.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use crate::containerd::api::Mount;
 use crate::containerd::{Client, Ingest, MAX_WRITE, Opened, Upload, mounts};
@@ -54,7 +54,7 @@ enum Way {
 
 /// Every layer in every place that it has, once; base first.
 fn jobs<'i>(images: &[&'i Image]) -> Vec<Job<'i>> {
-    let mut seen = BTreeSet::new();
+    let mut seen = Set::new();
     let mut jobs = Vec::new();
     for image in images {
         let mut parent = None;
@@ -76,7 +76,7 @@ impl Run<'_, '_> {
         if !rewinds {
             jobs.sort_by_key(|job| blobs.position(&job.layer.blob.digest).unwrap_or(u64::MAX));
         }
-        let mut direct = Direct { ready: BTreeSet::new(), by_daemon: self.store.snapshotter() != OVERLAYFS };
+        let mut direct = Direct { ready: Set::new(), by_daemon: self.store.snapshotter() != OVERLAYFS };
         let mut later: Vec<&Job<'_>> = Vec::new();
         for job in &jobs {
             self.progress.doing(&format!("unpack {}", job.what));
@@ -234,7 +234,7 @@ impl Run<'_, '_> {
 /// What is known on the way.
 struct Direct {
     /// Chains that are there.
-    ready: BTreeSet<Digest>,
+    ready: Set<Digest>,
     /// Whether the daemon has to do it all.
     by_daemon: bool,
 }

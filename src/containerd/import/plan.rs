@@ -1,6 +1,6 @@
 //! What an import will store, decided before the first call: blobs, their labels, their order, and all names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -28,7 +28,7 @@ const CLOCK_IS_SET: u64 = 1_735_689_600;
 const FAR_FUTURE: u64 = 4_102_444_800;
 
 /// Labels by key.
-pub(super) type Labels = BTreeMap<String, String>;
+pub(super) type Labels = Map<String, String>;
 
 /// End of a lease made at `unix`, seconds since 1970.
 pub(super) fn lease_end(unix: u64) -> u64 {
@@ -73,7 +73,7 @@ pub(super) fn config_labels(image: &Image, snapshotter: &str) -> Labels {
 
 /// Labels of a layer blob: containerd finds a layer by its uncompressed digest.
 pub(super) fn layer_labels(diff_id: &Digest) -> Labels {
-    BTreeMap::from([("containerd.io/uncompressed".to_owned(), diff_id.to_string())])
+    Map::from([("containerd.io/uncompressed".to_owned(), diff_id.to_string())])
 }
 
 /// One layer to upload, and what to call it in messages and in the progress report.
@@ -90,7 +90,7 @@ pub(super) struct Upload {
 /// The layers of all images, each blob once, in the order in which `blobs` gives them cheapest. Those that it does not
 /// have come last: the daemon may have them.
 pub(super) fn uploads(images: &[&Image], blobs: &dyn Blobs) -> Vec<Upload> {
-    let mut seen = BTreeSet::new();
+    let mut seen = Set::new();
     let mut found = Vec::new();
     for image in images {
         for (n, layer) in image.layers.iter().enumerate() {
@@ -106,7 +106,7 @@ pub(super) fn uploads(images: &[&Image], blobs: &dyn Blobs) -> Vec<Upload> {
 
 /// Refuses images that cannot be imported, before anything is touched.
 pub(super) fn check(images: &[Image]) -> Result<()> {
-    let mut owner = BTreeMap::new();
+    let mut owner = Map::new();
     for image in images {
         if image.names.is_empty() {
             let text = format!("image {} has no name", image.manifest.digest);

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let names: std::collections::BTreeSet<&str> = CLOUD.iter().map(|check| check.name).collect();
+        let names: crate::sorted::Set<&str> = CLOUD.iter().map(|check| check.name).collect();
         assert_eq!(names.len(), CLOUD.len());
     }
 }

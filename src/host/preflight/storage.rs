@@ -1,6 +1,6 @@
 //! File systems: writable, roomy, of a kind that containerd can use.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 use super::{Look, Outcome, list};
 use crate::error::Result;
@@ -66,10 +66,10 @@ fn mib(bytes: u64) -> String {
 }
 
 pub(super) fn disk_space(look: &Look<'_>) -> Result<Outcome> {
-    let mut devices: BTreeMap<u64, Device> = BTreeMap::new();
+    let mut devices: Map<u64, Device> = Map::new();
     for need in &look.cx.wanted.disk {
         let space = look.cx.target.space(need.path)?;
-        let device = devices.entry(space.device).or_insert(Device { space, bytes: 0, paths: Vec::new() });
+        let device = devices.or_insert_with(space.device, || Device { space, bytes: 0, paths: Vec::new() });
         device.bytes = device.bytes.saturating_add(need.bytes);
         device.paths.push(need.path.to_string());
     }

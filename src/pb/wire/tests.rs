@@ -1,6 +1,6 @@
 //! Golden bytes of the format's own examples, each refusal, and damaged messages.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 use super::*;
 use crate::pb::Take;
@@ -25,7 +25,7 @@ message! {
         8 bytes: Vec<u8>,
         9 texts: Vec<String>,
         10 inners: Vec<Inner>,
-        11 map: BTreeMap<String, String>,
+        11 map: Map<String, String>,
         16 colour: Colour,
     }
 }
@@ -187,7 +187,7 @@ fn counts_are_bounded() {
     assert_eq!(decode::<Everything>(&hex("4a 00").repeat(65_536)).map(|m| m.texts.len()), Ok(65_536));
     assert_eq!(decode::<Everything>(&hex("4a 00").repeat(65_537)), Err(PbError::Count));
     assert_eq!(decode::<Everything>(&hex("52 00").repeat(65_537)), Err(PbError::Count));
-    let mut map = BTreeMap::new();
+    let mut map = Map::new();
     for at in 0..65_536 {
         map.insert(at.to_string(), String::new());
     }

@@ -99,7 +99,10 @@ fn snapshots_and_layers(daemon: &mut Daemon) {
         assert_eq!((applied.digest, applied.size), (digest.to_string(), size));
         client.snapshots("overlayfs").commit(&name, &key, map(&[("m", "2")])).unwrap();
         let info = client.snapshots("overlayfs").stat(&name).unwrap();
-        assert_eq!((info.kind.word(), &info.parent, &info.labels["m"]), ("COMMITTED", &parent, &"2".to_owned()));
+        assert_eq!(
+            (info.kind.word(), &info.parent, info.labels.get("m").unwrap()),
+            ("COMMITTED", &parent, &"2".to_owned())
+        );
         assert!(client.snapshots("overlayfs").usage(&name).unwrap().inodes > 0);
         parent = name;
     }

@@ -1,6 +1,5 @@
 //! A smoke pod on the bridge network, through our own client of CRI.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use edgelay::containerd::api::cri::{
@@ -29,7 +28,7 @@ pub(super) fn start(jail: &Jail) -> Pod {
     };
     let container = ContainerConfig {
         metadata: ContainerMetadata { name: "sh".into(), attempt: 0 },
-        image: ImageSpec { image: IMAGE.into(), annotations: BTreeMap::default() },
+        image: ImageSpec { image: IMAGE.into(), annotations: edgelay::sorted::Map::new() },
         command: ["/bin/sh", "-c", "echo it works; exec sleep 1000"].map(str::to_owned).to_vec(),
         log_path: "sh.log".into(),
         ..Default::default()
