@@ -1,63 +1,93 @@
 //! What a role needs at a KubeEdge version: data from `catalogue.json`, which anybody can edit.
 
-use serde::Deserialize;
-
 use super::names::{Destination, Mode, Role, Version};
 use super::pattern::Pattern;
 use super::text;
 use crate::error::{Error, Kind, Result};
 use crate::ids::ImageRef;
-use crate::json;
+use crate::json::{self, JsonError, Take, Value};
 
 const BUILT_IN: &[u8] = include_bytes!("catalogue.json");
 /// Far above what some dozen releases take.
 const MAX: usize = 1 << 20;
 
 /// All that edgelay knows about releases.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Catalogue {
-    #[serde(rename = "about")]
-    _about: Vec<String>,
-    #[serde(with = "text")]
     default: Version,
     components: Vec<Rule>,
     releases: Vec<Release>,
 }
 
 /// Where a component goes and how its file is found.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub(super) struct Rule {
     pub(super) name: String,
-    #[serde(with = "text")]
     pub(super) to: Destination,
-    #[serde(with = "text", default = "executable")]
     pub(super) mode: Mode,
-    #[serde(with = "text::list")]
     pub(super) from: Vec<Pattern>,
 }
 
-fn executable() -> Mode {
-    Mode::EXECUTABLE
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct Release {
-    #[serde(with = "text")]
     kubeedge: Version,
     edge: RawNeeds,
     cloud: RawNeeds,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct RawNeeds {
     components: Vec<String>,
     optional_components: Vec<String>,
     images: Vec<String>,
     optional_images: Vec<String>,
+}
+
+impl Take for Catalogue {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["about", "default", "components", "releases"])?;
+        Ok(Catalogue {
+            default: text::field(value, "default")?,
+            components: value.field("components")?,
+            releases: value.field("releases")?,
+        })
+    }
+}
+
+impl Take for Rule {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["name", "to", "mode", "from"])?;
+        let mode = value.get("mode").map(|_| text::field(value, "mode")).transpose()?;
+        Ok(Rule {
+            name: value.field("name")?,
+            to: text::field(value, "to")?,
+            mode: mode.unwrap_or(Mode::EXECUTABLE),
+            from: text::list_field(value, "from")?,
+        })
+    }
+}
+
+impl Take for Release {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["kubeedge", "edge", "cloud"])?;
+        Ok(Release {
+            kubeedge: text::field(value, "kubeedge")?,
+            edge: value.field("edge")?,
+            cloud: value.field("cloud")?,
+        })
+    }
+}
+
+impl Take for RawNeeds {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["components", "optional_components", "images", "optional_images"])?;
+        Ok(RawNeeds {
+            components: value.field("components")?,
+            optional_components: value.field("optional_components")?,
+            images: value.field("images")?,
+            optional_images: value.field("optional_images")?,
+        })
+    }
 }
 
 /// Whether a bundle may lack something.
@@ -191,7 +221,7 @@ mod tests {
         let text = String::from_utf8(BUILT_IN.to_vec()).unwrap();
         for (from, to, part) in [
             ("\"default\"", "\"defualt\"", "unknown key 'defualt'"),
-            ("usr/local/sbin/runc", "sbin/runc", "line 43, column 5: 'components[3].to' is 'sbin/runc'"),
+            ("usr/local/sbin/runc", "sbin/runc", "line 43, column 28: 'components[3].to' is 'sbin/runc'"),
             ("runc.{arch}", "runc.{arhc}", "{arhc}"),
         ] {
             let e = Catalogue::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();

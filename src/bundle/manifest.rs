@@ -4,7 +4,7 @@
 
 use crate::sorted::Set;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::fault::{Fault, Flaw, Sound};
 use super::names::{Destination, Mode, Role, Version};
@@ -13,7 +13,7 @@ use super::time::Timestamp;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::ids::{Arch, ImageRef, RelPath};
-use crate::json;
+use crate::json::{self, JsonError, Take, Value};
 use crate::oci::Descriptor;
 
 /// Media type of the edgelay manifest in `index.json`.
@@ -37,24 +37,23 @@ const MAX_IMAGES: usize = 256;
 const MAX_NAMES: usize = 32;
 
 /// What a bundle is for and what it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// Version of this schema: [`SCHEMA`].
     pub schema: u32,
     /// The first version of edgelay that can install the bundle.
     pub min_tool: String,
     /// What kind of node the bundle makes.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub role: Role,
     /// Processor of all components and images.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub architecture: Arch,
     /// Version of KubeEdge.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub kubeedge: Version,
     /// When the bundle was made; no clock that is right is behind it.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub built: Timestamp,
     /// Programs and files to lay down, in the order of use.
     pub components: Vec<Component>,
@@ -63,26 +62,25 @@ pub struct Manifest {
 }
 
 /// One file to lay down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Component {
     /// Name in the catalogue: `containerd`, `bridge`.
     pub name: String,
     /// Its version, where the name of its file told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// File it came from; for a release archive with the path inside: `containerd-2.1.4-linux-arm64.tar.gz/bin/ctr`.
     pub source: String,
     /// Permissions.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub mode: Mode,
     /// Bytes.
     pub size: u64,
     /// SHA-256 of the file.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub digest: Digest,
     /// Where it goes, below the root of the target.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub destination: Destination,
 }
 
@@ -99,21 +97,64 @@ impl Component {
 }
 
 /// One image to import.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageEntry {
     /// Normalised names, at least one.
-    #[serde(with = "text::list")]
+    #[serde(serialize_with = "text::list::serialize")]
     pub names: Vec<ImageRef>,
     /// Whether the role cannot do without it.
     pub required: bool,
     /// Digest of the image's OCI manifest.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text::serialize")]
     pub digest: Digest,
     /// Size of the image's OCI manifest.
     pub size: u64,
     /// Sum of the sizes of the uncompressed layers.
     pub unpacked: u64,
+}
+
+impl Take for Manifest {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["schema", "min_tool", "role", "architecture", "kubeedge", "built", "components", "images"])?;
+        Ok(Manifest {
+            schema: value.field("schema")?,
+            min_tool: value.field("min_tool")?,
+            role: text::field(value, "role")?,
+            architecture: text::field(value, "architecture")?,
+            kubeedge: text::field(value, "kubeedge")?,
+            built: text::field(value, "built")?,
+            components: value.field("components")?,
+            images: value.field("images")?,
+        })
+    }
+}
+
+impl Take for Component {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["name", "version", "source", "mode", "size", "digest", "destination"])?;
+        Ok(Component {
+            name: value.field("name")?,
+            version: value.field("version")?,
+            source: value.field("source")?,
+            mode: text::field(value, "mode")?,
+            size: value.field("size")?,
+            digest: text::field(value, "digest")?,
+            destination: text::field(value, "destination")?,
+        })
+    }
+}
+
+impl Take for ImageEntry {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        value.only(&["names", "required", "digest", "size", "unpacked"])?;
+        Ok(ImageEntry {
+            names: text::list_field(value, "names")?,
+            required: value.field("required")?,
+            digest: text::field(value, "digest")?,
+            size: value.field("size")?,
+            unpacked: value.field("unpacked")?,
+        })
+    }
 }
 
 impl Manifest {
@@ -151,7 +192,7 @@ impl Manifest {
             }
             _ => {}
         }
-        let manifest: Manifest = json::from_value(&value).map_err(bad)?;
+        let manifest = Manifest::take(&value).map_err(bad)?;
         manifest.check().map_err(|why| Flaw::damaged(format!("edgelay manifest: {why}")))?;
         Ok(manifest)
     }

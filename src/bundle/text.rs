@@ -3,19 +3,34 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::Serializer;
+
+use crate::json::{JsonError, Value};
 
 pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&value.to_string())
 }
 
-pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+/// The member `key` of an object.
+pub(super) fn field<T: FromStr<Err: Display> + Display>(object: &Value, key: &'static str) -> Result<T, JsonError> {
+    take(object.need(key)?).map_err(|e| e.inside(key))
+}
+
+/// The member `key`, a list.
+pub(super) fn list_field<T>(object: &Value, key: &'static str) -> Result<Vec<T>, JsonError>
 where
     T: FromStr<Err: Display> + Display,
-    D: Deserializer<'de>,
 {
-    parse(&String::deserialize(from)?).map_err(D::Error::custom)
+    let list = object.need(key)?;
+    let mut out = Vec::new();
+    for item in list.items().map_err(|e| e.inside(key))? {
+        out.push(parse(item.text()?).map_err(|why| JsonError::at(list.place, why).inside(key))?);
+    }
+    Ok(out)
+}
+
+fn take<T: FromStr<Err: Display> + Display>(value: &Value) -> Result<T, JsonError> {
+    parse(value.text()?).map_err(|why| JsonError::at(value.place, why))
 }
 
 fn parse<T: FromStr<Err: Display> + Display>(text: &str) -> Result<T, String> {
@@ -40,14 +55,5 @@ pub(super) mod list {
             seq.serialize_element(&value.to_string())?;
         }
         seq.end()
-    }
-
-    pub(in crate::bundle) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
-    where
-        T: FromStr<Err: Display> + Display,
-        D: Deserializer<'de>,
-    {
-        let texts = Vec::<String>::deserialize(from)?;
-        texts.iter().map(|text| parse(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
     }
 }

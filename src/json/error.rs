@@ -49,8 +49,7 @@ pub enum Reason {
 /// A fault in a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonError {
-    /// Where it is. `None` only until the reader of the enclosing value has put its own place in.
-    place: Option<Place>,
+    place: Place,
     /// Keys and list positions from the top to the value or object that is wrong, innermost first.
     path: Vec<String>,
     reason: Reason,
@@ -61,11 +60,7 @@ const MAX_SHOWN: usize = 64;
 
 impl JsonError {
     pub(super) fn new(place: Place, reason: Reason) -> Self {
-        JsonError { place: Some(place), path: Vec::new(), reason }
-    }
-
-    pub(super) fn nowhere(reason: Reason) -> Self {
-        JsonError { place: None, path: Vec::new(), reason }
+        JsonError { place, path: Vec::new(), reason }
     }
 
     /// A fault that a caller found in a value which reads well as JSON; `what` follows the value's name: "must be ...".
@@ -87,15 +82,9 @@ impl JsonError {
         self
     }
 
-    #[must_use]
-    pub(super) fn or_place(mut self, place: Place) -> Self {
-        self.place.get_or_insert(place);
-        self
-    }
-
     /// Where.
     pub fn place(&self) -> Place {
-        self.place.unwrap_or(Place::START)
+        self.place
     }
 
     /// Why.

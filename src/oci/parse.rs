@@ -4,14 +4,11 @@
 
 use crate::sorted::Map;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
 use super::{Descriptor, Meaning, Platform};
 use crate::archive::{COPY_AGAIN, MAKE_AGAIN, bad};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
-use crate::json;
+use crate::json::{self, JsonError, Take, Value};
 
 /// Limit on the size of one document in bytes; registries have the same one for manifests.
 pub const MAX_DOCUMENT: usize = 4 << 20;
@@ -56,8 +53,6 @@ pub struct DockerEntry {
     pub layers: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RawDescriptor {
     media_type: Option<String>,
     digest: String,
@@ -66,16 +61,35 @@ struct RawDescriptor {
     annotations: Option<Map<String, String>>,
 }
 
-#[derive(Deserialize)]
+impl Take for RawDescriptor {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawDescriptor {
+            media_type: value.field("mediaType")?,
+            digest: value.field("digest")?,
+            size: value.field("size")?,
+            platform: value.field("platform")?,
+            annotations: value.field("annotations")?,
+        })
+    }
+}
+
 struct RawPlatform {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
 }
 
+impl Take for RawPlatform {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawPlatform {
+            os: value.field("os")?,
+            architecture: value.field("architecture")?,
+            variant: value.field("variant")?,
+        })
+    }
+}
+
 /// An index or a manifest; which of the two, its lists tell.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RawDocument {
     schema_version: Option<u64>,
     media_type: Option<String>,
@@ -84,7 +98,18 @@ struct RawDocument {
     layers: Option<Vec<RawDescriptor>>,
 }
 
-#[derive(Deserialize)]
+impl Take for RawDocument {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawDocument {
+            schema_version: value.field("schemaVersion")?,
+            media_type: value.field("mediaType")?,
+            manifests: value.field("manifests")?,
+            config: value.field("config")?,
+            layers: value.field("layers")?,
+        })
+    }
+}
+
 struct RawConfig {
     os: Option<String>,
     architecture: Option<String>,
@@ -92,26 +117,54 @@ struct RawConfig {
     rootfs: Option<RawRootfs>,
 }
 
-#[derive(Deserialize)]
+impl Take for RawConfig {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawConfig {
+            os: value.field("os")?,
+            architecture: value.field("architecture")?,
+            variant: value.field("variant")?,
+            rootfs: value.field("rootfs")?,
+        })
+    }
+}
+
 struct RawRootfs {
     diff_ids: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+impl Take for RawRootfs {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawRootfs { diff_ids: value.field("diff_ids")? })
+    }
+}
+
 struct RawDockerEntry {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+impl Take for RawDockerEntry {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawDockerEntry {
+            config: value.field("Config")?,
+            repo_tags: value.field("RepoTags")?,
+            layers: value.field("Layers")?,
+        })
+    }
+}
+
 struct RawLayout {
     image_layout_version: String,
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+impl Take for RawLayout {
+    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+        Ok(RawLayout { image_layout_version: value.field("imageLayoutVersion")? })
+    }
+}
+
+fn parse<T: Take>(bytes: &[u8], what: &str) -> Result<T> {
     json::parse(bytes, MAX_DOCUMENT).map_err(|e| {
         let hint = if matches!(e.reason(), json::Reason::Syntax(..)) { COPY_AGAIN } else { MAKE_AGAIN };
         Error::new(Kind::Bundle, format!("is not {what}")).because(e).hint(hint)

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::crash;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::ids::RelPath;
-use crate::json;
+use crate::json::{self, Take};
 use crate::root::Root;
 
 /// A journal is a few hundred lines; it is rewritten short when it has more.
@@ -294,7 +294,7 @@ fn record(line: &[u8]) -> Result<Option<Record>> {
             let what = format!("journal '{}' has schema {schema}, this edgelay knows {SCHEMA}", Journal::PATH);
             Err(Error::new(Kind::Host, what).hint("use the edgelay that installed this host, or a newer one"))
         }
-        _ => Ok(json::from_value(&value).ok()),
+        _ => Ok(Record::take(&value).ok()),
     }
 }
 

@@ -1,12 +1,14 @@
 //! One line of the journal. The shape is a format: docs/journal.md, tests/vectors/journal-v1.jsonl.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::json::{JsonError, Take, Value};
 
 /// Version of the lines that this program writes.
 pub(super) const SCHEMA: u32 = 1;
 
 /// `{"schema":1,"event":"wrote","key":"etc/containerd/config.toml","value":"","unix":1790000000}`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Record {
     pub(super) schema: u32,
     pub(super) event: String,
@@ -14,6 +16,18 @@ pub(super) struct Record {
     pub(super) value: String,
     /// Seconds since 1970 by a clock that nobody may have set: for people, never for decisions.
     pub(super) unix: u64,
+}
+
+impl Take for Record {
+    fn take(value: &Value) -> Result<Self, JsonError> {
+        Ok(Record {
+            schema: value.field("schema")?,
+            event: value.field("event")?,
+            key: value.field("key")?,
+            value: value.field("value")?,
+            unix: value.field("unix")?,
+        })
+    }
 }
 
 /// Events, each with what `key` and `value` mean.
