@@ -4,6 +4,7 @@
 //! none of its business: that is the bundle's. [`Facts`] are what the machine says about itself, [`Set::detect`] finds
 //! the profile that fits them best, and [`identity::find`] tells one board from all others of its kind.
 
+pub mod arguments;
 mod builtin;
 mod detect;
 mod form;

@@ -13,6 +13,10 @@ pub trait Clock: fmt::Debug {
     fn unix(&self) -> u64;
     /// Lets time pass.
     fn sleep(&self, pause: Duration);
+    /// Whether something that keeps time has set the wall clock; `None`: nobody tells.
+    fn synchronised(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// The machine's clocks.
@@ -39,6 +43,10 @@ impl Clock for SystemClock {
     fn sleep(&self, pause: Duration) {
         std::thread::sleep(pause);
     }
+
+    fn synchronised(&self) -> Option<bool> {
+        crate::sys::timex::synchronised()
+    }
 }
 
 /// A clock for tests: sleeping only counts.
@@ -47,6 +55,8 @@ pub struct CountingClock {
     slept: std::cell::Cell<Duration>,
     /// What [`Clock::unix`] gives at the start.
     pub epoch: u64,
+    /// What [`Clock::synchronised`] gives.
+    pub synchronised: Option<bool>,
 }
 
 impl Clock for CountingClock {
@@ -60,6 +70,10 @@ impl Clock for CountingClock {
 
     fn sleep(&self, pause: Duration) {
         self.slept.set(self.slept.get() + pause);
+    }
+
+    fn synchronised(&self) -> Option<bool> {
+        self.synchronised
     }
 }
 

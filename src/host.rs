@@ -14,6 +14,7 @@ pub mod preflight;
 pub mod privilege;
 pub mod process;
 pub(crate) mod reach;
+pub mod time;
 mod token;
 #[cfg(test)]
 pub(crate) mod tree;

@@ -11,6 +11,6 @@ mod yaml;
 pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
 pub use edgecore::{EDGECORE, EDGECORE_YAML, MAX_YAML, METASERVER, certificates_there, connected, healthy, service};
 pub use explain::explain;
-pub use keadm::{Join, Setting, join_command, switches, update_command};
+pub use keadm::{Join, Setting, join_command, memory_settings, switches, update_command};
 pub use node::{Ready, ready_condition};
 pub use yaml::lookup;

@@ -1,5 +1,6 @@
 //! What the commands do, as plain functions: nothing here reads the command line.
 
+pub mod board;
 pub mod bundle;
 pub mod cloud;
 pub mod edge;

@@ -331,6 +331,10 @@ impl Clock for BeatingClock<'_> {
         self.report.beat();
         self.clock.sleep(pause);
     }
+
+    fn synchronised(&self) -> Option<bool> {
+        self.clock.synchronised()
+    }
 }
 
 #[cfg(test)]

@@ -4,5 +4,6 @@ pub mod ahead;
 pub mod child;
 pub mod cores;
 pub mod signal;
+pub mod timex;
 pub mod writeback;
 pub mod xattr;

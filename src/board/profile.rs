@@ -88,7 +88,7 @@ impl ArgumentFile {
 /// How the kernel's arguments stand in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One line of arguments and nothing else: `cmdline.txt` of a Raspberry Pi, `/etc/kernel/cmdline`.
+    /// One line of arguments and nothing else: `cmdline.txt` of a Raspberry Pi.
     Line,
     /// `APPEND` lines of extlinux.conf.
     Extlinux,
@@ -99,7 +99,8 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Format; 4] = [Format::Line, Format::Extlinux, Format::Grub, Format::Armbian];
+    /// Every format.
+    pub const ALL: [Format; 4] = [Format::Line, Format::Extlinux, Format::Grub, Format::Armbian];
 
     /// The word in a profile.
     pub const fn word(self) -> &'static str {

@@ -114,9 +114,8 @@ impl Set {
     pub fn get(&self, id: &str) -> Result<&Profile> {
         self.profiles.iter().find(|profile| profile.id == id).ok_or_else(|| {
             let shown: String = id.chars().take(40).flat_map(char::escape_debug).collect();
-            Error::new(Kind::Config, format!("there is no board profile '{shown}'")).hint(
-                "'edgelay board list' shows all; another directory of profiles is given with --board-profiles DIR",
-            )
+            Error::new(Kind::Config, format!("there is no board profile '{shown}'"))
+                .hint("'edgelay board list' shows all; a directory with others is the setting board.profiles")
         })
     }
 }

@@ -15,7 +15,8 @@ use crate::sys::signal::Stoppable;
 
 use super::args::usage;
 use super::command::{
-    BundleCommand, CloudCommand, Command, EdgeCommand, ImageCommand, ImageStore, InitramfsCommand, Target,
+    BoardCommand, BoardWork, BundleCommand, CloudCommand, Command, EdgeCommand, ImageCommand, ImageStore,
+    InitramfsCommand, Target,
 };
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
@@ -199,6 +200,24 @@ pub(super) fn status(parsed: &Parsed) -> Result<Command> {
 
 pub(super) fn preflight(parsed: &Parsed) -> Result<Command> {
     Ok(Command::Edge(EdgeCommand::Preflight { target: target(parsed)?, format: parsed.format()? }))
+}
+
+pub(super) fn board(parsed: &Parsed, what: BoardWork) -> Result<Command> {
+    let profiles = parsed.path(&flags::BOARD_PROFILES);
+    Ok(Command::Board(BoardCommand { what, profiles, format: parsed.format()? }))
+}
+
+pub(super) fn board_detect(parsed: &Parsed) -> Result<Command> {
+    board(parsed, BoardWork::Detect(root(parsed)))
+}
+
+pub(super) fn board_show(parsed: &Parsed) -> Result<Command> {
+    let id = parsed.args.words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    board(parsed, BoardWork::Show(id))
+}
+
+pub(super) fn board_check(parsed: &Parsed) -> Result<Command> {
+    board(parsed, BoardWork::Check(file(parsed)?))
 }
 
 pub(super) fn image_import(parsed: &Parsed) -> Result<Command> {

@@ -44,6 +44,8 @@ pub enum Command {
     FirstBoot(firstboot::Request),
     /// `initramfs ...`
     Initramfs(InitramfsCommand),
+    /// `board ...`
+    Board(BoardCommand),
 }
 
 impl Command {
@@ -51,7 +53,11 @@ impl Command {
     pub fn changes_something(&self) -> bool {
         match self {
             // A supervisor has its own way with signals.
-            Command::Help(_) | Command::Version(_) | Command::Completion(_) | Command::Supervise => false,
+            Command::Help(_)
+            | Command::Version(_)
+            | Command::Completion(_)
+            | Command::Board(_)
+            | Command::Supervise => false,
             Command::Bundle(command) => matches!(command, BundleCommand::Create { .. } | BundleCommand::Split { .. }),
             Command::Edge(command) => matches!(command, EdgeCommand::Install { .. } | EdgeCommand::Uninstall { .. }),
             Command::Cloud(command) => !matches!(command, CloudCommand::Plan { .. } | CloudCommand::Status { .. }),
@@ -60,6 +66,30 @@ impl Command {
             Command::Initramfs(_) => true,
         }
     }
+}
+
+/// `board ...`
+#[derive(Debug)]
+pub struct BoardCommand {
+    /// What to do.
+    pub what: BoardWork,
+    /// Directory with further profiles.
+    pub profiles: Option<PathBuf>,
+    /// Of the output.
+    pub format: Format,
+}
+
+/// What a [`BoardCommand`] does.
+#[derive(Debug)]
+pub enum BoardWork {
+    /// `board detect`, of the machine below a directory.
+    Detect(PathBuf),
+    /// `board list`
+    List,
+    /// `board show`
+    Show(String),
+    /// `board check`
+    Check(PathBuf),
 }
 
 /// `image ...`

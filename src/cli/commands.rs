@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::mode::{cloud, edge::Scope};
 
 use super::check;
-use super::command::{Command, InitramfsCommand};
+use super::command::{BoardWork, Command, InitramfsCommand};
 use super::flags::{self, Flag};
 use super::parsed::Parsed;
 
@@ -268,6 +268,48 @@ pub static COMMANDS: &[Spec] = &[
         ],
         settings: Some(Table::EDGE),
         check: check::preflight,
+    },
+    Spec {
+        path: &["board", "detect"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "say which board this is and what names it",
+        about: "Finds the profile that fits this machine best, by its device tree or DMI, and says why; its memory \
+                class; the serial number or address that tells it from others, and which were refused; and what is \
+                odd about such boards.",
+        flags: &[flags::MACHINE, flags::BOARD_PROFILES, flags::OUTPUT],
+        settings: None,
+        check: check::board_detect,
+    },
+    Spec {
+        path: &["board", "list"],
+        alias: &[],
+        words: NO_WORDS,
+        summary: "list the board profiles",
+        about: "Those that are built in, and those of a directory. A base is no board: others say their differences to it.",
+        flags: &[flags::BOARD_PROFILES, flags::OUTPUT],
+        settings: None,
+        check: |parsed| check::board(parsed, BoardWork::List),
+    },
+    Spec {
+        path: &["board", "show"],
+        alias: &[],
+        words: Words { shown: "ID", min: 1, max: 1 },
+        summary: "print a board profile with its base in it",
+        about: "With -o json it is a profile by itself, fit to be changed and kept in a directory of profiles.",
+        flags: &[flags::BOARD_PROFILES, flags::OUTPUT],
+        settings: None,
+        check: check::board_show,
+    },
+    Spec {
+        path: &["board", "check"],
+        alias: &[],
+        words: ONE_FILE,
+        summary: "say whether a file is a board profile",
+        about: "Every fault with its line and column. Exit code 3 if it is none.",
+        flags: &[flags::BOARD_PROFILES, flags::OUTPUT],
+        settings: None,
+        check: check::board_check,
     },
     Spec {
         path: &["image", "import"],

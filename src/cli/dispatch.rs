@@ -8,7 +8,9 @@ use crate::json::Text;
 use crate::mode::{self, edge::Scope};
 use crate::report::Report;
 
-use super::command::{BundleCommand, CloudCommand, Command, EdgeCommand, Format, InitramfsCommand, Target};
+use super::command::{
+    BoardCommand, BoardWork, BundleCommand, CloudCommand, Command, EdgeCommand, Format, InitramfsCommand, Target,
+};
 use super::settings::Settled;
 use super::{complete, findings, help, images, output};
 
@@ -19,6 +21,7 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
         Command::Version(format) => output::write(&version(format)),
         Command::Completion(shell) => output::write(&complete::render(shell)),
         Command::Bundle(command) => bundle(&command),
+        Command::Board(command) => say(report, &board(&command)?),
         Command::Image(command) => images::run(command, report),
         Command::Supervise => mode::supervise::run(report),
         Command::Edge(command) => match resolved {
@@ -111,6 +114,16 @@ fn cloud(command: CloudCommand, config: CloudConfig, report: &Report) -> Result<
 /// Data that came from files and programs: nothing in it should be secret, and nothing secret gets out.
 fn say(report: &Report, text: &str) -> Result<()> {
     output::write(&report.mask(text))
+}
+
+fn board(command: &BoardCommand) -> Result<String> {
+    let (profiles, format) = (command.profiles.as_deref(), command.format);
+    match &command.what {
+        BoardWork::Detect(root) => mode::board::detect(root, profiles, format),
+        BoardWork::List => mode::board::list(profiles, format),
+        BoardWork::Show(id) => mode::board::show(id, profiles, format),
+        BoardWork::Check(file) => mode::board::check(file, profiles, format),
+    }
 }
 
 fn bundle(command: &BundleCommand) -> Result<()> {

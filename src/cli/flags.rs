@@ -256,3 +256,8 @@ pub const VOLUME_SIZE: Flag =
 /// What volumes are called.
 pub const VOLUMES: Flag =
     Flag { value: Some("FILE"), help: "name of the volumes, without number [default: the bundle's]", ..BUNDLE_OUTPUT };
+/// Further board profiles, for commands that take no settings.
+pub const BOARD_PROFILES: Flag =
+    Flag { long: "profiles", value: Some("DIR"), help: "directory with further board profiles", ..PLAIN };
+/// The machine to look at.
+pub const MACHINE: Flag = Flag { help: "look at the /proc and /sys below DIR [default: /]", ..ROOT };

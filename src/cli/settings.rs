@@ -43,6 +43,12 @@ pub(super) fn load(table: Table, parsed: &Parsed, surroundings: &Surroundings) -
         *token_file = std::path::absolute(&*token_file)
             .lift(Kind::Config, || format!("find token file '{}'", token_file.display()))?;
     }
+    if let Of::Edge(resolved) = &mut settled
+        && let Some(profiles) = &mut resolved.config.board.profiles
+    {
+        *profiles = std::path::absolute(&*profiles)
+            .lift(Kind::Config, || format!("find the board profiles '{}'", profiles.display()))?;
+    }
     Ok(settled)
 }
 

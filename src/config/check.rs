@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::ids::{BadName, Cidr, HostPort, NodeName};
 
 use super::value::{Refusal, parse_port};
-use super::{ContainerdMode, K3sMode, LabelKey, LabelValue, Taint};
+use super::{ContainerdMode, K3sMode, LabelKey, LabelValue, Reboot, Taint};
 
 /// CloudHub's HTTPS port for certificates.
 pub(super) const CERT_PORT: u16 = 10002;
@@ -209,6 +209,31 @@ pub(super) fn server(text: &str) -> Result<HostPort, Refusal> {
         return Err(Refusal::with_hint("has no port", "write HOST:6443"));
     };
     Ok(HostPort::new(host, parse_port(port)?)?)
+}
+
+/// The id of a board profile; whether there is one is known only once they are read.
+pub(super) fn board_profile(text: &str) -> Result<String, Refusal> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.is_empty() || !text.bytes().all(plain) {
+        return Err(Refusal::with_hint(
+            "is no id of a board profile: lower-case letters, digits and '-'",
+            "'edgelay board list' shows all",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A directory of this machine.
+pub(super) fn directory(text: &str) -> Result<PathBuf, Refusal> {
+    path(text)
+}
+
+pub(super) fn reboot(text: &str) -> Result<Reboot, Refusal> {
+    match text {
+        "never" => Ok(Reboot::Never),
+        "once" => Ok(Reboot::Once),
+        _ => Err(Refusal::new("is neither 'never' nor 'once'")),
+    }
 }
 
 /// More would not fit into one command line argument with certainty (128 KiB), and nobody needs them.

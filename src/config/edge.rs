@@ -34,6 +34,42 @@ pub struct EdgeConfig {
     pub containerd_address: PathBuf,
     /// How long one `keadm join` may take.
     pub join_timeout: Duration,
+    /// The board underneath.
+    pub board: BoardSettings,
+    /// How long a clock that stands before the bundle's making may take to be set.
+    pub clock_wait: Duration,
+}
+
+/// What may be done to the board, and how it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardSettings {
+    /// Id of its profile; none lets it be found.
+    pub profile: Option<String>,
+    /// Directory with further profiles.
+    pub profiles: Option<PathBuf>,
+    /// Whether the kernel's arguments may be edited where the memory cgroup needs it.
+    pub kernel_arguments: bool,
+    /// Whether the machine may be rebooted for them.
+    pub reboot: Reboot,
+}
+
+/// Whether a run may reboot the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reboot {
+    /// It ends with exit code 20 instead.
+    Never,
+    /// At most once for the same arguments.
+    Once,
+}
+
+impl Reboot {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reboot::Never => "never",
+            Reboot::Once => "once",
+        }
+    }
 }
 
 /// The cloud side's address.
@@ -117,6 +153,9 @@ impl Default for EdgeConfig {
             containerd_address: PathBuf::from("/run/containerd/containerd.sock"),
             // keadm itself gives up after five minutes of waiting; ours must not end before it has said why.
             join_timeout: Duration::from_secs(10 * 60),
+            board: BoardSettings { profile: None, profiles: None, kernel_arguments: true, reboot: Reboot::Never },
+            // A time server answers within seconds once the network is up, which takes a modem half a minute.
+            clock_wait: Duration::from_secs(60),
         }
     }
 }

@@ -403,6 +403,89 @@ pub static KEYS: &[Key] = &[
         }),
         show: Of::Edge(|config| one(render_duration(config.join_timeout))),
     },
+    Key {
+        path: "board.profile",
+        flag: "board-profile",
+        env: "EDGELAY_BOARD_PROFILE",
+        form: Form::Text,
+        placeholder: "ID",
+        default: "",
+        help: "board profile [default: the one that fits best]",
+        more: "`edgelay board list` shows all. Staging a system below `--root` cannot look at its board, so there \
+               nothing of a board is heeded unless this names it.",
+        known_as: &["board"],
+        set: Of::Edge(|config, raw| {
+            config.board.profile = Some(check::board_profile(raw.one()?)?);
+            Ok(())
+        }),
+        show: Of::Edge(|config| config.board.profile.as_ref().and_then(one)),
+    },
+    Key {
+        path: "board.profiles",
+        flag: "board-profiles",
+        env: "EDGELAY_BOARD_PROFILES",
+        form: Form::Text,
+        placeholder: "DIR",
+        default: "",
+        help: "directory with further board profiles",
+        more: "Those of the same id replace the ones that are built in. The format is in board-profiles/README.md.",
+        known_as: &[],
+        set: Of::Edge(|config, raw| {
+            config.board.profiles = Some(check::directory(raw.one()?)?);
+            Ok(())
+        }),
+        show: Of::Edge(|config| config.board.profiles.as_deref().and_then(path)),
+    },
+    Key {
+        path: "board.kernel_arguments",
+        flag: "board-kernel-arguments",
+        env: "EDGELAY_BOARD_KERNEL_ARGUMENTS",
+        form: Form::Switch,
+        placeholder: "BOOL",
+        default: "true",
+        help: "edit the kernel's arguments if the memory cgroup needs it",
+        more: "In the file that the board's profile names, with a copy kept beside it; a reboot is needed then, and \
+               the run ends with exit code 20. Only where the running kernel lacks the memory cgroup.",
+        known_as: &[],
+        set: Of::Edge(|config, raw| {
+            config.board.kernel_arguments = parse_switch(raw.one()?)?;
+            Ok(())
+        }),
+        show: Of::Edge(|config| one(config.board.kernel_arguments)),
+    },
+    Key {
+        path: "board.reboot",
+        flag: "board-reboot",
+        env: "EDGELAY_BOARD_REBOOT",
+        form: Form::Text,
+        placeholder: "WHEN",
+        default: "never",
+        help: "never, or once: reboot for changed kernel arguments",
+        more: "`once`: at most one reboot for the same arguments; if they do not help, the run fails and says so.",
+        known_as: &["reboot"],
+        set: Of::Edge(|config, raw| {
+            config.board.reboot = check::reboot(raw.one()?)?;
+            Ok(())
+        }),
+        show: Of::Edge(|config| one(config.board.reboot.as_str())),
+    },
+    Key {
+        path: "clock_wait",
+        flag: "clock-wait",
+        env: "EDGELAY_CLOCK_WAIT",
+        form: Form::Duration,
+        placeholder: "TIME",
+        default: "1m",
+        help: "how long a clock that stands in the past may take to be set",
+        more: "Before the bundle's making, or before the time of an earlier run, is the past. If nobody sets the \
+               clock meanwhile, the run ends with exit code 21: try again later. Preflight does not wait.",
+        known_as: &[],
+        set: Of::Edge(|config, raw| {
+            config.clock_wait = parse_duration(raw.one()?)?;
+            Ok(())
+        }),
+        show: Of::Edge(|config| one(render_duration(config.clock_wait))),
+    },
 ];
 
 #[cfg(test)]

@@ -131,10 +131,10 @@ mod tests {
         let text = show_text(&resolved.config, &resolved.origins);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), Table::EDGE.keys().len());
-        assert_eq!(lines[0], "cloud.host            10.0.0.1                         file e.json:4:13");
-        assert_eq!(lines[1], "cloud.websocket_port  10000                            default");
-        assert_eq!(lines[3], "token_file            -                                default");
-        assert_eq!(lines[4], "node.name             edge-7                           hostname");
+        assert_eq!(lines[0], "cloud.host              10.0.0.1                         file e.json:4:13");
+        assert_eq!(lines[1], "cloud.websocket_port    10000                            default");
+        assert_eq!(lines[3], "token_file              -                                default");
+        assert_eq!(lines[4], "node.name               edge-7                           hostname");
         let json: serde_json::Value = serde_json::from_str(&show_json(&resolved.config, &resolved.origins)).unwrap();
         assert_eq!(json["schema"], 1);
         assert_eq!(

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::board::Class;
 use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 use crate::service::Service;
@@ -36,6 +37,8 @@ pub struct Settings<'a> {
     pub runc: &'a str,
     /// The host may not lower OOM scores (no CAP_SYS_RESOURCE): without this setting no sandbox starts there.
     pub restrict_oom_score_adj: bool,
+    /// How much memory there is.
+    pub memory: Class,
 }
 
 /// The text of the config file.
@@ -48,6 +51,11 @@ pub fn render(settings: &Settings<'_>) -> Result<String> {
                 .hint("use a path without quotes and backslashes"));
         }
     }
+    // By default CRI asks every container for its use each 10 s, and keeps the answers.
+    let memory = match settings.memory {
+        Class::Tiny | Class::Small => "    stats_collect_period = 60\n",
+        Class::Medium | Class::Large => "",
+    };
     let oom = if settings.restrict_oom_score_adj { "    restrict_oom_score_adj = true\n" } else { "" };
     Ok(format!(
         r#"# Written by edgelay; changes are overwritten by the next install.
@@ -61,7 +69,7 @@ state = "/{state}"
 [plugins]
   [plugins."io.containerd.grpc.v1.cri"]
     sandbox_image = "{sandbox}"
-{oom}    [plugins."io.containerd.grpc.v1.cri".cni]
+{oom}{memory}    [plugins."io.containerd.grpc.v1.cri".cni]
       bin_dir = "{bin_dir}"
       conf_dir = "{conf_dir}"
     [plugins."io.containerd.grpc.v1.cri".containerd]
@@ -117,6 +125,7 @@ mod tests {
             address: Path::new("/run/containerd/containerd.sock"),
             runc: "/usr/local/sbin/runc",
             restrict_oom_score_adj: true,
+            memory: Class::Large,
         };
         let expected = r#"# Written by edgelay; changes are overwritten by the next install.
 version = 2
@@ -145,6 +154,9 @@ state = "/run/containerd"
         assert_eq!(render(&settings).unwrap(), expected);
         let plain = render(&Settings { restrict_oom_score_adj: false, ..settings }).unwrap();
         assert_eq!(plain, expected.replace("    restrict_oom_score_adj = true\n", ""));
+        let small = render(&Settings { memory: Class::Small, ..settings }).unwrap();
+        let both = "    restrict_oom_score_adj = true\n    stats_collect_period = 60\n";
+        assert_eq!(small, expected.replace("    restrict_oom_score_adj = true\n", both));
         assert!(render(&Settings { runc: "/a\"b", ..settings }).is_err());
     }
 }

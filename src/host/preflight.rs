@@ -24,7 +24,7 @@ pub use ignore::Ignored;
 pub use render::{json, text};
 pub use table::{EDGE, TARGET, render_doc};
 pub use target::architecture_of;
-pub use wanted::{Cloud, Containerd, Context, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, Wanted};
+pub use wanted::{Board, Cloud, Containerd, Context, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, Wanted};
 
 use serde::Serialize;
 

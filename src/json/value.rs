@@ -1,6 +1,7 @@
 //! JSON as a tree in which every value knows its place.
 
 use super::error::{JsonError, Place, Reason};
+use super::write::Text;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +66,32 @@ impl Data {
     }
 }
 
+/// As compact JSON, members in the order of the text.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.data {
+            Data::Null => f.write_str("null"),
+            Data::Bool(flag) => write!(f, "{flag}"),
+            Data::Number(Number::Whole(n)) => write!(f, "{n}"),
+            Data::Number(Number::Negative(n)) => write!(f, "{n}"),
+            Data::Number(Number::Other(n)) => f.write_str(n),
+            Data::Text(text) => write!(f, "{}", Text(text)),
+            Data::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if i == 0 { '[' } else { ',' })?;
+                }
+                f.write_str(if items.is_empty() { "[]" } else { "]" })
+            }
+            Data::Object(members) => {
+                for (i, member) in members.iter().enumerate() {
+                    write!(f, "{}{}:{}", if i == 0 { '{' } else { ',' }, Text(&member.key), member.value)?;
+                }
+                f.write_str(if members.is_empty() { "{}" } else { "}" })
+            }
+        }
+    }
+}
+
 impl Value {
     /// The member `key` of an object. `null` counts as not there.
     pub fn get(&self, key: &str) -> Option<&Value> {
@@ -125,5 +152,14 @@ impl Value {
             _ => self.data.name().to_owned(),
         };
         JsonError::new(self.place, Reason::Type(want.to_owned(), found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn written_back() {
+        let text = r#"{"a":[],"b":{},"c":[1,-2,1.5e3,true,null,"x\"\u0007"],"d":{"e":"f","g":[{}]}}"#;
+        assert_eq!(crate::json::read(text.as_bytes(), 999).unwrap().to_string(), text);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::board::Class;
 use crate::config::{EdgeConfig, Identity};
 use crate::exec::Cmd;
 use crate::ids::Token;
@@ -65,9 +66,9 @@ pub fn update_command(settings: &[Setting]) -> Cmd {
 pub struct Setting {
     /// Its path in edgecore.yaml.
     pub path: String,
-    /// What it is to be; of a list, its items joined by `,`.
+    /// What it is to be; of a list, its items joined by `,`; of a map, `key:value` joined by `,`.
     pub want: String,
-    /// Whether it is a list.
+    /// Whether it is a list or a map.
     list: bool,
 }
 
@@ -98,6 +99,24 @@ pub fn switches(config: &EdgeConfig) -> Vec<Setting> {
 }
 
 const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
+
+/// What follows from how much memory there is; nothing where upstream's defaults fit. The defaults evict pods below
+/// 100 MiB of free memory, which a board with 256 MiB never has, and keep 50 MiB of log for each container.
+pub fn memory_settings(class: Class) -> Vec<Setting> {
+    let (free, log) = match class {
+        Class::Tiny => ("24Mi", "1Mi"),
+        Class::Small => ("48Mi", "2Mi"),
+        Class::Medium | Class::Large => return Vec::new(),
+    };
+    // The map is replaced as a whole, so the other defaults are said again; in the order in which it is printed.
+    let thresholds = format!(
+        "imagefs.available:15%,imagefs.inodesFree:5%,memory.available:{free},nodefs.available:10%,nodefs.inodesFree:5%"
+    );
+    vec![
+        Setting { list: true, ..Setting::new(&format!("{KUBELET}.evictionHard"), thresholds) },
+        Setting::new(&format!("{KUBELET}.containerLogMaxSize"), log),
+    ]
+}
 
 /// `key=value` pairs for a join. Fields of embedded structs go by their Go names.
 fn settings(config: &EdgeConfig) -> Vec<String> {

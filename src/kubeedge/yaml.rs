@@ -3,7 +3,8 @@
 //! Block maps with two-space steps and plain or quoted scalars, list items at their key's depth: nothing more is
 //! needed, and nothing is ever written here.
 
-/// The scalar at `path` (`modules.edgeHub.websocket.server`); of a list, its items joined by `,`. `None`: not there.
+/// The scalar at `path` (`modules.edgeHub.websocket.server`); of a list, its items joined by `,`; of a map of scalars,
+/// its `key:value` pairs joined by `,`. `None`: not there.
 pub fn lookup(text: &str, path: &str) -> Option<String> {
     let mut wanted = path.split('.').peekable();
     let mut depth = 0;
@@ -35,7 +36,15 @@ pub fn lookup(text: &str, path: &str) -> Option<String> {
         }
         let items =
             std::iter::from_fn(|| lines.next_if(|l| self::indent(l) >= indent && l.trim_start().starts_with("- ")));
-        let items: Vec<String> = items.filter_map(|l| l.trim_start().strip_prefix("- ").map(unquote)).collect();
+        let mut items: Vec<String> = items.filter_map(|l| l.trim_start().strip_prefix("- ").map(unquote)).collect();
+        if items.is_empty() {
+            let pairs = std::iter::from_fn(|| lines.next_if(|l| self::indent(l) > indent));
+            items.extend(
+                pairs
+                    .filter_map(|l| l.split_once(": "))
+                    .map(|(key, value)| format!("{}:{}", unquote(key), unquote(value))),
+            );
+        }
         return (!items.is_empty()).then(|| items.join(","));
     }
     None
@@ -87,7 +96,7 @@ modules:
             ("modules.edged.tailoredKubeletConfig.clusterDNS", Some("169.254.96.16")),
             ("modules.edged.tailoredKubeletConfig.clusterDomain", Some("cluster.local")),
             ("modules.metaManager.metaServer.enable", Some("false")),
-            ("modules.edgeHub.websocket", None),
+            ("modules.edgeHub.websocket", Some("enable:true,server:10.0.0.1:10000")),
             ("modules.edgeStream.enable", None),
             ("server", None),
             ("modules.edgeHub.server", None),

@@ -4,6 +4,7 @@
 //! below `/var/lib/edgelay`, so that `status` and `uninstall` need neither bundle nor configuration.
 
 mod assemble;
+mod board;
 mod change;
 mod fitness;
 mod record;
@@ -25,6 +26,7 @@ pub use super::BundleSource;
 use super::record::Stored;
 use super::session::{begin, end_uninstall, take, tell, with_cx};
 use assemble::Assembly;
+use board::Need;
 use change::Side;
 pub(super) use record::Record;
 pub(super) use times::settle as settle_times;
@@ -86,11 +88,13 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     let mut journal = Journal::open_with(&root, prepared.time(&root))?;
     let before = prepared.steps.iter().position(|step| step.id() == KeptBundle::ID).map_or(0, |at| at + 1);
     prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
+        fitness::wait_for_clock(parts, cx)?;
         let findings = fitness::check(parts, steps, cx)?;
         tell(&findings, report);
         if let Some(error) = preflight::failure(&findings) {
             return Err(error);
         }
+        fitness::keep_time(cx)?;
         report.run_begins(parts.verb(), steps.len());
         if before == 0 && !cx.root.is_live() {
             KeptBundle::take_out(cx)?;
@@ -136,7 +140,7 @@ pub fn preflight(mut request: Request, report: &Report) -> Result<Vec<preflight:
     let mut prepared = if bundle_known {
         Prepared::new(request, &root, report)?
     } else {
-        let mut parts = Assembly::new(request.config, None, request.scope, &root)?;
+        let mut parts = Assembly::new(request.config, None, request.scope, &root, Need::Exact)?;
         parts.ignored = Some(request.ignored);
         parts.load_token(report);
         Prepared { bundle: None, parts, steps: Vec::new() }
@@ -242,7 +246,7 @@ impl Prepared {
         for warning in config.warnings() {
             report.warn(&warning);
         }
-        let mut parts = Assembly::new(config, known, scope, root)?;
+        let mut parts = Assembly::new(config, known, scope, root, Need::Exact)?;
         parts.ignored = Some(ignored);
         parts.line_containerd = factory.line_containerd;
         parts.edgelay = factory.edgelay;
@@ -267,10 +271,11 @@ impl Prepared {
 
     /// What was installed below `root`, without anything to lay down.
     fn installed(root: &Root, journal: &Journal) -> Result<Self> {
-        let record = Record::load(root)?;
+        let mut record = Record::load(root)?;
+        board::without_lost_profiles(&mut record.config);
         let bundle = record.bundle()?;
         let scope = if journal.knows("join") { Scope::Install } else { Scope::Stage };
-        let mut parts = Assembly::new(record.config, Some(&bundle), scope, root)?;
+        let mut parts = Assembly::new(record.config, Some(&bundle), scope, root, Need::Any)?;
         if journal.knows(KeptBundle::ID) {
             parts.images = ImagesWhen::FirstBoot;
         }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::exec::Host;
-use crate::host::preflight;
+use crate::host::{self, preflight};
 use crate::ids::RelPath;
 use crate::oci::Blobs;
 use crate::plan::{Cx, Journal};
@@ -65,6 +65,7 @@ pub(super) fn end_uninstall(root: &Root, journal: &mut Journal, report: &Report)
     if journal.made_dirs().is_empty() {
         root.remove(Journal::PATH)?;
         root.remove(FIRST_BOOT_RESULT)?;
+        root.remove(host::time::STAMP)?;
         root.remove(LOCK)?;
         root.remove_empty_dir(RelPath::literal("var/lib/edgelay"))?;
     }

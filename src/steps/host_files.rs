@@ -7,7 +7,10 @@ use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
 
 const MODULES: RelPath<'static> = RelPath::literal("etc/modules-load.d/edgelay.conf");
-const MODULES_TEXT: &str = "# Written by edgelay.\noverlay\nbr_netfilter\n";
+/// Our own list is some lines.
+const MAX: usize = 64 * 1024;
+/// What every node needs.
+const NEEDED: [&str; 2] = ["overlay", "br_netfilter"];
 const SYSCTLS: RelPath<'static> = RelPath::literal("etc/sysctl.d/99-edgelay.conf");
 
 /// Knobs below /proc/sys and what they must be.
@@ -18,8 +21,26 @@ const KNOBS: [(RelPath<'static>, &str, &str); 2] = [
 ];
 
 /// The step.
-#[derive(Debug)]
-pub struct HostFiles;
+#[derive(Debug, Default)]
+pub struct HostFiles {
+    /// Modules that the board needs besides.
+    more: Vec<String>,
+}
+
+impl HostFiles {
+    /// With the modules that the board's profile names.
+    pub fn new(more: Vec<String>) -> Self {
+        HostFiles { more }
+    }
+
+    fn modules(&self) -> Vec<&str> {
+        NEEDED.into_iter().chain(self.more.iter().map(String::as_str)).collect()
+    }
+
+    fn modules_text(&self) -> String {
+        format!("# Written by edgelay.\n{}\n", self.modules().join("\n"))
+    }
+}
 
 fn sysctls_text() -> String {
     KNOBS
@@ -43,7 +64,10 @@ pub fn prepare_kernel(root: &Root, exec: &mut dyn Exec) -> Result<()> {
     // A kernel with both built in has nothing to load, and one without them fails where it matters, with CRI's own
     // words: preflight has warned.
     if exec.find("modprobe").is_some() {
-        let loaded = exec.run(&Cmd::new("modprobe", &["-a", "overlay", "br_netfilter"]))?;
+        let text = root.read_text(MODULES, MAX)?.unwrap_or_default();
+        let listed = text.lines().filter(|line| !line.starts_with('#'));
+        let modules: Vec<&str> = std::iter::once("-a").chain(listed).collect();
+        let loaded = exec.run(&Cmd::new("modprobe", &modules))?;
         log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
     }
     for (path, name, value) in wrong_knobs(root)? {
@@ -62,7 +86,7 @@ impl Step for HostFiles {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        for (path, text) in [(MODULES, MODULES_TEXT), (SYSCTLS, sysctls_text().as_str())] {
+        for (path, text) in [(MODULES, self.modules_text().as_str()), (SYSCTLS, sysctls_text().as_str())] {
             if !cx.root.holds(path, 0o644, text.as_bytes())? {
                 return Ok(Status::todo(format!("'{path}' is missing or different")));
             }
@@ -76,7 +100,7 @@ impl Step for HostFiles {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.put(MODULES, 0o644, MODULES_TEXT.as_bytes())?;
+        cx.put(MODULES, 0o644, self.modules_text().as_bytes())?;
         cx.put(SYSCTLS, 0o644, sysctls_text().as_bytes())?;
         if !cx.root.is_live() {
             return Ok(());
@@ -99,8 +123,10 @@ mod tests {
     #[test]
     fn files_come_and_go() {
         with_cx(|cx| {
-            let steps: Vec<Box<dyn Step>> = vec![Box::new(HostFiles)];
+            let steps: Vec<Box<dyn Step>> = vec![Box::new(HostFiles::new(vec!["rtw88_8822cs".into()]))];
             assert_eq!(run(&steps, cx).unwrap().applied, 1);
+            let text = cx.root.read_text(MODULES, 999).unwrap().unwrap();
+            assert_eq!(text, "# Written by edgelay.\noverlay\nbr_netfilter\nrtw88_8822cs\n");
             assert_eq!(run(&steps, cx).unwrap().applied, 0);
             let text = cx.root.read_text(SYSCTLS, 999).unwrap().unwrap();
             assert!(text.ends_with("net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n"), "{text}");

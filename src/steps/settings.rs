@@ -1,9 +1,10 @@
 //! EdgeCore's switches, also when the configuration changed after the join.
 
 use super::join::bridge_sudo;
+use crate::board::Class;
 use crate::config::EdgeConfig;
 use crate::error::{Error, Kind, Result};
-use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, Setting, lookup, switches, update_command};
+use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, Setting, lookup, memory_settings, switches, update_command};
 use crate::plan::{Cx, Status, Step};
 
 /// The step.
@@ -13,9 +14,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The switches of `config`.
-    pub fn new(config: &EdgeConfig) -> Self {
-        Settings { wanted: switches(config) }
+    /// The switches of `config`, and what follows from a memory of this `class`.
+    pub fn new(config: &EdgeConfig, class: Class) -> Self {
+        let mut wanted = switches(config);
+        wanted.extend(memory_settings(class));
+        Settings { wanted }
     }
 
     /// What differs, with what was found.
@@ -85,7 +88,7 @@ mod tests {
     fn only_what_differs_is_updated() {
         with_cx(|cx| {
             cx.root.write(EDGECORE_YAML, 0o600, YAML.as_bytes()).unwrap();
-            let step = Settings::new(&EdgeConfig::default());
+            let step = Settings::new(&EdgeConfig::default(), Class::Large);
             let why = "modules.metaManager.metaServer.enable is 'false', wanted 'true'";
             assert_eq!(step.check(cx).unwrap(), Status::todo(why));
             let line = "keadm config-update --set=modules.metaManager.metaServer.enable=true";
@@ -104,6 +107,35 @@ mod tests {
                 .write(EDGECORE_YAML, 0o600, YAML.replace("      enable: false", "      enable: true").as_bytes())
                 .unwrap();
             assert_eq!(step.check(&mut cx).unwrap(), Status::Done);
+        });
+    }
+
+    #[test]
+    fn a_small_board_keeps_less_free_and_less_log() {
+        with_cx(|cx| {
+            let step = Settings::new(&EdgeConfig::default(), Class::Small);
+            let map = "      evictionHard:\n        imagefs.available: 15%\n        imagefs.inodesFree: 5%\n        \
+                       memory.available: 48Mi\n        nodefs.available: 10%\n        nodefs.inodesFree: 5%\n";
+            let yaml = YAML
+                .replace("      enable: false", "      enable: true")
+                .replace("      imageGC", &format!("      containerLogMaxSize: 2Mi\n{map}      imageGC"));
+            cx.root.write(EDGECORE_YAML, 0o600, yaml.as_bytes()).unwrap();
+            assert_eq!(step.check(cx).unwrap(), Status::Done);
+            cx.root.write(EDGECORE_YAML, 0o600, yaml.replace("48Mi", "100Mi").as_bytes()).unwrap();
+            let line = "keadm config-update '--set=modules.edged.tailoredKubeletConfig.evictionHard={\
+                        imagefs.available:15%,imagefs.inodesFree:5%,memory.available:48Mi,\
+                        nodefs.available:10%,nodefs.inodesFree:5%}'";
+            let mut script = Script::default().expect(line, 0, "");
+            script.programs.push("sudo".into());
+            let mut cx = Cx {
+                exec: &mut script,
+                root: cx.root,
+                clock: cx.clock,
+                report: cx.report,
+                journal: cx.journal,
+                blobs: None,
+            };
+            step.apply(&mut cx).unwrap();
         });
     }
 }

@@ -112,7 +112,7 @@ fn shown(out: &str, path: &str) -> (serde_json::Value, String) {
 }
 
 /// For each key three different good values: as JSON in the file, in the environment, as a flag.
-const VALUES: [(&str, [&str; 3]); 15] = [
+const VALUES: [(&str, [&str; 3]); 20] = [
     ("cloud.host", [r#""10.0.0.1""#, "10.0.0.2", "10.0.0.3"]),
     ("cloud.websocket_port", ["10", "11", "12"]),
     ("cloud.cert_port", ["20", "21", "22"]),
@@ -128,6 +128,11 @@ const VALUES: [(&str, [&str; 3]); 15] = [
     ("containerd", [r#""existing""#, "managed", "existing"]),
     ("containerd_address", [r#""/a.sock""#, "/b.sock", "/c.sock"]),
     ("join_timeout", [r#""5m""#, "2m", "1h"]),
+    ("board.profile", [r#""rk3588""#, "rk3568", "generic-arm64"]),
+    ("board.profiles", [r#""/a""#, "/b", "/c"]),
+    ("board.kernel_arguments", ["false", "true", "false"]),
+    ("board.reboot", [r#""once""#, "never", "once"]),
+    ("clock_wait", [r#""5m""#, "2m", "1h"]),
 ];
 
 /// A text value as the JSON output has it.

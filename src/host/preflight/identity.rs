@@ -4,6 +4,7 @@ use super::{Look, Outcome};
 use crate::clock::rfc3339;
 use crate::config::VENDOR_NAMES;
 use crate::error::Result;
+use crate::host::time;
 use crate::host::token::expiry;
 
 pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
@@ -22,11 +23,24 @@ pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
 pub(super) fn clock(look: &Look<'_>) -> Result<Outcome> {
     let now = look.cx.clock.unix();
     let Some(floor) = look.cx.wanted.time_floor else { return Ok(Outcome::skip(rfc3339(now))) };
-    if now >= floor {
-        return Ok(Outcome::pass(rfc3339(now)));
+    let set = time::is_set(look.cx.machine, look.cx.clock);
+    if now < floor {
+        let nobody = if set == Some(false) { "; nothing has set it yet" } else { "" };
+        let seen = format!("{}, but it cannot be before {}{nobody}", rfc3339(now), rfc3339(floor));
+        return Ok(Outcome::fail(
+            seen,
+            "set the clock, or wait for its synchronisation, and run the same command again",
+        ));
     }
-    let seen = format!("{}, but it cannot be before {}", rfc3339(now), rfc3339(floor));
-    Ok(Outcome::fail(seen, "set the clock, or wait for its synchronisation, and run the same command again"))
+    let runs_on = look.cx.wanted.board.as_ref().is_none_or(|board| board.rtc);
+    if set == Some(false) && !runs_on {
+        let seen =
+            format!("{}, set by nothing, and this board has no clock that runs on while it is off", rfc3339(now));
+        let advice = "run systemd-timesyncd or chrony with a time server that this site can reach";
+        return Ok(Outcome::warn(seen, advice));
+    }
+    let by = if set == Some(true) { ", synchronised" } else { "" };
+    Ok(Outcome::pass(format!("{}{by}", rfc3339(now))))
 }
 
 /// Copying images and joining take a while; a token that ends before is of no use.

@@ -39,9 +39,14 @@ impl Ignored {
         Ok(ignored)
     }
 
+    /// Whether a failure of the check `name` is ignored.
+    pub fn has(&self, name: &str) -> bool {
+        self.all || self.names.contains(&name)
+    }
+
     /// Turns the failures among `findings` that are ignored into warnings that say so; returns how many.
     pub fn apply(&self, findings: &mut [Finding]) -> usize {
-        let hit = |f: &&mut Finding| f.verdict == Verdict::Fail && (self.all || self.names.contains(&f.check));
+        let hit = |f: &&mut Finding| f.verdict == Verdict::Fail && self.has(f.check);
         let mut count = 0;
         for finding in findings.iter_mut().filter(hit) {
             finding.verdict = Verdict::Warn;

@@ -102,23 +102,38 @@ pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
     if off.is_empty() && !missing.contains(&"memory") {
         return Ok(Outcome::fail(seen, "boot a kernel that has them, with the controllers mounted or enabled"));
     }
-    Ok(Outcome::fail(seen, cmdline_advice(look)?))
+    Ok(memory_cgroup_off(look, &missing, seen))
 }
 
-/// Files that hold the kernel's arguments on a Raspberry Pi, the newer first.
-const PI_CMDLINE: [RelPath<'static>; 2] =
-    [RelPath::literal("boot/firmware/cmdline.txt"), RelPath::literal("boot/cmdline.txt")];
+/// What switches the memory cgroup on where no profile says more.
+const MEMORY_CGROUP: &str = "cgroup_enable=memory cgroup_memory=1";
 
-fn cmdline_advice(look: &Look<'_>) -> Result<String> {
-    let args = "cgroup_enable=memory cgroup_memory=1";
-    let pi = host::board(look.cx.machine)?.is_some_and(|model| model.contains("Raspberry Pi"));
-    if !pi {
-        return Ok(format!("add '{args}' to the kernel's command line and reboot"));
+fn memory_cgroup_off(look: &Look<'_>, missing: &[&str], seen: String) -> Outcome {
+    let board = look.cx.wanted.board.as_ref().filter(|board| !board.memory_cgroup.is_empty());
+    let arguments = board.map_or(MEMORY_CGROUP, |board| &board.memory_cgroup);
+    let file = board.and_then(|board| board.arguments_in.as_deref());
+    match file {
+        Some(file) if missing == ["memory"] && board.is_some_and(|board| board.will_edit) => {
+            let seen = format!("{seen}; '{arguments}' will be added in {file}, and a reboot is needed then");
+            Outcome::warn(seen, "keep a way to start this machine again, such as a second card, within reach")
+        }
+        Some(file) => Outcome::fail(seen, format!("add '{arguments}' to the kernel's arguments in {file} and reboot")),
+        None => Outcome::fail(seen, format!("add '{arguments}' to the kernel's command line and reboot")),
     }
-    let [newer, older] = PI_CMDLINE;
-    let file =
-        if look.cx.target.stat(newer)?.is_none() && look.cx.target.stat(older)?.is_some() { older } else { newer };
-    Ok(format!("add '{args}' to the end of the one line in {file} and reboot"))
+}
+
+/// What the machine is; nothing of it can be wrong but that nothing names it.
+pub(super) fn board(look: &Look<'_>) -> Result<Outcome> {
+    let Some(board) = &look.cx.wanted.board else { return Ok(Outcome::skip("not known")) };
+    Ok(match &board.identity {
+        Ok(identity) => Outcome::pass(format!("{}; {identity}", board.seen)),
+        // A name that is set by hand needs no serial number.
+        Err(why) if matches!(look.cx.wanted.node_name, Some(Ok(_))) => Outcome::pass(format!("{}; {why}", board.seen)),
+        Err(why) => {
+            let seen = format!("{}; {why}", board.seen);
+            Outcome::warn(seen, "give each node a name of its own; a template has nothing to make one from")
+        }
+    })
 }
 
 pub(super) fn kmsg(look: &Look<'_>) -> Result<Outcome> {
@@ -234,25 +249,52 @@ mod tests {
     }
 
     #[test]
-    fn memory_cgroup_of_a_raspberry_pi() {
+    fn memory_cgroup_that_is_switched_off() {
         let off = || {
             Bed::new().with(|tree| {
                 tree.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n")
                     .file("proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t0\t9\t0\n")
             })
         };
-        let pi = || off().with(|tree| tree.file("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0"));
-        let advice = |bed: Bed| {
-            let (verdict, seen, advice) = bed.one("cgroups", |_| {});
-            assert_eq!((verdict, seen.as_str()), (Fail, "v2 without memory"));
-            advice
-        };
         let args = "cgroup_enable=memory cgroup_memory=1";
-        assert_eq!(advice(off()), format!("add '{args}' to the kernel's command line and reboot"));
-        let line = "to the end of the one line in";
-        assert_eq!(advice(pi()), format!("add '{args}' {line} /boot/firmware/cmdline.txt and reboot"));
-        let older = pi().with(|tree| tree.file("boot/cmdline.txt", "console=tty1\n"));
-        assert_eq!(advice(older), format!("add '{args}' {line} /boot/cmdline.txt and reboot"));
+        let advice = format!("add '{args}' to the kernel's command line and reboot");
+        assert_eq!(off().one("cgroups", |w| w.board = None), told(Fail, "v2 without memory", &advice));
+
+        let pi = |will_edit| {
+            off().one("cgroups", |w| {
+                let board = w.board.as_mut().unwrap();
+                board.memory_cgroup = args.into();
+                board.arguments_in = Some("/boot/firmware/cmdline.txt".into());
+                board.will_edit = will_edit;
+            })
+        };
+        let advice = format!("add '{args}' to the kernel's arguments in /boot/firmware/cmdline.txt and reboot");
+        assert_eq!(pi(false), told(Fail, "v2 without memory", &advice));
+        let seen = format!(
+            "v2 without memory; '{args}' will be added in /boot/firmware/cmdline.txt, and a reboot is needed then"
+        );
+        let advice = "keep a way to start this machine again, such as a second card, within reach";
+        assert_eq!(pi(true), told(Warn, &seen, advice));
+    }
+
+    #[test]
+    fn boards() {
+        let bed = Bed::new();
+        let seen = "raspberry-pi-4: device tree; memory class large; device-tree 10000000a1b2c3d4";
+        assert_eq!(bed.one("board", |_| {}), told(Pass, seen, ""));
+        assert_eq!(bed.one("board", |w| w.board = None), told(Skip, "not known", ""));
+        let nameless = |named: bool| {
+            bed.one("board", |w| {
+                w.board.as_mut().unwrap().identity = Err("nothing tells this board from others".into());
+                if !named {
+                    w.node_name = None;
+                }
+            })
+        };
+        assert_eq!(nameless(true).0, Pass);
+        let advice = "give each node a name of its own; a template has nothing to make one from";
+        let seen = "raspberry-pi-4: device tree; memory class large; nothing tells this board from others";
+        assert_eq!(nameless(false), told(Warn, seen, advice));
     }
 
     #[test]

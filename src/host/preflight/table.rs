@@ -8,10 +8,11 @@ pub(super) const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Out
 }
 
 /// The checks of an edge install.
-pub const EDGE: [Check; 29] = [
+pub const EDGE: [Check; 30] = [
     check("root", machine::root, "edgelay runs as root"),
     check("capabilities", machine::capabilities, "with the capabilities that containers need"),
     check("architecture", machine::architecture, "the bundle is for this processor"),
+    check("board", machine::board, "which profile it has, and whether anything tells it from others of its kind"),
     check("memory", machine::memory, "at least 200 MiB; below 448 MiB a warning"),
     check(
         "kernel-features",
@@ -54,7 +55,11 @@ pub const EDGE: [Check; 29] = [
         "`/etc/resolv.conf` is there; with EdgeMesh it names a server, but not EdgeMesh's own",
     ),
     check("pod-cidr", network::pod_cidr, "the pods' range overlaps no route or address of this machine"),
-    check("clock", identity::clock, "not before the time at which the bundle was made"),
+    check(
+        "clock",
+        identity::clock,
+        "not before the bundle was made, nor before an earlier run; synchronised where no battery keeps it",
+    ),
     check("token", identity::token, "whole, and valid for ten minutes more"),
     check("cloud-address", network::cloud_address, "10002, the certificate port, is not taken for the WebSocket port"),
     check("cloud-ports", network::cloud_ports, "both of CloudCore's ports answer within 3 s"),

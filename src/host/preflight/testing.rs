@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::{Check, Cloud, Context, DiskNeed, EDGE, Finding, MemoryNeed, PortNeed, ProgramNeed, Verdict, Wanted, run};
+use super::{
+    Board, Check, Cloud, Context, DiskNeed, EDGE, Finding, MemoryNeed, PortNeed, ProgramNeed, Verdict, Wanted, run,
+};
 use crate::clock::CountingClock;
 use crate::host::tree::Tree;
 use crate::ids::{Arch, HostPort, RelPath, Token};
@@ -14,6 +16,7 @@ pub(super) const NOW: u64 = 1_770_000_000;
 pub(super) struct Bed {
     tree: Tree,
     pub(super) now: u64,
+    pub(super) synchronised: Option<bool>,
     pub(super) architecture: &'static str,
     websocket: TcpListener,
     certificate: TcpListener,
@@ -33,7 +36,14 @@ impl Bed {
     /// A machine without anything.
     pub(super) fn empty() -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-        Bed { tree: Tree::new(), now: NOW, architecture: "arm64", websocket: listen(), certificate: listen() }
+        Bed {
+            tree: Tree::new(),
+            now: NOW,
+            synchronised: None,
+            architecture: "arm64",
+            websocket: listen(),
+            certificate: listen(),
+        }
     }
 
     /// Debian 12 on an arm64 board, with nothing installed that is in the way.
@@ -114,11 +124,21 @@ impl Bed {
                 websocket: HostPort::new("127.0.0.1", self.websocket_port()).unwrap(),
                 certificate: HostPort::new("127.0.0.1", self.certificate_port()).unwrap(),
             }),
+            board: Some(Board {
+                seen: "raspberry-pi-4: device tree; memory class large".into(),
+                identity: Ok("device-tree 10000000a1b2c3d4".into()),
+                rtc: false,
+                memory_cgroup: String::new(),
+                arguments_in: None,
+                will_edit: false,
+                fleeting: Vec::new(),
+            }),
             ..Wanted::default()
         };
         edit(&mut wanted);
         let (root, mut clock) = (self.tree.root(), CountingClock::default());
         clock.epoch = self.now;
+        clock.synchronised = self.synchronised;
         let context = Context {
             machine: &root,
             target: &root,

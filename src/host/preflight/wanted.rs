@@ -88,6 +88,27 @@ pub struct Wanted<'a> {
     pub nft_image: bool,
     /// The versions of KubeEdge and of Kubernetes, where both are known.
     pub kubernetes: Option<(String, String)>,
+    /// The board, where it is known.
+    pub board: Option<Board>,
+}
+
+/// What the checks want to know of the board.
+#[derive(Debug, Clone)]
+pub struct Board {
+    /// Which profile it has, and why.
+    pub seen: String,
+    /// What tells it from others; or why nothing does.
+    pub identity: std::result::Result<String, String>,
+    /// Whether a clock runs on while it is off.
+    pub rtc: bool,
+    /// Arguments that its kernel needs for the memory cgroup, joined by blanks.
+    pub memory_cgroup: String,
+    /// The file that they belong into, if there is one.
+    pub arguments_in: Option<String>,
+    /// Whether the install will put them there.
+    pub will_edit: bool,
+    /// Directories of ours that do not survive a reboot.
+    pub fleeting: Vec<String>,
 }
 
 /// Whose k3s is wanted.

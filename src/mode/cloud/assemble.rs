@@ -159,7 +159,7 @@ impl Assembly {
         let files = Files::new("k3s-files", "k3s's configuration and unit", files, (self.manager, &service));
         let program = bundle.component("k3s").map(|c| c.digest.to_string()).unwrap_or_default();
         let version = Digest::of(format!("{program} {}", files.version()).as_bytes()).to_string();
-        steps.push(Box::new(HostFiles));
+        steps.push(Box::new(HostFiles::default()));
         steps.push(Box::new(files));
         if self.is_live {
             let start = K3sStart::new(self.manager, service, version, self.config.ready_timeout);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::board::Class;
 use crate::bundle::{Bundle, Component};
 use crate::config::{EdgeConfig, Identity, load_token, render_file};
 use crate::containerd::config as runtime;
@@ -15,11 +16,12 @@ use crate::report::Report;
 use crate::root::Root;
 use crate::service::{Manager, manager_of};
 use crate::steps::{
-    Components, Edgecore, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, Line, NodeReady,
-    OwnProgram, Preload, RuntimeStart, Settings,
+    Components, Edgecore, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, KernelArguments, Line,
+    NodeReady, OwnProgram, Preload, RuntimeStart, Settings, System,
 };
 use crate::{cni, host};
 
+use super::board::{self, Need, Underneath};
 use super::{ImagesWhen, Scope, is_managed};
 use crate::mode::record::Recorded;
 
@@ -46,6 +48,8 @@ pub(super) struct Assembly {
     manager: Manager,
     is_live: bool,
     restrict_oom_score_adj: bool,
+    pub(super) board: Option<Underneath>,
+    system: System,
 }
 
 /// What the checks want to know of the bundle.
@@ -59,7 +63,13 @@ pub(super) struct Facts {
 }
 
 impl Assembly {
-    pub(super) fn new(config: EdgeConfig, bundle: Option<&Bundle>, scope: Scope, root: &Root) -> Result<Self> {
+    pub(super) fn new(
+        config: EdgeConfig,
+        bundle: Option<&Bundle>,
+        scope: Scope,
+        root: &Root,
+        need: Need,
+    ) -> Result<Self> {
         let identity = match scope {
             Scope::Stage => None,
             Scope::Join | Scope::Install => Some(config.identity()?),
@@ -75,6 +85,8 @@ impl Assembly {
             }
         });
         Ok(Assembly {
+            board: board::look(&config, root, need)?,
+            system: board::system(root),
             config,
             scope,
             identity,
@@ -116,6 +128,11 @@ impl Assembly {
         }
     }
 
+    /// How much memory there is; what is not known has enough.
+    fn class(&self) -> Class {
+        self.board.as_ref().map_or(Class::Large, |board| board.class)
+    }
+
     /// The steps of the scope, in order.
     pub(super) fn steps(&self, bundle: Option<&Bundle>) -> Result<Vec<Box<dyn Step>>> {
         let bundle = bundle.ok_or_else(|| {
@@ -126,10 +143,13 @@ impl Assembly {
         if self.scope != Scope::Join {
             self.stage(bundle, &mut steps)?;
         }
+        // Last of what needs no identity: a reboot that it asks for finds everything else in place.
+        let arguments = self.board.as_ref().and_then(Underneath::arguments);
+        steps.push(Box::new(KernelArguments::new(arguments, self.system, self.config.board.reboot)));
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
             steps.push(Box::new(JoinCloud::new(self.manager, self.config.clone(), identity.clone(), version)));
-            steps.push(Box::new(Settings::new(&self.config)));
+            steps.push(Box::new(Settings::new(&self.config, self.class())));
             steps.push(Box::new(Edgecore::new(self.manager, self.config.containerd_address.clone())));
             steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh)));
         }
@@ -149,7 +169,8 @@ impl Assembly {
         if self.manager == Manager::Supervise && self.is_live {
             steps.push(Box::new(OwnProgram));
         }
-        steps.push(Box::new(HostFiles));
+        let modules = self.board.as_ref().map(Underneath::modules).unwrap_or_default();
+        steps.push(Box::new(HostFiles::new(modules)));
         if managed {
             self.runtime(bundle, steps)?;
         }
@@ -201,6 +222,7 @@ impl Assembly {
             address: &self.config.containerd_address,
             runc: &place("runc")?,
             restrict_oom_score_adj: self.restrict_oom_score_adj,
+            memory: self.class(),
         })?;
         let files = vec![
             (runtime::PATH, 0o644, config.into_bytes()),
