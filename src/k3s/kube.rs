@@ -93,8 +93,18 @@ impl<'a> Kube<'a> {
 
     /// Sets what `manifest` says, and only that: fields that others set stay.
     pub fn apply(&mut self, root: &Root, manifest: &str) -> Result<()> {
+        self.apply_with(root, manifest, "--validate=strict")
+    }
+
+    /// The same for parts of objects that are there: kubectl's own check may want them whole. The API's does not, and
+    /// refuses a field that it does not know in any case.
+    pub fn apply_part(&mut self, root: &Root, manifest: &str) -> Result<()> {
+        self.apply_with(root, manifest, "--validate=false")
+    }
+
+    fn apply_with(&mut self, root: &Root, manifest: &str, check: &str) -> Result<()> {
         root.write(MANIFEST, 0o600, manifest.as_bytes())?;
-        let applied = self.apply_file(&root.absolute(MANIFEST));
+        let applied = self.apply_path(&root.absolute(MANIFEST), check);
         // The first error counts; it may hold a secret, so it goes in any case.
         let removed = root.remove(MANIFEST);
         applied.and(removed.map(|_| ()))
@@ -102,8 +112,12 @@ impl<'a> Kube<'a> {
 
     /// The same with a file that is there.
     pub fn apply_file(&mut self, path: &Path) -> Result<()> {
+        self.apply_path(path, "--validate=strict")
+    }
+
+    fn apply_path(&mut self, path: &Path, check: &str) -> Result<()> {
         let file = format!("--filename={}", path.display());
-        self.text(&["apply", "--server-side", "--force-conflicts", MANAGER, &file]).map(|_| ())
+        self.text(&["apply", "--server-side", "--force-conflicts", MANAGER, check, &file]).map(|_| ())
     }
 
     /// Deletes the object `name`, if it is there; does not wait until it is gone.

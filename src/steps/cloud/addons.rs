@@ -126,7 +126,7 @@ impl Step for Addons {
         let root = cx.root;
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
         let objects: Vec<String> = self.wishes(&mut kube)?.into_iter().map(|wish| wish.manifest).collect();
-        kube.apply(root, &list_of(&objects))
+        kube.apply_part(root, &list_of(&objects))
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -150,7 +150,7 @@ impl Step for Addons {
             bare.push(fill(BARE, &values));
         }
         // Without a field that only we own, the field goes.
-        kube.apply(root, &list_of(&bare))
+        kube.apply_part(root, &list_of(&bare))
     }
 }
 
