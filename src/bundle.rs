@@ -13,6 +13,7 @@ mod fault;
 mod head;
 mod image;
 mod index;
+mod k3s_images;
 mod load;
 mod manifest;
 mod names;

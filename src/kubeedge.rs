@@ -8,7 +8,7 @@ mod keadm;
 mod node;
 mod yaml;
 
-pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
+pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, SERVER_LABEL, WEBSOCKET};
 pub use edgecore::{EDGECORE, EDGECORE_YAML, MAX_YAML, METASERVER, certificates_there, connected, healthy, service};
 pub use explain::explain;
 pub use keadm::{Join, Setting, join_command, memory_settings, switches, update_command};

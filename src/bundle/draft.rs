@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use super::catalogue::{Catalogue, Need};
+use super::k3s_images;
 use super::manifest::{ImageEntry, Manifest};
 use super::names::{Role, Version};
 use super::origin::Origin;
@@ -55,11 +56,14 @@ impl Request {
     pub fn gather(&self) -> Result<Draft> {
         let catalogue = Catalogue::built_in()?;
         let kubeedge = self.kubeedge.as_ref().unwrap_or(catalogue.default_version());
-        let Some(needs) = catalogue.needs(self.role, kubeedge)? else {
+        let Some(mut needs) = catalogue.needs(self.role, kubeedge)? else {
             let known: Vec<&str> = catalogue.versions().map(Version::as_str).collect();
             return Err(Error::new(Kind::Usage, format!("KubeEdge '{kubeedge}' is not in the catalogue"))
                 .hint(format!("take one of: {}", known.join(", "))));
         };
+        if self.role == Role::Cloud {
+            k3s_images::adopt(&mut needs.images, &[&self.components[..], &self.images].concat())?;
+        }
         let wish = Wish { arch: self.arch, kubeedge, with: &self.with };
         let selection = select(&needs.components, &self.components, wish)?;
         let images = pull(&needs.images, &self.images, self.arch)?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::config::CloudConfig;
 use crate::ids::{HostPort, NodeName};
 use crate::json::Text;
+use crate::kubeedge::SERVER_LABEL;
 
 use super::WORKER_TOKEN;
 
@@ -37,7 +38,7 @@ pub fn server_config(settings: Settings<'_>) -> String {
     // CloudCore's certificate is not of k3s's authority: without these two, logs and exec end in 502 and x509.
     out.one("egress-selector-mode", "disabled");
     out.list("kube-apiserver-arg", &["kubelet-certificate-authority=".to_owned()]);
-    out.list("node-label", &[BALANCES.to_owned()]);
+    out.list("node-label", &[BALANCES.to_owned(), format!("{}={}", SERVER_LABEL.0, SERVER_LABEL.1)]);
     out.0
 }
 
@@ -115,6 +116,7 @@ kube-apiserver-arg:
 - \"kubelet-certificate-authority=\"
 node-label:
 - \"svccontroller.k3s.cattle.io/enablelb=true\"
+- \"edgelay-server=here\"
 ";
         assert_eq!(server_config(Settings { config: &config, advertise }), expected);
         let server = HostPort::new("192.0.2.10", 6443).unwrap();

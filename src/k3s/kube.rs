@@ -120,6 +120,12 @@ impl<'a> Kube<'a> {
         self.text(&["apply", "--server-side", "--force-conflicts", MANAGER, check, &file]).map(|_| ())
     }
 
+    /// Changes fields of the object `name`; one that is null goes.
+    pub fn patch(&mut self, kind: &str, space: &str, name: &str, patch: &str) -> Result<()> {
+        let (space, patch) = (format!("--namespace={space}"), format!("--patch={patch}"));
+        self.text(&["patch", kind, name, &space, "--type=strategic", &patch]).map(|_| ())
+    }
+
     /// Deletes the object `name`, if it is there; does not wait until it is gone.
     pub fn delete(&mut self, kind: &str, space: &str, name: &str) -> Result<()> {
         let space = format!("--namespace={space}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::CloudConfig;
+use crate::config::{CloudConfig, K3sMode};
 use crate::exec::Cmd;
 
 use super::lookup;
@@ -34,7 +34,14 @@ pub struct Chart {
     pub mosquitto: bool,
     /// Firewall rules of nf_tables.
     pub nft: bool,
+    /// The node that edges are told of, and whose images are ours.
+    pub node: Option<String>,
+    /// Whether CloudCore is held on nodes with [`SERVER_LABEL`].
+    pub pinned: bool,
 }
+
+/// Label of the nodes that CloudCore may run on: edges know no other. Without a dot, which `--set` would split at.
+pub const SERVER_LABEL: (&str, &str) = ("edgelay-server", "here");
 
 impl Chart {
     /// As `config` says.
@@ -47,6 +54,8 @@ impl Chart {
             node_limit: config.node_limit,
             mosquitto: false,
             nft: false,
+            node: config.name.as_ref().map(ToString::to_string),
+            pinned: config.k3s == K3sMode::Managed,
         }
     }
 
@@ -65,6 +74,9 @@ impl Chart {
         ];
         let names = self.dns_names.iter().enumerate();
         values.extend(names.map(|(i, name)| format!("{HUB}.dnsNames[{i}]={name}")));
+        if self.pinned {
+            values.push(format!("cloudCore.nodeSelector.{}={}", SERVER_LABEL.0, SERVER_LABEL.1));
+        }
         if self.nft {
             values.push("iptablesManager.framework=nft".to_owned());
         }
@@ -155,7 +167,7 @@ mod tests {
             --kube-config=/etc/rancher/k3s/k3s.yaml --force --set=cloudCore.modules.dynamicController.enable=true \
             --set=cloudCore.modules.cloudStream.enable=true --set=cloudCore.modules.cloudHub.nodeLimit=1000 \
             --set=cloudCore.strategy.type=Recreate --set=controllerManager.enable=true --set=mosquitto.enable=false \
-            --set=cloudCore.modules.cloudHub.dnsNames[0]=cloud.example";
+            --set=cloudCore.modules.cloudHub.dnsNames[0]=cloud.example --set=cloudCore.nodeSelector.edgelay-server=here";
         assert_eq!(chart().init().to_string(), format!("keadm init {values}"));
         let nft = Chart { nft: true, mosquitto: true, ..chart() }.upgrade().to_string();
         let more = values.replace("mosquitto.enable=false", "mosquitto.enable=true");

@@ -18,6 +18,7 @@ pub struct Files {
     summary: &'static str,
     files: Vec<(String, u32, Vec<u8>)>,
     link: Option<(String, String)>,
+    made: Option<RelPath<'static>>,
 }
 
 impl Files {
@@ -28,7 +29,13 @@ impl Files {
             files.into_iter().map(|(path, mode, bytes)| (path.as_str().to_owned(), mode, bytes)).collect();
         let (path, mode, text) = definition(manager, service);
         all.push((path, mode, text.into_bytes()));
-        Files { id, summary, files: all, link: boot_link(manager, service) }
+        Files { id, summary, files: all, link: boot_link(manager, service), made: None }
+    }
+
+    /// The same, where `dir`, which some of the files lie in, is the daemon's alone.
+    #[must_use]
+    pub fn inside(self, dir: RelPath<'static>) -> Self {
+        Files { made: Some(dir), ..self }
     }
 
     /// Changes whenever the daemon must be started again because of these files.
@@ -66,6 +73,9 @@ impl Step for Files {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        if let Some(dir) = self.made {
+            cx.will_make(dir)?;
+        }
         for (path, mode, bytes) in &self.files {
             if let Ok(rel) = RelPath::parse(path) {
                 cx.put(rel, *mode, bytes)?;

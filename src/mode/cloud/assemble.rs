@@ -156,7 +156,8 @@ impl Assembly {
         };
         let service = self.service();
         let files = vec![(k3s::CONFIG, 0o600, config.into_bytes())];
-        let files = Files::new("k3s-files", "k3s's configuration and unit", files, (self.manager, &service));
+        let files =
+            Files::new("k3s-files", "k3s's configuration and unit", files, (self.manager, &service)).inside(k3s::ETC);
         let program = bundle.component("k3s").map(|c| c.digest.to_string()).unwrap_or_default();
         let version = Digest::of(format!("{program} {}", files.version()).as_bytes()).to_string();
         steps.push(Box::new(HostFiles::default()));

@@ -1,6 +1,6 @@
 //! Keeps k3s's add-ons off edge nodes, which register without a taint, and lets metrics-server read edge nodes.
 //!
-//! Only the fields in the manifests are set, and only they are ours: an uninstall gives them back.
+//! Only the fields in the manifests are set; an uninstall takes them back from a k3s that stays.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,12 @@ const ADDON: &str = include_str!("../../k3s/manifests/addon.json");
 const METRICS: &str = include_str!("../../k3s/manifests/metrics-server.json");
 const TRAEFIK: &str = include_str!("../../k3s/manifests/traefik.json");
 const BALANCER: &str = include_str!("../../k3s/manifests/balancer-node.json");
-const BARE: &str = include_str!("../../k3s/manifests/bare.json");
+/// What takes back each of these.
+const UNDO: &str = include_str!("../../k3s/manifests/undo-addon.json");
+const UNDO_METRICS: &str = include_str!("../../k3s/manifests/undo-metrics-server.json");
+const UNLABEL: &str = include_str!("../../k3s/manifests/undo-balancer-node.json");
+/// The arguments that metrics-server had before ours.
+const FACT: &str = "metrics-server-args";
 const METRICS_SERVER: &str = "metrics-server";
 /// Add-ons that are Deployments.
 const DEPLOYMENTS: [&str; 3] = ["coredns", "local-path-provisioner", METRICS_SERVER];
@@ -81,18 +86,27 @@ fn nothing() -> Value {
     Value { place: json::Place { line: 1, column: 1 }, data: json::Data::Object(Vec::new()) }
 }
 
-/// The arguments that metrics-server has, and ours: a list is set as a whole.
-fn metrics_args(deployment: &Value) -> String {
+/// The arguments of a Deployment's first container.
+fn args_of(deployment: &Value) -> Vec<&str> {
     let path = ["spec", "template", "spec", "containers"];
     let containers = path.iter().try_fold(deployment, |value, key| value.get(key)).and_then(|c| c.items().ok());
     let args = containers.and_then(<[Value]>::first).and_then(|c| c.get("args")).and_then(|a| a.items().ok());
-    let mut args: Vec<&str> = args.unwrap_or_default().iter().filter_map(|arg| arg.text().ok()).collect();
+    args.unwrap_or_default().iter().filter_map(|arg| arg.text().ok()).collect()
+}
+
+/// The arguments that metrics-server has, and ours: a list is set as a whole.
+fn metrics_args(deployment: &Value) -> String {
+    let mut args = args_of(deployment);
     for ours in METRICS_ARGS {
         if !args.contains(&ours) {
             args.push(ours);
         }
     }
-    let quoted: Vec<String> = args.iter().map(|arg| Text(arg).to_string()).collect();
+    quoted(&args)
+}
+
+fn quoted(texts: &[&str]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| Text(text).to_string()).collect();
     format!("[{}]", quoted.join(","))
 }
 
@@ -124,33 +138,35 @@ impl Step for Addons {
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let root = cx.root;
-        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-        let objects: Vec<String> = self.wishes(&mut kube)?.into_iter().map(|wish| wish.manifest).collect();
-        kube.apply_part(root, &list_of(&objects))
+        let wishes = self.wishes(&mut Kube::new(&self.kubeconfig, cx.exec))?;
+        let metrics = wishes.iter().find(|wish| wish.name == METRICS_SERVER);
+        if let (Some(wish), None) = (metrics, cx.journal.fact(FACT)) {
+            cx.journal.remember(FACT, &quoted(&args_of(&wish.found)))?;
+        }
+        let objects: Vec<String> = wishes.into_iter().map(|wish| wish.manifest).collect();
+        Kube::new(&self.kubeconfig, cx.exec).apply_part(root, &list_of(&objects))
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         if self.mode == K3sMode::Managed {
             return Ok(());
         }
-        let root = cx.root;
+        let args = cx.journal.fact(FACT).unwrap_or_default().to_owned();
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-        let mut bare = Vec::new();
         for wish in self.wishes(&mut kube)? {
-            if wish.kind == "helmchartconfig" {
-                kube.delete(wish.kind, SYSTEM, &wish.name)?;
-                continue;
-            }
-            let (version, kind, space) = match wish.kind {
-                "node" => ("v1", "Node", ""),
-                _ => ("apps/v1", "Deployment", SYSTEM),
+            let patch = match wish.name.as_str() {
+                _ if wish.kind == "helmchartconfig" => {
+                    kube.delete(wish.kind, SYSTEM, &wish.name)?;
+                    continue;
+                }
+                _ if wish.kind == "node" => UNLABEL.to_owned(),
+                METRICS_SERVER if !args.is_empty() => fill(UNDO_METRICS, &[("args", args.clone())]),
+                _ => UNDO.to_owned(),
             };
-            let values = [("version", version), ("kind", kind), ("space", space), ("name", wish.name.as_str())];
-            let values = values.map(|(name, value)| (name, Text(value).to_string()));
-            bare.push(fill(BARE, &values));
+            let space = if wish.kind == "node" { "default" } else { SYSTEM };
+            kube.patch(wish.kind, space, &wish.name, &patch)?;
         }
-        // Without a field that only we own, the field goes.
-        kube.apply_part(root, &list_of(&bare))
+        cx.journal.forget(FACT)
     }
 }
 
@@ -172,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_manifest_is_json() {
-        for text in [ADDON, METRICS, TRAEFIK, BALANCER, BARE] {
+        for text in [ADDON, METRICS, TRAEFIK, BALANCER, UNDO, UNDO_METRICS, UNLABEL] {
             wanted(text).unwrap();
         }
     }

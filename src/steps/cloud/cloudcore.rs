@@ -191,6 +191,9 @@ impl Step for CloudCore {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         self.release(cx)?;
         self.wait(cx)?;
+        for pod in release::elsewhere(&mut self.kube(cx), &self.chart)? {
+            cx.report.warn(&format!("{pod}; run 'edgelay cloud worker install' there with this bundle"));
+        }
         let hash = release::ca_hash(&self.kubeconfig, cx.exec).map(|digest| digest.hex());
         if hash.is_ok_and(|hash| cx.journal.fact(FACT) == Some(hash.as_str())) {
             return Ok(());

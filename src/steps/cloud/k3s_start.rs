@@ -61,7 +61,12 @@ impl K3sStart {
         cx.services(self.manager).state(&self.service)
     }
 
-    fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
+    fn last_words(&self, cx: &mut Cx<'_>) -> String {
+        cx.services(self.manager).last_words(&self.service)
+    }
+
+    /// `before`: what it had said before it was started.
+    fn wait(&self, before: &str, cx: &mut Cx<'_>) -> Result<()> {
         let mut dead = 0;
         let clock = cx.clock;
         wait_for(clock, "k3s's containerd", self.limit, || {
@@ -74,9 +79,13 @@ impl K3sStart {
                     if dead >= DEAD || matches!(state, State::Failing(times) if times >= HOPELESS) {
                         return Err(Error::new(Kind::Runtime, format!("{} ended", self.service.name)));
                     }
-                    let said = cx.services(self.manager).last_words(&self.service);
-                    match refused(&said) {
-                        Some(line) => return Err(Error::new(Kind::Cluster, line.to_owned())),
+                    let said = self.last_words(cx);
+                    match refused(&said).filter(|_| said != before) {
+                        Some(line) => {
+                            let line = cx.report.mask(line);
+                            return Err(Error::new(Kind::Cluster, format!("the server refuses this node: {line}"))
+                                .hint("give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token'"));
+                        }
                         None => Probe::NotYet(seen),
                     }
                 }
@@ -85,11 +94,14 @@ impl K3sStart {
     }
 }
 
-/// The line in which an agent says that the server does not want it; it tries again for ever.
+/// The line in which an agent says that the server does not want it; it tries again for ever. Lines of an earlier start
+/// do not count.
 fn refused(log: &str) -> Option<&str> {
+    const BREAKS: [&str; 4] = ["Starting k3s", "Started k3s", "Stopped k3s", "Stopping k3s"];
     const WORDS: [&str; 5] =
         ["token CA hash does not match", "401 Unauthorized", "not authorized", "token is not valid", "invalid token"];
-    log.lines().rev().find(|line| WORDS.iter().any(|words| line.contains(words)))
+    let lines = log.lines().rev().take_while(|line| !BREAKS.iter().any(|words| line.contains(words)));
+    lines.into_iter().find(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
 impl Step for K3sStart {
@@ -119,23 +131,20 @@ impl Step for K3sStart {
             cx.will_make(dir)?;
         }
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
+        let before = self.last_words(cx);
         // Running with these very files and silent may be a start that is under way: waiting comes first.
         if !current || self.state(cx)? != State::Active {
             let mut services = cx.services(self.manager);
             services.reload()?;
             services.restart(&self.service)?;
         }
-        match self.wait(cx) {
+        match self.wait(&before, cx) {
             Ok(()) => cx.journal.remember(FACT, &self.version),
-            Err(e) if e.kind() == Kind::Interrupted => Err(e),
+            Err(e) if matches!(e.kind(), Kind::Interrupted | Kind::Cluster) => Err(e),
             Err(e) => {
-                let said = cx.services(self.manager).last_words(&self.service);
-                let what = format!("{e}; last words of {}: {}", self.service.name, cx.report.mask(&said));
-                let hint = match e.kind() {
-                    Kind::Cluster => "give the token that lies on the server in /var/lib/rancher/k3s/server/node-token",
-                    _ => "see what k3s says is wrong, mend it and run again",
-                };
-                Err(Error::new(e.kind(), what).hint(hint))
+                let said = cx.report.mask(&self.last_words(cx));
+                Err(Error::new(e.kind(), format!("{e}; last words of {}: {said}", self.service.name))
+                    .hint("see what k3s says is wrong, mend it and run again"))
             }
         }
     }
@@ -196,5 +205,7 @@ mod tests {
             level=info msg=\"Waiting\"";
         assert!(refused(log).unwrap().contains("token CA hash does not match"));
         assert_eq!(refused("level=info msg=\"connection refused\""), None);
+        let again = format!("{log}\nStopped k3s-agent.service\nStarted k3s-agent.service");
+        assert_eq!(refused(&again), None);
     }
 }

@@ -72,9 +72,28 @@ pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
         let what = format!("CloudCore's image is '{image}', wanted version {}", chart.version);
         return Ok(Found::Different(Difference::Values(what)));
     }
+    if let Some(what) = daemons(kube, chart)? {
+        return Ok(Found::Different(Difference::Values(what)));
+    }
     let config = kube.get("configmap", NAMESPACE, "cloudcore")?;
     let yaml = config.as_ref().map(|found| text(found, &["data", "cloudcore.yaml"])).unwrap_or_default();
     Ok(chart.differs(yaml).map_or(Found::Wanted, Found::Different))
+}
+
+/// What the chart's DaemonSets are that depend on host and bundle.
+fn daemons(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>> {
+    let firewall = kube.get("daemonset", NAMESPACE, "cloud-iptables-manager")?.map(|found| image_of(&found));
+    let is_nft = firewall.as_deref().is_some_and(|image| image.contains("-nft:"));
+    if is_nft != chart.nft {
+        let wanted = if chart.nft { "nft" } else { "legacy" };
+        return Ok(Some(format!(
+            "iptables-manager's image is '{}', wanted one for {wanted} rules",
+            firewall.unwrap_or_default()
+        )));
+    }
+    let broker = kube.get("daemonset", NAMESPACE, "edge-eclipse-mosquitto")?.is_some();
+    let (is, wanted) = if broker { ("there", "none") } else { ("missing", "one") };
+    Ok((broker != chart.mosquitto).then(|| format!("the MQTT broker of edge nodes is {is}, wanted {wanted}")))
 }
 
 /// Of the first container.
@@ -91,6 +110,12 @@ struct Pod<'a>(&'a Value);
 impl Pod<'_> {
     fn is_ending(&self) -> bool {
         !text(self.0, &["metadata", "deletionTimestamp"]).is_empty()
+    }
+
+    /// Whether it was given to another node than this one.
+    fn is_elsewhere(&self, chart: &Chart) -> bool {
+        let node = text(self.0, &["spec", "nodeName"]);
+        !node.is_empty() && chart.node.as_deref().is_some_and(|own| own != node)
     }
 
     /// The tag of its first container's image.
@@ -121,6 +146,9 @@ pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>>
         let mut seen = false;
         for pod in pods.iter().map(Pod).filter(|pod| !pod.is_ending()) {
             seen = true;
+            if label != PODS[0] && pod.is_elsewhere(chart) {
+                continue;
+            }
             if let Some(why) = pod.lack() {
                 return Ok(Some(format!("pod '{}' is not Ready: {why}", text(pod.0, &["metadata", "name"]))));
             }
@@ -144,6 +172,19 @@ pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>>
         }
     }
     Ok(None)
+}
+
+/// Pods on other nodes that are not Ready, each in words. They have their images from their own installation, which may
+/// be of another version.
+pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for label in PODS {
+        for pod in kube.list("pods", NAMESPACE, label)?.iter().map(Pod).filter(|pod| pod.is_elsewhere(chart)) {
+            let (name, node) = (text(pod.0, &["metadata", "name"]), text(pod.0, &["spec", "nodeName"]));
+            found.extend(pod.lack().map(|why| format!("pod '{name}' on node '{node}' is not Ready: {why}")));
+        }
+    }
+    Ok(found)
 }
 
 /// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.

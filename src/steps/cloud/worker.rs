@@ -8,7 +8,7 @@ use crate::clock::{Probe, wait_for};
 use crate::config::load_secret;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
-use crate::k3s::{KUBELET_CONFIG, Kube, WORKER_TOKEN};
+use crate::k3s::{ETC, KUBELET_CONFIG, Kube, WORKER_TOKEN};
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service};
 
@@ -49,6 +49,7 @@ impl Step for WorkerToken {
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let secret = load_secret(&self.from)?;
+        cx.will_make(ETC)?;
         cx.put(WORKER_TOKEN, 0o600, secret.as_bytes()).map(|_| ())
     }
 
