@@ -179,6 +179,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             return self.read(kind, namespace, name, sub, query)
         api.target(kind, namespace, sub)
+        if body[:4] == b"k8s\0":
+            raise Refused(415, "the body of the request was in an unknown format - this stand-in accepts application/json")
         given = json.loads(body) if body else None
         if self.command == "DELETE":
             if name is None:

@@ -1,0 +1,107 @@
+//! The cloud side in a throw-away Debian with systemd and no route: k3s, keadm and CloudCore are stand-ins, containerd
+//! and kubectl are real. An edge and a further node join it with what it wrote.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::standins::wait_for;
+use super::support::bed::{Bed, Ended, Machine, inputs, run, script};
+
+mod refused;
+mod whole;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The first machine of a bed has this address.
+const ADDRESS: &str = "10.77.0.10";
+const CONFIG: &str = r#"{"schema": 1, "advertise_address": ["10.77.0.10"], "node": {"name": "cloud-1"}}"#;
+const INSTALL: [&str; 5] = ["edgelay", "cloud", "install", "--bundle=/root/cloud.bundle", "--config=/root/cloud.json"];
+const JOIN_FILE: &str = "/var/lib/edgelay/join.json";
+
+fn edgelay() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_edgelay"))
+}
+
+/// k3s with all that it carries, keadm, twelve images; made once per test run.
+fn cloud_inputs() -> &'static PathBuf {
+    static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inputs");
+        let mut examples = std::env::current_exe().unwrap();
+        examples.pop();
+        examples.pop();
+        examples.push("examples");
+        run(Command::new(script("make-cloud-inputs")).arg(&path).env("EXAMPLES", examples)).good();
+        (folder, path)
+    });
+    path
+}
+
+fn create(role: &str, inputs: &Path, file: &Path) -> Ended {
+    let mut create = Command::new(edgelay());
+    create.args(["bundle", "create", "--role", role, "--arch", "amd64", "-o"]).arg(file);
+    run(create.arg("--components").arg(inputs.join("components")).arg("--images").arg(inputs.join("images")))
+}
+
+/// The bundle of this role, made once per test run.
+fn bundle(role: &'static str) -> &'static PathBuf {
+    static CLOUD: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    static EDGE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (made, inputs) = if role == "cloud" { (&CLOUD, cloud_inputs()) } else { (&EDGE, inputs()) };
+    let (_, file) = made.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("made.bundle");
+        create(role, inputs, &file).good();
+        (folder, file)
+    });
+    file
+}
+
+/// The first machine of the bed, ready for an install.
+fn cloud(bed: &Bed) -> Machine<'_> {
+    let machine = bed.machine("server");
+    machine.put(edgelay(), "/usr/local/bin/edgelay");
+    machine.put(bundle("cloud"), "/root/cloud.bundle");
+    std::fs::write(machine.root().join("root/cloud.json"), CONFIG).unwrap();
+    machine
+}
+
+fn install(machine: &Machine<'_>, more: &[&str]) -> Ended {
+    machine.run(&[&INSTALL[..], more].concat())
+}
+
+#[track_caller]
+fn good(done: Ended, machine: &Machine<'_>) -> String {
+    assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("k3s"));
+    done.said()
+}
+
+#[track_caller]
+fn is_green(machine: &Machine<'_>) {
+    let status = machine.run(&["edgelay", "cloud", "status"]);
+    assert_eq!(status.code, 0, "{}\n{}", status.said(), machine.journal("k3s"));
+}
+
+fn kubectl(machine: &Machine<'_>, args: &[&str]) -> Ended {
+    machine.run(&[&["k3s", "kubectl"], args].concat())
+}
+
+/// One line per file of ours and of k3s that is not its data: path, kind, mode, owner, size, time of change.
+fn listing(machine: &Machine<'_>) -> String {
+    machine
+        .sh("find /usr/local /etc /opt /var/lib/edgelay /lib/systemd -xdev ! -path /var/lib/edgelay/lock \
+             ! -path '/var/lib/edgelay/join.json' -printf '%p %y %m %u %s %T@\\n' | sort")
+        .good()
+}
+
+/// Lines that only one of two listings has.
+fn difference(before: &str, after: &str) -> Vec<String> {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let (before, after) = (lines(before), lines(after));
+    let gone = before.difference(&after).map(|line| format!("- {line}"));
+    gone.chain(after.difference(&before).map(|line| format!("+ {line}"))).collect()
+}
+
+const NOTHING: [&str; 0] = [];
