@@ -38,6 +38,12 @@ impl Root {
         futimens(&dir, &time, &time).lift(Kind::Host, || self.failed("set the time of", path))
     }
 
+    /// Gives the root directory itself this time.
+    pub fn set_own_time(&self, unix: u64) -> Result<()> {
+        let time = spec(unix);
+        futimens(&self.dir, &time, &time).lift(Kind::Host, || format!("set the time of '{}'", self.path.display()))
+    }
+
     /// Gives the directory `path` and all below it this time. Directories that are named `closed` are not entered, and
     /// keep an older time of their own.
     pub fn set_times_below(&self, path: RelPath<'_>, unix: u64, closed: &str) -> Result<()> {

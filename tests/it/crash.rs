@@ -13,9 +13,10 @@ use edgelay::host::preflight::Ignored;
 use edgelay::ids::Arch;
 use edgelay::mode;
 use edgelay::mode::edge::{BundleSource, Factory, ImagesWhen, Request, Scope, install, uninstall};
+use edgelay::mode::factory;
 use edgelay::report::{Report, Style};
 
-use crate::support::bundles::Inputs;
+use crate::support::bundles::{Inputs, program};
 
 const DIR: &str = "EDGELAY_TEST_CRASH_DIR";
 const AT: &str = "EDGELAY_TEST_CRASH_AT";
@@ -63,6 +64,11 @@ fn child() {
     if std::env::var(VERB).as_deref() == Ok("uninstall") {
         return uninstall(&root, &report).unwrap();
     }
+    if std::env::var(VERB).as_deref() == Ok("seal") {
+        let sealed = factory::seal(&factory::Request { root, unique: factory::Unique::Remove }, &report).unwrap();
+        assert!(matches!(sealed, factory::Outcome::Sealed(_)), "{sealed:?}");
+        return;
+    }
     let request = Request {
         root,
         config: EdgeConfig::default(),
@@ -70,7 +76,7 @@ fn child() {
         scope: Scope::Stage,
         ignored: Ignored::parse("all").unwrap(),
         // A bundle of toys has no containerd that could fill a store.
-        factory: Factory { images: ImagesWhen::FirstBoot, ..Factory::default() },
+        factory: Factory { images: ImagesWhen::FirstBoot, edgelay: Some(dir.join("edgelay")), ..Factory::default() },
     };
     install(request, &report).unwrap();
 }
@@ -92,6 +98,7 @@ impl Bench {
         let inputs = Inputs::new(dir.path(), Arch::Amd64);
         let bundle = dir.path().join("bundle.tar");
         mode::bundle::create(&inputs.request(), &bundle, mode::bundle::Format::Text, &mut std::io::sink()).unwrap();
+        std::fs::write(dir.path().join("edgelay"), program(Arch::Amd64, "edgelay")).unwrap();
         Bench(dir)
     }
 
@@ -163,6 +170,44 @@ fn an_uninstall_cut_anywhere_converges_to_what_was_there_before() {
         at += 1;
     }
     assert!(at > 30, "only {at} crash points were reached");
+}
+
+#[test]
+fn a_sealing_cut_anywhere_is_no_sealed_system_or_a_whole_one() {
+    let bench = Bench::new();
+    let stage_and_use = || {
+        bench.reset();
+        assert!(bench.run("install", None));
+        for (path, text) in [
+            ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+            ("etc/ssh/ssh_host_rsa_key", "key"),
+            ("var/log/syslog", "said"),
+            ("var/lib/containerd/io.containerd.grpc.v1.introspection/uuid", "id"),
+        ] {
+            let file = bench.target().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+    };
+    stage_and_use();
+    assert!(bench.run("seal", None));
+    let whole = tree(&bench.target());
+    assert_eq!(whole["etc/machine-id"].1, b"");
+    let mut at = 0;
+    loop {
+        stage_and_use();
+        let survived = bench.run("seal", Some(at));
+        if bench.target().join("var/lib/edgelay/first-boot").exists() {
+            assert_eq!(tree(&bench.target()), whole, "marked as sealed after cut {at}");
+        }
+        assert!(bench.run("seal", None), "run after cut {at}");
+        assert_eq!(tree(&bench.target()), whole, "after cut {at} and another run");
+        if survived {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 8, "only {at} crash points were reached");
 }
 
 #[test]

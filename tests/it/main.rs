@@ -12,6 +12,7 @@ mod cloud;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod docs;
+mod factory;
 mod formats;
 mod grpc_daemon;
 mod grpc_h2;

@@ -26,5 +26,5 @@ pub(in crate::mode) fn settle(cx: &Cx<'_>, built: Option<u64>) -> Result<()> {
             above = dir.split().0;
         }
     }
-    Ok(())
+    cx.root.set_own_time(built)
 }
