@@ -254,6 +254,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::Script;
     use crate::json::read;
 
     #[test]
@@ -280,6 +281,92 @@ mod tests {
         ] {
             let pod = read(json.as_bytes(), 9999).unwrap();
             assert_eq!(Pod(&pod).lack().as_deref(), want);
+        }
+    }
+
+    const KUBECTL: &str = "k3s kubectl --kubeconfig=/k";
+
+    fn get(kind: &str, space: &str, name: &str) -> String {
+        format!("{KUBECTL} get {kind} {name} --namespace={space} --ignore-not-found --output=json")
+    }
+
+    fn chart() -> Chart {
+        let config = crate::config::CloudConfig {
+            addresses: vec!["192.0.2.10".parse().unwrap()],
+            name: Some("c1".parse().unwrap()),
+            ..crate::config::CloudConfig::default()
+        };
+        Chart::new(&config, "v1.22.1".into())
+    }
+
+    fn image(name: &str) -> String {
+        format!(r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"image":"kubeedge/{name}"}}]}}}}}}}}"#)
+    }
+
+    const OURS: &str =
+        r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":"edgelay"}},"status":{"phase":"Active"}}"#;
+
+    #[test]
+    fn what_is_there_decides_what_is_done() {
+        let helm = format!("{KUBECTL} get secrets --namespace=kubeedge --selector={DEPLOYED} --output=name");
+        let space = get("namespace", "default", NAMESPACE);
+        let begin = |release: &str| Script::default().expect(&space, 0, OURS).expect(&helm, 0, release);
+        let ending = OURS.replace("Active", "Terminating");
+        let yaml = "modules:\\n  cloudHub:\\n    advertiseAddress:\\n    - 192.0.2.10\\n    nodeLimit: 1000\\n  \
+                    cloudStream:\\n    enable: true\\n  dynamicController:\\n    enable: true\\n";
+        let config = |yaml: &str| format!(r#"{{"data":{{"cloudcore.yaml":"{yaml}"}}}}"#);
+        let running = |yaml: &str| {
+            begin("secret/x")
+                .expect(&get("deployment", NAMESPACE, "cloudcore"), 0, &image("cloudcore:v1.22.1"))
+                .expect(&get("daemonset", NAMESPACE, "cloud-iptables-manager"), 0, &image("iptables-manager:v1.22.1"))
+                .expect(&get("daemonset", NAMESPACE, "edge-eclipse-mosquitto"), 0, "")
+                .expect(&get("configmap", NAMESPACE, "cloudcore"), 0, &config(yaml))
+        };
+        let old = "CloudCore's image is 'kubeedge/cloudcore:v1.22.0', wanted version v1.22.1";
+        let addresses = "CloudCore's modules.cloudHub.advertiseAddress is '192.0.2.11', wanted '192.0.2.10'";
+        for (script, want) in [
+            (Script::default().expect(&space, 0, ""), Found::Nothing(Space::None)),
+            (Script::default().expect(&space, 0, &ending), Found::Nothing(Space::Ending)),
+            (begin(""), Found::Nothing(Space::Ours)),
+            (
+                begin("secret/x").expect(&get("deployment", NAMESPACE, "cloudcore"), 0, &image("cloudcore:v1.22.0")),
+                Found::Different(Difference::Values(old.into())),
+            ),
+            (running(&yaml.replace("2.10", "2.11")), Found::Different(Difference::Names(addresses.into()))),
+            (running(yaml), Found::Wanted),
+        ] {
+            let mut script = script;
+            let found = look(&mut Kube::new(std::path::Path::new("/k"), &mut script), &chart());
+            assert_eq!(found.unwrap(), want);
+            assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn somebody_elses_namespace_is_refused() {
+        let theirs = r#"{"metadata":{"labels":{"kubernetes.io/metadata.name":"kubeedge"}}}"#;
+        let mut script = Script::default().expect(&get("namespace", "default", NAMESPACE), 0, theirs);
+        let e = space(&mut Kube::new(std::path::Path::new("/k"), &mut script)).unwrap_err();
+        assert_eq!(e.to_string(), "the cluster has a namespace 'kubeedge' that edgelay did not make");
+        assert_eq!(e.kind(), Kind::Cluster);
+    }
+
+    #[test]
+    fn a_ca_that_is_not_the_stored_one_is_refused() {
+        let stored = format!(
+            "{KUBECTL} get secret casecret --namespace=kubeedge --ignore-not-found '--output=jsonpath={{.data.cadata}}'"
+        );
+        let served =
+            format!("{KUBECTL} get --raw=/api/v1/namespaces/kubeedge/services/https:cloudcore:10002/proxy/ca.crt");
+        for (data, ca, want) in [
+            ("Zm9v", "foo", Ok(Digest::of(b"foo"))),
+            ("Zm9v", "bar", Err("CloudCore serves another CA than the one in the secret 'casecret'")),
+            ("", "bar", Err("CloudCore serves another CA than the one in the secret 'casecret'")),
+            ("Zm9v", "", Err("CloudCore does not serve its CA: ")),
+        ] {
+            let mut script = Script::default().expect(&stored, 0, data).expect(&served, 0, ca);
+            let found = ca_hash(std::path::Path::new("/k"), &mut script).map_err(|e| e.to_string());
+            assert_eq!(found, want.map_err(str::to_owned));
         }
     }
 }
