@@ -1,7 +1,7 @@
 //! Image files on disk → images as data, and a place that hands out their blobs.
 //!
 //! Read-only. Taken are `docker save` archives, old and new, and OCI layouts as tar or directory; a tar may be gzip or
-//! zstd as a whole. Documents of at most 4 MiB are held in memory, layers never are.
+//! zstd as a whole. Documents of at most 512 KiB, 4 MiB altogether, are held in memory, layers never are.
 
 mod directory;
 mod docker;
@@ -72,5 +72,6 @@ fn from_shelf(mut held: Held, platform: &Platform) -> Result<Loaded> {
         let hint = "save the image by its name: 'docker save -o FILE NAME:TAG'";
         return Err(bad("holds no tagged image").hint(hint));
     }
+    held.settle();
     Ok(Loaded { images, blobs: Box::new(held) })
 }

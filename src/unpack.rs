@@ -15,8 +15,8 @@
 //! | directory times | set when everything is in place | the same |
 //!
 //! Nothing in a layer reaches out of its directory: names and links are resolved against it, in `tree`.
-//! Memory does not grow with the layer but for the times of directories (4 MiB for some 200,000) and, in a base layer, the
-//! directories that no entry names (3 MiB).
+//! Memory does not grow with the layer but for the times of directories (2 MiB for some 100,000) and, in a base layer, the
+//! directories that no entry names (1 MiB).
 //! Nothing is synced here: the caller does that once per image.
 
 mod dirs;

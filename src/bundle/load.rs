@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::oci::Image;
 
 /// All image manifests and configs together, since they are kept in memory; those of twenty images have 200 KiB.
-const MAX_ALL_METADATA: u64 = 16 << 20;
+const MAX_ALL_METADATA: u64 = 4 << 20;
 /// Components and layers together.
 const MAX_PARTS: usize = 8192;
 

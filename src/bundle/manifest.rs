@@ -27,8 +27,8 @@ pub const SCHEMA: u32 = 1;
 /// The first edgelay that reads what this one writes.
 pub(super) const MIN_TOOL: &str = "0.1.0";
 
-/// A metadata blob of a bundle: a real one has some KiB; Docker refuses image manifests beyond 4 MiB.
-pub(super) const MAX_METADATA: usize = 4 << 20;
+/// A metadata blob of a bundle: a real one has some KiB. As much as any document of an image.
+pub(super) const MAX_METADATA: usize = 512 << 10;
 /// Components in a bundle: a role needs about ten.
 const MAX_COMPONENTS: usize = 256;
 /// Images in a bundle: a role needs about fifteen, a site may add its own.

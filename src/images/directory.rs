@@ -48,6 +48,8 @@ impl Shelf for Directory {
         }
     }
 
+    fn forget(&mut self) {}
+
     fn rewinds(&self) -> bool {
         true
     }

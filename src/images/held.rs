@@ -9,9 +9,9 @@ use crate::digest::{Digest, Hasher, Verified};
 use crate::error::{Error, Result, Trail};
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
 
-/// Documents read from one file, in bytes altogether. Fifty images with their indexes have less than one MiB; hostile
-/// indexes could make us read for hours.
-const MAX_DOCUMENTS: usize = 64 << 20;
+/// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less
+/// than one MiB.
+const MAX_DOCUMENTS: usize = 4 << 20;
 
 /// A shelf that knows which item is which blob.
 pub(super) struct Held {
@@ -28,6 +28,11 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(shelf: Box<dyn Shelf>, file: String) -> Self {
         Held { shelf, file, items: Map::new(), made: Map::new(), documents: 0 }
+    }
+
+    /// Everything that is wanted has been found: lets go of the rest.
+    pub(super) fn settle(&mut self) {
+        self.shelf.forget();
     }
 
     /// Finds a file by its name.

@@ -29,6 +29,9 @@ pub(super) trait Shelf {
     /// The bytes of an item: exactly `item.size`, or an error.
     fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>>;
 
+    /// Nothing is looked for by its name any more.
+    fn forget(&mut self);
+
     /// Whether going back costs nothing.
     fn rewinds(&self) -> bool;
 }

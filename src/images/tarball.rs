@@ -20,10 +20,13 @@ const MAX_LINKS: usize = 16;
 
 /// Documents of a compressed archive that are kept from the first pass, in bytes altogether: going back to each of
 /// them would be a pass of its own. What exceeds this is read again.
-const MAX_KEPT: usize = 8 << 20;
+const MAX_KEPT: usize = 2 << 20;
 
 /// Names and link targets of one archive, in bytes altogether. Real ones have less than a hundred KiB.
-const MAX_NAMES: usize = 8 << 20;
+const MAX_NAMES: usize = 512 << 10;
+
+/// Files and links of one archive. Fifty large images have three thousand.
+const MAX_FILES: usize = 1 << 14;
 
 /// A tar file.
 pub(super) struct Tarball {
@@ -76,13 +79,15 @@ struct List {
 impl List {
     fn fill<R: Skip>(&mut self, mut walk: Walk<R>, mut room: usize) -> Result<()> {
         while let Some(entry) = walk.advance()? {
+            if entry.kind == EntryKind::Dir {
+                continue;
+            }
             self.count(&entry)?;
             let held = match entry.kind {
-                EntryKind::Dir => continue,
                 EntryKind::File => Held::File(self.file(&entry, &mut walk, &mut room)?),
                 EntryKind::Symlink(target) => Held::Symlink(target),
                 EntryKind::HardLink(target) => Held::HardLink(target),
-                EntryKind::Other(_) => Held::Other,
+                EntryKind::Dir | EntryKind::Other(_) => Held::Other,
             };
             if self.entries.contains_key(&entry.name) {
                 let what = format!("entry '{}' is there twice, expected once", entry.name.escape_debug());
@@ -101,6 +106,9 @@ impl List {
         self.names = self.names.saturating_add(entry.name.len()).saturating_add(target);
         if self.names > MAX_NAMES {
             return Err(bad(format!("names of entries exceed the limit of {MAX_NAMES} bytes")).hint(MAKE_AGAIN));
+        }
+        if self.entries.len() >= MAX_FILES {
+            return Err(bad(format!("has more files than the limit of {MAX_FILES}")).hint(MAKE_AGAIN));
         }
         Ok(())
     }
@@ -145,6 +153,11 @@ impl Shelf for Tarball {
         }
         let bytes = self.packed.from(item.position)?;
         Ok(Box::new(Exactly { bytes, left: item.size }))
+    }
+
+    fn forget(&mut self) {
+        self.entries.clear();
+        self.kept.clear();
     }
 
     fn rewinds(&self) -> bool {

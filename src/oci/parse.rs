@@ -10,8 +10,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::json::{self, JsonError, Take, Value};
 
-/// Limit on the size of one document in bytes; registries have the same one for manifests.
-pub const MAX_DOCUMENT: usize = 4 << 20;
+/// Limit on the size of one document in bytes, for memory's sake. The largest real ones, configs of images that were
+/// built in hundreds of steps, have 100 KiB.
+pub const MAX_DOCUMENT: usize = 512 << 10;
+
+/// Entries of an index or of Docker's list. Large real ones have fifty.
+const MAX_ENTRIES: usize = 4096;
 
 /// One descriptor of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +223,7 @@ impl RawDocument {
 pub fn index(bytes: &[u8]) -> Result<Vec<IndexEntry>> {
     let document = RawDocument::parse(bytes, "an image index", Meaning::Index)?;
     let manifests = document.manifests.ok_or_else(|| bad("is not an image index: 'manifests' is missing"))?;
+    few(manifests.len())?;
     manifests.into_iter().map(RawDescriptor::check).collect()
 }
 
@@ -250,12 +255,20 @@ impl Config {
 /// Reads Docker's `manifest.json` (moby image-spec v1.2).
 pub fn docker_list(bytes: &[u8]) -> Result<Vec<DockerEntry>> {
     let entries: Vec<RawDockerEntry> = parse(bytes, "a list of Docker images")?;
+    few(entries.len())?;
     let entry = |raw: RawDockerEntry| DockerEntry {
         config: raw.config,
         tags: raw.repo_tags.unwrap_or_default(),
         layers: raw.layers.unwrap_or_default(),
     };
     Ok(entries.into_iter().map(entry).collect())
+}
+
+fn few(entries: usize) -> Result<()> {
+    if entries > MAX_ENTRIES {
+        return Err(bad(format!("has {entries} images, the limit is {MAX_ENTRIES}")).hint(MAKE_AGAIN));
+    }
+    Ok(())
 }
 
 /// Reads `oci-layout` and checks its version (OCI image-spec image-layout.md).
@@ -334,11 +347,14 @@ mod tests {
             assert_eq!(why(Manifest::parse(text.as_bytes())), message, "{text}");
         }
         assert_eq!(why(index(b"{}")), "is not an image index: 'manifests' is missing");
+        let blob = format!(r#"{{"digest":"sha256:{}","size":1}}"#, "0".repeat(64));
+        let many = vec![blob; MAX_ENTRIES + 1].join(",");
+        let list = vec![r#"{"Config":"c"}"#; MAX_ENTRIES + 1].join(",");
+        let limit = "has 4097 images, the limit is 4096";
+        assert_eq!(why(index(format!(r#"{{"manifests":[{many}]}}"#).as_bytes())), limit);
+        assert_eq!(why(docker_list(format!("[{list}]").as_bytes())), limit);
         let large = vec![b' '; MAX_DOCUMENT + 1];
-        assert_eq!(
-            why(index(&large)),
-            "is not an image index: line 1, column 1: the text is larger than 4194304 bytes"
-        );
+        assert_eq!(why(index(&large)), "is not an image index: line 1, column 1: the text is larger than 524288 bytes");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::path::{self, Start};
 use crate::archive::{MAKE_AGAIN, bad};
 use crate::error::Result;
 
-/// Room for all records of a layer: some 200,000 directories. Large real layers have 50,000.
-const MAX_BYTES: usize = 4 << 20;
+/// Room for all records of a layer: some 100,000 directories. Large real layers have 50,000.
+const MAX_BYTES: usize = 2 << 20;
 
 /// A directory to be given its times.
 #[derive(Debug, Clone, PartialEq, Eq)]

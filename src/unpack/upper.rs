@@ -15,8 +15,8 @@ use crate::archive::{MAKE_AGAIN, bad, shown};
 use crate::error::Result;
 use crate::sys::xattr::{self, Existing};
 
-/// Directories of a base layer that no entry names: 3 MiB of hashes. Only tars that name no directory at all have many.
-const MAX_HOLLOW: usize = 1 << 18;
+/// Directories of a base layer that no entry names: 1 MiB of hashes. Only tars that name no directory at all have many.
+const MAX_HOLLOW: usize = 1 << 16;
 
 impl Applier<'_> {
     /// The directory at `path`, in which no link is; what is missing of it is made.
