@@ -8,7 +8,7 @@ mod members;
 mod name;
 mod walk;
 
-pub use compression::{Compression, HEAD, MAX_LAYER, decoder, layer_reader, layer_stream};
+pub use compression::{Compression, HEAD, MAX_LAYER, Window, decoder, layer_reader, layer_stream};
 pub use members::{MAX_MEMBERS, MAX_NAME, Member, MemberKind, Members, Segment, shown};
 pub use name::{entry_name, resolve_link};
 pub use walk::{Entry, EntryKind, Forward, Seekable, Skip, Walk};

@@ -15,6 +15,7 @@ pub use select::{Found, MAX_LAYERS, Store, check_layers, choose};
 use std::fmt;
 use std::io::Read;
 
+use crate::archive::Window;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::ids::ImageRef;
@@ -124,6 +125,11 @@ pub trait Blobs {
     /// Where the blob lies, so that callers can ask for several in the order in which they come cheapest.
     /// `None`: not there.
     fn position(&self, blob: &Digest) -> Option<u64>;
+
+    /// What a decoder of its blobs may hold.
+    fn window(&self) -> Window {
+        Window::Whole
+    }
 
     /// Whether blobs can be opened in any order and again at little cost. If not, they are to be taken in the order of
     /// their [`Blobs::position`].

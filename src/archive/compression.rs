@@ -43,32 +43,51 @@ impl Compression {
     }
 }
 
+/// What a decoder may hold of what it has given: one in an archive that is itself compressed with zstd gets less, so
+/// that both together stay within what an edge device has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// 8 MiB, as RFC 8878 asks of every decoder.
+    Whole,
+    /// 2 MiB: what `zstd` uses by itself, up to level 15.
+    Inner,
+}
+
+impl Window {
+    fn bytes(self) -> u64 {
+        match self {
+            Window::Whole => MAX_WINDOW,
+            Window::Inner => 2 << 20,
+        }
+    }
+}
+
 /// The uncompressed bytes of `input`.
 pub fn decoder<'a>(how: Compression, input: impl Read + 'a) -> Box<dyn Read + 'a> {
-    decode(how, Box::new(input))
+    decode(how, Box::new(input), Window::Whole)
 }
 
 /// Apart, so that the decoders' code is made once and not for every kind of input.
-fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>) -> Box<dyn Read + 'a> {
+fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>, window: Window) -> Box<dyn Read + 'a> {
     match how {
         Compression::Plain => input,
         Compression::Gzip => Box::new(Gzip::new(input)),
-        Compression::Zstd => Box::new(Zstd::new(input, MAX_WINDOW)),
+        Compression::Zstd => Box::new(Zstd::new(input, window.bytes())),
     }
 }
 
 /// The uncompressed tar of a layer, whatever its compression; at most [`MAX_LAYER`] bytes of it.
 pub fn layer_reader<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
-    layer_stream(input).map(|(_, tar)| tar)
+    layer_stream(Box::new(input), Window::Whole).map(|(_, tar)| tar)
 }
 
 /// [`layer_reader`], with the compression that it undoes.
-pub fn layer_stream<'a>(mut input: impl Read + 'a) -> Result<(Compression, Box<dyn Read + 'a>)> {
+pub fn layer_stream<'a>(mut input: Box<dyn Read + 'a>, window: Window) -> Result<(Compression, Box<dyn Read + 'a>)> {
     let mut head = Vec::with_capacity(HEAD);
     let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
     (&mut input).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the layer"))?;
     let how = Compression::sniff(&head)?;
-    let input = decoder(how, Cursor::new(head).chain(input));
+    let input = decode(how, Box::new(Cursor::new(head).chain(input)), window);
     Ok((how, Box::new(Capped { input, left: MAX_LAYER })))
 }
 

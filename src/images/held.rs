@@ -4,7 +4,7 @@ use crate::sorted::Map;
 use std::io::{self, Read};
 
 use super::shelf::{Item, Shelf};
-use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad, unreadable};
+use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, Window, bad, unreadable};
 use crate::digest::{Digest, Hasher, Verified};
 use crate::error::{Error, Result, Trail};
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
@@ -161,6 +161,10 @@ impl Blobs for Held {
             return Some(0);
         }
         self.items.get(blob).map(|item| item.position)
+    }
+
+    fn window(&self) -> Window {
+        self.shelf.window()
     }
 
     fn rewinds(&self) -> bool {

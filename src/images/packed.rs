@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::archive::{Compression, Forward, Skip, decoder, unreadable};
+use crate::archive::{Compression, Forward, Skip, Window, decoder, unreadable};
 use crate::error::{Kind, Lift, Result};
 use crate::sys::ahead::Ahead;
 
@@ -24,6 +24,11 @@ impl Packed {
     /// Whether it can be read anywhere without reading what is before.
     pub(super) fn is_plain(&self) -> bool {
         self.how == Compression::Plain
+    }
+
+    /// What is left for the decoder of something in it.
+    pub(super) fn window(&self) -> Window {
+        if self.how == Compression::Zstd { Window::Inner } else { Window::Whole }
     }
 
     /// The bytes from `offset` on.

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::archive::HEAD;
+use crate::archive::{HEAD, Window};
 use crate::error::Result;
 
 /// A file on a [`Shelf`].
@@ -31,6 +31,11 @@ pub(super) trait Shelf {
 
     /// Nothing is looked for by its name any more.
     fn forget(&mut self);
+
+    /// What a decoder of what lies in it may hold.
+    fn window(&self) -> Window {
+        Window::Whole
+    }
 
     /// Whether going back costs nothing.
     fn rewinds(&self) -> bool;

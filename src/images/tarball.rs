@@ -9,7 +9,7 @@ use std::path::Path;
 use super::packed::Packed;
 use super::shelf::{HEAD_BYTES, Item, Shelf};
 use crate::archive::{
-    Compression, Entry, EntryKind, Forward, HEAD, MAKE_AGAIN, Seekable, Skip, Walk, bad, decoder, resolve_link,
+    Compression, Entry, EntryKind, Forward, HEAD, MAKE_AGAIN, Seekable, Skip, Walk, Window, bad, decoder, resolve_link,
     unreadable,
 };
 use crate::error::{Kind, Lift, Result};
@@ -158,6 +158,10 @@ impl Shelf for Tarball {
     fn forget(&mut self) {
         self.entries.clear();
         self.kept.clear();
+    }
+
+    fn window(&self) -> Window {
+        self.packed.window()
     }
 
     fn rewinds(&self) -> bool {

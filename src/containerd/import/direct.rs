@@ -173,8 +173,9 @@ impl Run<'_, '_> {
         if wanted && upload.is_none() {
             self.uploaded.present.insert(blob.digest);
         }
+        let window = blobs.window();
         let mut intake = Intake::new(blobs.open(blob)?, &job.what, self.progress, upload);
-        let applied = stream::apply(&mut intake, job.layer, target);
+        let applied = stream::apply(&mut intake, window, job.layer, target);
         // What is wrong with the blob says more than what is wrong with the tar in it.
         let found = match applied {
             Err(e) if e.kind() == Kind::Bundle => return Err(intake.drain().err().unwrap_or(e)),

@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::thread;
 
-use crate::archive::{Compression, layer_stream, unreadable};
+use crate::archive::{Compression, Window, layer_stream, unreadable};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Result};
 use crate::oci::Layer;
@@ -22,8 +22,8 @@ const STACK: usize = 256 << 10;
 /// Applies the layer whose blob `blob` gives to `target`; the digest of its tar.
 ///
 /// `blob` may not be read to its end, where its own digest is checked: that is left to the caller.
-pub(super) fn apply(blob: &mut (dyn Read + '_), layer: &Layer, target: &Target) -> Result<Digest> {
-    let (how, mut tar) = layer_stream(blob)?;
+pub(super) fn apply(blob: &mut (dyn Read + '_), window: Window, layer: &Layer, target: &Target) -> Result<Digest> {
+    let (how, mut tar) = layer_stream(Box::new(blob), window)?;
     // A tar that is its own blob is hashed there already.
     let known = (how == Compression::Plain && layer.blob.digest == layer.diff_id).then_some(layer.diff_id);
     if layer.blob.size < WORTH_A_THREAD || cores::count() < 2 {
