@@ -249,7 +249,8 @@ impl<R: Read> Members<R> {
             let what = format!("extended header at byte {} has {} bytes, the limit is {limit}", self.at, self.left);
             return Err(bad(what).hint(MAKE_AGAIN));
         }
-        let mut data = Vec::new();
+        // Of its size at once: growing would take twice as much.
+        let mut data = Vec::with_capacity(usize::try_from(self.left).unwrap_or_default());
         let place = self.place();
         self.read_to_end(&mut data).map_err(|e| unreadable(e, &place))?;
         Ok(data)

@@ -175,7 +175,7 @@ pub fn import(
     let Run { uploaded, made, .. } = run;
     if let Err(e) = done {
         clean::roll_back(&mut store, &made);
-        return Err(e);
+        return Err(store.explain_full(e));
     }
     store.drop_lease()?;
     account(&mut outcomes, &todo, &uploaded);

@@ -11,7 +11,7 @@ use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
 
 /// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less
 /// than one MiB.
-const MAX_DOCUMENTS: usize = 4 << 20;
+const MAX_DOCUMENTS: usize = 2 << 20;
 
 /// A shelf that knows which item is which blob.
 pub(super) struct Held {

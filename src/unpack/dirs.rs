@@ -10,8 +10,14 @@ use super::path::{self, Start};
 use crate::archive::{MAKE_AGAIN, bad};
 use crate::error::Result;
 
-/// Room for all records of a layer: some 100,000 directories. Large real layers have 50,000.
-const MAX_BYTES: usize = 2 << 20;
+/// Room for all records of a layer: some 75,000 directories. Large real layers have 50,000.
+const MAX_BYTES: usize = 3 << 19;
+
+/// The list grows by so much at a time, and never to twice what it needs.
+const STEP: usize = 128 << 10;
+
+/// The four numbers of a record take no more.
+const RECORD: usize = 40;
 
 /// A directory to be given its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +50,9 @@ impl Dirs {
         let name = if dir.start == Start::Rooted { [b"/", &dir.path[..]].concat() } else { dir.path.clone() };
         let shared = name.iter().zip(&self.last).take_while(|(a, b)| a == b).count();
         let rest = name.get(shared..).unwrap_or_default();
+        if self.bytes.capacity() - self.bytes.len() < rest.len() + RECORD {
+            self.bytes.reserve_exact(STEP.max(rest.len() + RECORD));
+        }
         put(&mut self.bytes, shared as u64);
         put(&mut self.bytes, rest.len() as u64);
         self.bytes.extend_from_slice(rest);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Buffers and their size: enough that both sides keep running while one does something long, and little memory.
 const BUFFERS: usize = 4;
-const SIZE: usize = 128 << 10;
+const SIZE: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 struct State {

@@ -17,6 +17,7 @@ mod cuts;
 mod direct;
 mod equal;
 mod memory;
+mod once;
 mod pods;
 
 /// Makes each test run once per containerd version; it gets the version and prints it with whatever fails.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{sync, syncfs};
 
 use super::plan::{self, EXPIRE, LEASE, Labels, MARK, PINNED};
@@ -13,12 +14,18 @@ use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
 use crate::containerd::{CallError, CallResult, Client, Code, ContentReader, LeaseId};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::ids::RelPath;
 use crate::oci::Descriptor;
+use crate::report;
+use crate::root::Root;
 
 /// containerd keeps each snapshotter in a directory of this name below its root.
 const SNAPSHOTTER_DIR: &str = "io.containerd.snapshotter.v1.";
 /// The snapshotter that our configuration of containerd names.
 const OVERLAY: &str = "overlayfs";
+
+/// In the snapshotter's directory.
+const SNAPSHOTS: RelPath<'static> = RelPath::literal("snapshots");
 
 /// The store of one namespace.
 #[derive(Debug)]
@@ -201,11 +208,38 @@ impl<'a> Store<'a> {
         Ok(seen.map(|image| image.id))
     }
 
+    /// Says of a full disk which one it is and what it lacks. Called when everything was taken back.
+    pub(super) fn explain_full(&self, e: Error) -> Error {
+        if !is_full(&e) {
+            return e;
+        }
+        let dir = self.snapshot_dir.display();
+        let space = Root::open(&self.snapshot_dir).and_then(|root| root.space(SNAPSHOTS));
+        let has = match space {
+            Ok(space) => {
+                let inodes = match space.inodes {
+                    u64::MAX => String::new(),
+                    inodes => format!(" and {inodes} inodes"),
+                };
+                let free = report::bytes(space.free);
+                format!("with this import taken back it has {free}{inodes} free, and the import needs more")
+            }
+            Err(_) => "it needs more".to_owned(),
+        };
+        e.hint(format!("free space on the file system of '{dir}': {has}; then run the same command again"))
+    }
+
     /// Brings everything in containerd's directories to the disk. containerd itself does not sync unpacked files.
     pub(super) fn sync(&self) -> Result<()> {
         let root = self.snapshot_dir.parent().unwrap_or(&self.snapshot_dir);
         [root, &self.snapshot_dir].into_iter().try_for_each(sync_dir)
     }
+}
+
+/// Whether a file system is full, by our own words or the daemon's.
+fn is_full(e: &Error) -> bool {
+    let full = [Errno::ENOSPC as i32, Errno::EDQUOT as i32];
+    e.errno().is_some_and(|errno| full.contains(&errno)) || e.to_string().contains("no space left on device")
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
@@ -240,7 +274,7 @@ fn describe(blob: &Descriptor) -> ApiDescriptor {
 /// Says what to do where the daemon's words are clear.
 pub(super) fn explain(e: CallError) -> Error {
     if e.message().is_some_and(|text| text.contains("no space left on device")) {
-        return Error::new(Kind::Host, e.to_string()).hint("free space on the disk of containerd's root directory");
+        return Error::new(Kind::Host, e.to_string());
     }
     e.into()
 }
