@@ -41,6 +41,8 @@ pub struct Cgroups {
     pub usable: Set<String>,
     /// Controllers that the kernel has but that are switched off (`cgroup_disable=`; v1 naming, also told under v2).
     pub disabled: Set<String>,
+    /// Where a hierarchy is mounted read-only: no pod can get a group of its own.
+    pub read_only: Option<String>,
 }
 
 /// The edge agent's own lists. v1: it refuses to start without them; v2: its top-level groups cannot be made.
@@ -51,10 +53,13 @@ impl Cgroups {
     /// Reads the mounts and `/proc/cgroups`, under v2 also `cgroup.controllers` of the mounted hierarchy.
     pub fn load(root: &Root) -> Result<Self> {
         let mounts = root.read_text(RelPath::literal("proc/self/mounts"), TABLE)?.unwrap_or_default();
-        let (mut v1, mut unified) = (Set::new(), None);
+        let (mut v1, mut unified, mut read_only) = (Set::new(), None, None);
         for line in mounts.lines() {
             let mut words = line.split_whitespace().skip(1);
             let (Some(at), Some(kind), Some(options)) = (words.next(), words.next(), words.next()) else { continue };
+            if matches!(kind, "cgroup" | "cgroup2") && options.split(',').any(|option| option == "ro") {
+                read_only = read_only.or(Some(at.to_owned()));
+            }
             match kind {
                 "cgroup" => v1.extend(options.split(',').filter(|o| is_controller(o)).map(str::to_owned)),
                 "cgroup2" => unified = unified.or(Some(at)),
@@ -71,7 +76,7 @@ impl Cgroups {
             Some(at) if version == Version::V2 => controllers(root, at)?,
             _ => v1,
         };
-        Ok(Cgroups { version, usable, disabled: disabled(root)? })
+        Ok(Cgroups { version, usable, disabled: disabled(root)?, read_only })
     }
 
     /// Controllers that the edge agent needs and cannot have.

@@ -74,3 +74,70 @@ fn the_bridge_that_is_no_clash_is_the_one_of_the_conflist() {
     let text = String::from_utf8(edgelay::cni::conflist("10.87.0.0/16".parse().unwrap()).unwrap()).unwrap();
     assert!(text.contains(&format!("\"bridge\":\"{}\"", wanted().pod_bridge)), "{text}");
 }
+
+/// As much of JSON Schema as docs/preflight.schema.json uses.
+fn fits(schema: &serde_json::Value, value: &serde_json::Value, at: &str) {
+    use serde_json::Value;
+    let known = [
+        "$schema",
+        "title",
+        "type",
+        "required",
+        "properties",
+        "const",
+        "enum",
+        "items",
+        "additionalProperties",
+        "minimum",
+        "minLength",
+        "pattern",
+    ];
+    for key in schema.as_object().unwrap().keys() {
+        assert!(known.contains(&key.as_str()), "this test does not know '{key}'");
+    }
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64(),
+        "null" => value.is_null(),
+        other => panic!("{other}"),
+    };
+    match &schema["type"] {
+        Value::String(kind) => assert!(is(kind), "{at} is no {kind}: {value}"),
+        Value::Array(kinds) => assert!(kinds.iter().any(|kind| is(kind.as_str().unwrap())), "{at}: {value}"),
+        _ => {}
+    }
+    if let Some(wanted) = schema.get("const") {
+        assert_eq!(value, wanted, "{at}");
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        assert!(choices.contains(value), "{at}: {value}");
+    }
+    if schema.get("minLength").is_some() {
+        assert!(!value.as_str().unwrap().is_empty(), "{at} is empty");
+    }
+    if schema.get("pattern").is_some() {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        assert!(value.as_str().unwrap().bytes().all(plain), "{at}: {value}");
+    }
+    for key in schema["required"].as_array().unwrap_or(&Vec::new()) {
+        assert!(value.get(key.as_str().unwrap()).is_some(), "{at} has no {key}");
+    }
+    for (key, inner) in value.as_object().unwrap_or(&serde_json::Map::new()) {
+        let schema = schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
+        assert!(schema.is_object(), "{at}.{key} is not in the schema");
+        fits(schema, inner, &format!("{at}.{key}"));
+    }
+    for item in value.as_array().unwrap_or(&Vec::new()) {
+        fits(&schema["items"], item, &format!("{at}[]"));
+    }
+}
+
+#[test]
+fn the_report_fits_its_schema() {
+    let (root, clock) = (Root::open(Path::new("/")).unwrap(), SystemClock::default());
+    let report = json(&preflight(&Context::new(&root, &root, &clock, wanted()))).unwrap();
+    let schema = super::support::source::read("docs/preflight.schema.json");
+    fits(&serde_json::from_str(&schema).unwrap(), &serde_json::from_str(&report).unwrap(), "report");
+}

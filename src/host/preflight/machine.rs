@@ -90,6 +90,13 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
 
 pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
     let found = Cgroups::load(look.cx.machine)?;
+    if let Some(at) = &found.read_only {
+        let seen = format!("{} mounted read-only at {at}", found.version);
+        return Ok(Outcome::fail(
+            seen,
+            "run edgelay on the machine itself, or mount cgroups writable in its container",
+        ));
+    }
     let missing = found.missing();
     if missing.is_empty() {
         return Ok(Outcome::pass(format!("{} with all controllers that are needed", found.version)));
@@ -242,6 +249,11 @@ mod tests {
         let bed = Bed::new().with(|tree| tree.file("proc/1/mounts", "proc /proc proc rw 0 0\n"));
         let advice = "mount cgroup2 on /sys/fs/cgroup when booting";
         assert_eq!(bed.one("cgroups", |_| {}), told(Fail, "no cgroup file system is mounted", advice));
+
+        let closed =
+            Bed::new().with(|tree| tree.file("proc/1/mounts", "cgroup2 /sys/fs/cgroup cgroup2 ro,nosuid 0 0\n"));
+        let advice = "run edgelay on the machine itself, or mount cgroups writable in its container";
+        assert_eq!(closed.one("cgroups", |_| {}), told(Fail, "v2 mounted read-only at /sys/fs/cgroup", advice));
 
         let no_pids = Bed::new().with(|tree| tree.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory\n"));
         let advice = "boot a kernel that has them, with the controllers mounted or enabled";

@@ -1,6 +1,9 @@
 //! Which checks a mode runs, in the order of its report; and docs/preflight.md, which is made from that.
 
-use super::{CLOUD, Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage, target};
+use super::{
+    CLOUD, Check, Look, Outcome, TEMPORARY, identity, machine, network, runtime, services, storage, surroundings,
+    target,
+};
 use crate::error::Result;
 
 pub(super) const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Outcome>, about: &'static str) -> Check {
@@ -8,7 +11,7 @@ pub(super) const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Out
 }
 
 /// The checks of an edge install.
-pub const EDGE: [Check; 30] = [
+pub const EDGE: [Check; 34] = [
     check("root", machine::root, "edgelay runs as root"),
     check("capabilities", machine::capabilities, "with the capabilities that containers need"),
     check("architecture", machine::architecture, "the bundle is for this processor"),
@@ -32,6 +35,10 @@ pub const EDGE: [Check; 30] = [
     check("read-only", storage::read_only, "the directories that are written to can be written to"),
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check("containerd-store", storage::containerd_store, "images lie on a file system that can hold them"),
+    check("persistence", surroundings::persistence, "what the node knows of itself survives a reboot"),
+    check("limits", surroundings::limits, "inotify instances and watches for the kubelet in EdgeCore and for pods"),
+    check("swap", surroundings::swap, "not on a memory card; else EdgeCore does not mind it"),
+    check("security-module", surroundings::security_module, "SELinux, which wants labels on new programs"),
     check("containerd-config", runtime::containerd_config, "an existing containerd serves CRI, with our pause image"),
     check(
         "foreign-containerd",
