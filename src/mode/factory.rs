@@ -109,6 +109,13 @@ pub fn seal(request: &Request, report: &Report) -> Result<Outcome> {
     Ok(Outcome::Sealed(Box::new(record)))
 }
 
+/// Marks a staged system for its first boot without sealing it: the disk of one machine, which nobody will copy.
+pub fn arm(root: &std::path::Path) -> Result<()> {
+    let root = Root::open(root)?;
+    Installed::load(&root)?;
+    root.write(MARKER, 0o644, b"{\"schema\":1}\n").map(|_| ())
+}
+
 fn finish(bundle: &Bundle, cx: &mut Cx<'_>, removed: Vec<Finding>) -> Result<Record> {
     let built = bundle.manifest().built.seconds();
     marks::machine_id(cx)?;

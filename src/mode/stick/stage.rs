@@ -11,8 +11,8 @@ use crate::host::block::Device;
 use crate::host::preflight::{self, Ignored, Verdict};
 use crate::ids::{Arch, RelPath};
 use crate::initramfs::parameters;
-use crate::mode::BundleSource;
 use crate::mode::edge::{self, Factory, ImagesWhen, Request, Scope};
+use crate::mode::{BundleSource, factory};
 use crate::report::{Report, Style, bytes};
 use crate::root::Root;
 
@@ -117,7 +117,7 @@ pub(super) fn onto(job: &mut Job<'_>, target: &Device, bundle: &OnStick) -> std:
     drivers::load(job.root, "overlay", job.report);
     // Its log is on the target, and must be closed before that is unmounted.
     let report = Report::new(Box::new(Consoles::open(job.root)), Style::Plain);
-    let done = edge::install(request, &report);
+    let done = edge::install(request, &report).and_then(|()| factory::arm(Path::new(TARGET)));
     job.told.warnings.extend(report.warnings());
     done.map_err(Failure::of_writing)
 }
