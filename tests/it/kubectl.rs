@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::standins::wait_for;
+use super::standins::{program, wait_for};
 use super::support::bed::{Ended, run};
 use super::support::peers::skip;
 
@@ -223,4 +223,38 @@ fn broken_objects_are_refused() {
     }
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: kubeedge}\ndata: {a: no base64!}\n";
     api.with("1.32", &APPLY, secret).fails(1, ".data.a: expected []uint8, got string");
+}
+
+#[test]
+fn keadm_refuses_what_helm_refuses() {
+    let Some(api) = Api::start("keadm_refuses_what_helm_refuses") else { return };
+    let apt = api.folder.path().join("bin");
+    std::fs::create_dir(&apt).unwrap();
+    std::fs::write(apt.join("apt"), "").unwrap();
+    let config = format!("--kube-config={}", api.folder.path().join("k3s.yaml").display());
+    let keadm = |path: &str, args: &[&str]| {
+        let mut keadm = Command::new(program("standin-keadm"));
+        run(keadm.args(args).env("PATH", format!("{path}:/usr/local/bin:/bin")).env("HOME", api.folder.path()))
+    };
+    let apt = apt.display().to_string();
+    let init = ["init", "--advertise-address=10.0.0.1", "--kubeedge-version=v1.22.0", "--force", &config];
+    if !["/bin/apt", "/bin/yum", "/usr/local/bin/apt"].iter().any(|path| std::path::Path::new(path).exists()) {
+        keadm("/nonexistent", &init).fails(2, "Failed to detect supported package manager command(apt, yum, pacman)");
+    }
+    keadm(&apt, &["init", "--force", "--kube-config=/nonexistent"])
+        .fails(1, "failed to build config, err: stat /nonexistent: no such file or directory");
+    keadm(&apt, &["init", "--advertise-adress=10.0.0.1"]).fails(1, "unknown flag: --advertise-adress");
+    keadm(&apt, &[&init[..], &["--set=cloudCore.modules.dynamiccontroller.enable=true"]].concat())
+        .fails(1, "the chart has no value 'cloudCore.modules.dynamiccontroller.enable'");
+    keadm(&apt, &["gettoken", &config]).fails(1, "failed to get token, err is ");
+    keadm(&apt, &["upgrade", "cloud", &config]).fails(1, "configmaps \"cloudcore\" not found");
+    let done = keadm(&apt, &init).good();
+    assert!(done.contains("STATUS: deployed"), "{done}");
+    let exists = "the cloudcore release already exists, and you can upgrade the cloudcore using the `keadm upgrade`";
+    keadm(&apt, &init).fails(1, exists);
+    let upgraded = keadm(&apt, &[&["upgrade", "cloud"], &init[1..]].concat()).good();
+    assert!(upgraded.contains("REVISION: 2"), "{upgraded}");
+    let labels = "-o=jsonpath={.items[*].metadata.labels.status}";
+    let states = api.kubectl("1.32", &["get", "secrets", "-n=kubeedge", "-l=owner=helm", labels]).good();
+    assert_eq!(states, "superseded deployed");
 }

@@ -15,10 +15,19 @@ fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
     edge.put(edgelay(), "/usr/local/bin/edgelay");
     edge.put(bundle("edge"), "/root/edge.bundle");
     edge.sh("mkdir -p /run/standin; echo 100 >/run/standin/keadm-tick-ms; umask 077; : >/root/join.json").good();
-    let join = std::fs::read(cloud.root().join(&JOIN_FILE[1..])).unwrap();
-    std::fs::write(edge.root().join("root/join.json"), join).unwrap();
-    let args = ["--bundle=/root/edge.bundle", "--join-file=/root/join.json", "--node-name=edge-1"];
-    let done = edge.run(&[&["edgelay", "edge", "install"][..], &args].concat());
+    let join = std::fs::read_to_string(cloud.root().join(&JOIN_FILE[1..])).unwrap();
+    let install = |join: &str| {
+        std::fs::write(edge.root().join("root/join.json"), join).unwrap();
+        let args = ["--bundle=/root/edge.bundle", "--join-file=/root/join.json", "--node-name=edge-1"];
+        edge.run(&[&["edgelay", "edge", "install"][..], &args].concat())
+    };
+    let token = cloud.run(&["keadm", "gettoken", "--kube-config=/etc/rancher/k3s/k3s.yaml"]).good();
+    let mint = "python3 -B /var/lib/rancher/k3s/data/*/apiserver/standin-cloud token /var/lib/rancher/k3s/server/db/cloudcore expired";
+    let expired = cloud.sh(mint).good();
+    let late = install(&join.replace(token.trim(), expired.trim()));
+    assert!(late.said().contains("the token ended at "), "{}", late.said());
+    assert_eq!(late.code, 4, "{}", late.said());
+    let done = install(&join);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), edge.journal("edgecore"));
     let known = wait_for(PATIENCE, || (kubectl(cloud, &["get", "node", "edge-1"]).code == 0).then_some(()));
     assert!(known.is_some(), "{}", kubectl(cloud, &["get", "nodes"]).said());
