@@ -46,7 +46,7 @@ use path::Start;
 use tree::Tree;
 
 /// File data passes through one buffer of this size.
-const BUFFER: usize = 128 << 10;
+const BUFFER: usize = 64 << 10;
 
 /// Where a layer goes.
 #[derive(Debug)]
