@@ -24,7 +24,7 @@ pub use check::socket as parse_socket;
 pub use cloud::{CloudConfig, K3sMode};
 pub use cloud_keys::CLOUD_KEYS;
 pub use doc::{render_cloud_doc, render_doc};
-pub use edge::{BoardSettings, Cloud, ContainerdMode, EdgeConfig, Identity, Node, Reboot, VENDOR_NAMES};
+pub use edge::{BoardSettings, Cloud, ContainerdMode, EdgeConfig, Identity, JoinMethod, Node, Reboot, VENDOR_NAMES};
 pub use file::{MAX_FILE, SCHEMA, parse_file, parse_file_of};
 pub use join_file::{JoinFile, MAX_JOIN_FILE, join_file_value, parse_join_file};
 pub use keys::{ConfigMut, ConfigRef, KEYS, Key, Of, Table, key_of_path};

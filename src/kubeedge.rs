@@ -1,16 +1,22 @@
 //! KubeEdge on this node: keadm's command line and words, EdgeCore's files, ports and health (KubeEdge v1.22).
 
+mod certificate;
 mod cloudcore;
 mod edgecore;
 mod explain;
 mod http;
 mod keadm;
+mod native;
 mod node;
 mod yaml;
 
+pub use certificate::{MAX_CERTIFICATE, not_after};
 pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, SERVER_LABEL, WEBSOCKET};
-pub use edgecore::{EDGECORE, EDGECORE_YAML, MAX_YAML, METASERVER, certificates_there, connected, healthy, service};
-pub use explain::explain;
-pub use keadm::{Join, Setting, join_command, memory_settings, switches, update_command};
+pub use edgecore::{
+    CERTIFICATE, EDGECORE, EDGECORE_YAML, MAX_YAML, METASERVER, certificates_there, connected, healthy, service,
+};
+pub use explain::{explain, refusal, without_words};
+pub use keadm::{Join, Setting, join_command, memory_settings, switches};
+pub use native::{BOOTSTRAP, DIRS, render as native_config};
 pub use node::{Ready, ready_condition};
-pub use yaml::lookup;
+pub use yaml::{To, lookup, set};

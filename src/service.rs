@@ -120,6 +120,22 @@ impl<'a> Services<'a> {
         }
     }
 
+    /// Forgets what a stopped `service` has said, where that is a file of ours.
+    pub fn forget_words(&mut self, service: &Service) -> Result<()> {
+        match self.manager {
+            Manager::Systemd => Ok(()),
+            Manager::OpenRc | Manager::Supervise => remove_logs(self.root, service.name),
+        }
+    }
+
+    /// What `service` said since `unix`; of a file of ours all of it.
+    pub fn words_since(&mut self, service: &Service, unix: u64) -> String {
+        match self.manager {
+            Manager::Systemd => systemd::words_since(self.exec, service.name, unix),
+            Manager::OpenRc | Manager::Supervise => log_tail(self.root, service.name),
+        }
+    }
+
     /// The last lines of what `service` said, for an error; empty if nobody knows.
     pub fn last_words(&mut self, service: &Service) -> String {
         match self.manager {

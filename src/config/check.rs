@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::ids::{BadName, Cidr, HostPort, NodeName};
 
 use super::value::{Refusal, parse_port};
-use super::{ContainerdMode, K3sMode, LabelKey, LabelValue, Reboot, Taint};
+use super::{ContainerdMode, JoinMethod, K3sMode, LabelKey, LabelValue, Reboot, Taint};
 
 /// CloudHub's HTTPS port for certificates.
 pub(super) const CERT_PORT: u16 = 10002;
@@ -131,6 +131,12 @@ pub fn socket(text: &str) -> Result<PathBuf, Refusal> {
         return Err(BadName::TooLong(MAX_SOCKET_PATH).into());
     }
     path(text)
+}
+
+pub(super) fn join_method(text: &str) -> Result<JoinMethod, Refusal> {
+    let all = [JoinMethod::Auto, JoinMethod::Keadm, JoinMethod::Native];
+    let found = all.into_iter().find(|method| method.as_str() == text);
+    found.ok_or_else(|| Refusal::new("is neither 'auto', 'keadm' nor 'native'"))
 }
 
 pub(super) fn containerd(text: &str) -> Result<ContainerdMode, Refusal> {

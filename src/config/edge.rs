@@ -34,6 +34,8 @@ pub struct EdgeConfig {
     pub containerd_address: PathBuf,
     /// How long one `keadm join` may take.
     pub join_timeout: Duration,
+    /// Who joins the node.
+    pub join_method: JoinMethod,
     /// The board underneath.
     pub board: BoardSettings,
     /// How long a clock that stands before the bundle's making may take to be set.
@@ -117,6 +119,28 @@ impl ContainerdMode {
     }
 }
 
+/// Who joins the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinMethod {
+    /// keadm where all that it needs is there, else we do.
+    Auto,
+    /// `keadm join`.
+    Keadm,
+    /// We do, without keadm.
+    Native,
+}
+
+impl JoinMethod {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            JoinMethod::Auto => "auto",
+            JoinMethod::Keadm => "keadm",
+            JoinMethod::Native => "native",
+        }
+    }
+}
+
 /// Pods get 65534 addresses, away from what neighbours use by default; docs/config.md has the list.
 const POD_CIDR: Cidr = Cidr::literal([10, 87, 0, 0], 16);
 
@@ -156,6 +180,7 @@ impl Default for EdgeConfig {
             board: BoardSettings { profile: None, profiles: None, kernel_arguments: true, reboot: Reboot::Never },
             // A time server answers within seconds once the network is up, which takes a modem half a minute.
             clock_wait: Duration::from_secs(60),
+            join_method: JoinMethod::Auto,
         }
     }
 }

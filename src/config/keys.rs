@@ -387,6 +387,24 @@ pub static KEYS: &[Key] = &[
         show: Of::Edge(|config| path(&config.containerd_address)),
     },
     Key {
+        path: "join.method",
+        flag: "join-method",
+        env: "EDGELAY_JOIN_METHOD",
+        form: Form::Text,
+        placeholder: "METHOD",
+        default: "auto",
+        help: "auto, keadm, or native: without keadm",
+        more: "`native` takes EdgeCore out of the bundle and writes its configuration and service itself: it needs \
+               neither systemd nor bash, pidof and sudo, and takes over a node object that the cloud still has of \
+               this name. `auto` is keadm where all that it needs is there, and native elsewhere.",
+        known_as: &[],
+        set: Of::Edge(|config, raw| {
+            config.join_method = check::join_method(raw.one()?)?;
+            Ok(())
+        }),
+        show: Of::Edge(|config| one(config.join_method.as_str())),
+    },
+    Key {
         path: "join_timeout",
         flag: "join-timeout",
         env: "EDGELAY_JOIN_TIMEOUT",

@@ -19,6 +19,7 @@ mod blobs;
 mod check;
 mod clean;
 mod direct;
+mod file;
 mod intake;
 mod list;
 mod orphan;
@@ -29,6 +30,7 @@ mod stream;
 mod unpack;
 
 pub use check::{Presence, check};
+pub use file::open_file;
 pub use list::{Listed, State, list};
 
 use blobs::Uploaded;

@@ -16,12 +16,11 @@ pub const EDGECORE: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore"
 pub const EDGECORE_YAML: RelPath<'static> = RelPath::literal("etc/kubeedge/config/edgecore.yaml");
 /// EdgeCore writes some ten KiB.
 pub const MAX_YAML: usize = 1 << 20;
+/// The node's certificate, which names it to the cloud.
+pub const CERTIFICATE: RelPath<'static> = RelPath::literal("etc/kubeedge/certs/server.crt");
 /// The three files that exist once the cloud has taken the node in.
-const CERTIFICATES: [RelPath<'static>; 3] = [
-    RelPath::literal("etc/kubeedge/ca/rootCA.crt"),
-    RelPath::literal("etc/kubeedge/certs/server.crt"),
-    RelPath::literal("etc/kubeedge/certs/server.key"),
-];
+const CERTIFICATES: [RelPath<'static>; 3] =
+    [RelPath::literal("etc/kubeedge/ca/rootCA.crt"), CERTIFICATE, RelPath::literal("etc/kubeedge/certs/server.key")];
 
 /// EdgeCore's own kubelet: `/healthz`.
 const HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10350);

@@ -8,7 +8,7 @@ struct Known(&'static str, Kind, &'static str);
 
 /// Texts of v1.22, the most telling first: EdgeCore's own reason comes before keadm's "timed out".
 const KNOWN: &[Known] = &[
-    Known("token is expired", Kind::Later, "get a new token with 'keadm gettoken' in the cloud and run again"),
+    Known("token is expired", Kind::Cluster, "get a new token with 'keadm gettoken' in the cloud and run again"),
     Known(
         "failed to validate CA certificate",
         Kind::Cluster,
@@ -38,7 +38,8 @@ const KNOWN: &[Known] = &[
     Known(
         "node already exists or internal error",
         Kind::Cluster,
-        "delete the old node object in the cloud with 'kubectl delete node', or choose another node.name",
+        "a machine of this name was here before: delete its object in the cloud with 'kubectl delete node', set join.method to \
+         'native', which takes it over, or choose another node.name",
     ),
     Known(
         "expected cgroupsPath to be of format",
@@ -97,8 +98,48 @@ pub fn explain(said: &str, log: &str) -> Error {
     }
 }
 
+/// Causes in EdgeCore's own words that no waiting mends: it would start and fail with them for ever.
+const FINAL: [&str; 6] = [
+    "token is expired",
+    "failed to validate CA certificate",
+    "credentials are in the wrong format",
+    "certificate has expired or is not yet valid",
+    "certificate is valid for",
+    "doesn't contain any IP SANs",
+];
+/// EdgeCore's line when it got no certificate.
+const NO_CERTIFICATE: &str = "failed to apply the edge certs, err:";
+
+/// The error that EdgeCore's `log` amounts to, if it is one that only a person can mend.
+pub fn refusal(log: &str) -> Option<Error> {
+    let cause = last_cause(log)?;
+    // What CloudCore says of a token is final, whatever the words.
+    let is_final = FINAL.iter().any(|words| cause.contains(words)) || cause.contains("code: 401");
+    if !is_final {
+        return None;
+    }
+    let known = KNOWN.iter().find(|known| cause.contains(known.0));
+    let (kind, hint) = known
+        .map_or((Kind::Cluster, "get a new token with 'keadm gettoken' in the cloud and run again"), |k| (k.1, k.2));
+    Some(Error::new(kind, format!("EdgeCore gets no certificate: {}", shorten(cause, 400))).hint(hint))
+}
+
+fn last_cause(log: &str) -> Option<&str> {
+    log.lines().rev().find_map(|line| line.split_once(NO_CERTIFICATE)).map(|(_, cause)| cause.trim())
+}
+
+/// What was seen of a join so far, for the error should it never come to an end.
+pub fn without_words(log: &str) -> String {
+    match last_cause(log) {
+        Some(cause) => format!("EdgeCore gets no certificate: {}", shorten(cause, 400)),
+        None => "no certificates yet, and EdgeCore does not say why".to_owned(),
+    }
+}
+
 /// keadm's last line that begins with `Error:`, or its last line.
 fn last_error(said: &str) -> String {
+    // After an error comes the usage, which says nothing of it.
+    let said = said.split_once("\nUsage:").map_or(said, |(before, _)| before);
     let lines = || said.lines().rev().map(str::trim).filter(|l| !l.is_empty());
     let line = lines().find(|l| l.starts_with("Error:")).or_else(|| lines().next()).unwrap_or("it said nothing");
     shorten(line.trim_start_matches("Error:").trim(), 400)
@@ -117,7 +158,7 @@ mod tests {
                 "panic: failed to apply the edge certs, err: failed to get edge certificate from the cloudcore, \
                  error: failed to call http, code: 401, message: token validation failure, err: token has invalid \
                  claims: token is expired",
-                Kind::Later,
+                Kind::Cluster,
                 "timed out waiting for the condition; EdgeCore says: panic",
                 "new token",
             ),
@@ -137,11 +178,55 @@ mod tests {
                 "CloudCore runs",
             ),
             ("", "", Kind::Cluster, "it said nothing", "journalctl"),
+            (
+                "what went wrong\nUsage:\n  keadm join [flags]\n",
+                "",
+                Kind::Cluster,
+                "keadm join: what went wrong",
+                "journalctl",
+            ),
         ] {
             let e = explain(said, log);
             assert_eq!(e.kind(), kind, "{e}");
             assert!(e.to_string().contains(part), "{e}");
             assert!(e.hint_text().unwrap().contains(hint), "{e:?}");
         }
+    }
+
+    #[test]
+    fn what_no_waiting_mends_is_told_from_what_it_may() {
+        let line =
+            |cause: &str| format!("panic: failed to apply the edge certs, err: {cause}\n\ngoroutine 1 [running]:\n");
+        let get = "failed to get edge certificate from the cloudcore, error: ";
+        for (cause, hint) in [
+            (
+                format!(
+                    "{get}failed to call http, code: 401, message: token validation failure, err: token has invalid claims: token is expired"
+                ),
+                Some("new token"),
+            ),
+            (
+                format!(
+                    "{get}failed to call http, code: 401, message: token validation failure, err: token signature is invalid"
+                ),
+                Some("new token"),
+            ),
+            ("failed to validate CA certificate. tokenCAhash: a, CAhash: b".to_owned(), Some("another cloud")),
+            ("token x credentials are in the wrong format".to_owned(), Some("cut or changed")),
+            (format!("{get}x509: certificate is valid for 10.9.9.9, not 127.0.0.1"), Some("advertise")),
+            (format!("{get}failed to call http, code: 500, message: x"), None),
+            (
+                "failed to get CA certificate, err: Get \"https://a:10002/ca.crt\": dial tcp: connection refused"
+                    .to_owned(),
+                None,
+            ),
+        ] {
+            let found = refusal(&line(&cause));
+            let found = found.as_ref().and_then(Error::hint_text);
+            assert_eq!(found.is_some(), hint.is_some(), "{cause}");
+            assert!(found.unwrap_or_default().contains(hint.unwrap_or_default()), "{found:?}");
+        }
+        assert!(refusal("").is_none() && refusal("token is expired, says somebody else").is_none());
+        assert_eq!(without_words(&line("x")), "EdgeCore gets no certificate: x");
     }
 }

@@ -1,16 +1,15 @@
 //! The command line of `keadm join`, in the grammar that v1.22.0 really takes.
 
-use std::time::Duration;
-
+use super::yaml::{To, lookup};
 use crate::board::Class;
 use crate::config::{EdgeConfig, Identity};
 use crate::exec::Cmd;
 use crate::ids::Token;
 
 /// EdgeMesh's DNS on every node.
-const EDGEMESH_DNS: &str = "169.254.96.16";
+pub(super) const EDGEMESH_DNS: &str = "169.254.96.16";
 /// The only domain that EdgeMesh's DNS serves.
-const CLUSTER_DOMAIN: &str = "cluster.local";
+pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
 /// What a join needs to know.
 #[derive(Debug)]
 pub struct Join<'a> {
@@ -52,49 +51,70 @@ pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
     cmd
 }
 
-/// The command that changes settings of a node that has joined; keadm edits edgecore.yaml and restarts EdgeCore.
-pub fn update_command(settings: &[Setting]) -> Cmd {
-    let pairs: Vec<String> = settings.iter().map(Setting::pair).collect();
-    let mut cmd = Cmd::new("keadm", &["config-update", &format!("--set={}", pairs.join(","))]);
-    cmd.limit = Duration::from_secs(180);
-    cmd.umask = 0o077;
-    cmd
-}
-
 /// A setting of EdgeCore that the node's configuration decides, also after the join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// Its path in edgecore.yaml.
     pub path: String,
-    /// What it is to be; of a list, its items joined by `,`; of a map, `key:value` joined by `,`.
-    pub want: String,
-    /// Whether it is a list or a map.
-    list: bool,
+    /// What it is to be.
+    pub to: To,
+    /// EdgeCore's own default, which a new node need not be told.
+    is_default: bool,
 }
 
 impl Setting {
     fn new(path: &str, want: impl ToString) -> Self {
-        Setting { path: path.to_owned(), want: want.to_string(), list: false }
+        Setting { path: path.to_owned(), to: To::Scalar(want.to_string()), is_default: false }
     }
 
     /// For `--set`. Lists only with one element: a comma inside braces would be read as the next pair by some versions.
     fn pair(&self) -> String {
-        if self.list { format!("{}={{{}}}", self.path, self.want) } else { format!("{}={}", self.path, self.want) }
+        match &self.to {
+            To::Scalar(want) => format!("{}={want}", self.path),
+            To::List(items) => format!("{}={{{}}}", self.path, items.join(",")),
+            To::Map(pairs) => format!("{}={{{}}}", self.path, joined(pairs)),
+            To::Absent => format!("{}=", self.path),
+        }
+    }
+
+    /// How edgecore.yaml differs from it. What is to be absent is only EdgeMesh's: another value is somebody's choice.
+    pub fn difference(&self, yaml: &str) -> Option<String> {
+        let found = lookup(yaml, &self.path).unwrap_or_default();
+        let want = match &self.to {
+            To::Scalar(want) => want.clone(),
+            To::List(items) => items.join(","),
+            To::Map(pairs) => joined(pairs),
+            To::Absent if found == EDGEMESH_DNS => String::new(),
+            To::Absent => return None,
+        };
+        (found != want).then(|| format!("{} is '{found}', wanted '{want}'", self.path))
     }
 }
 
-/// The switches, as keadm's `--set` takes them and as edgecore.yaml then has them. What is off is not asked for.
+fn joined(pairs: &[(String, String)]) -> String {
+    pairs.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(",")
+}
+
+/// The switches, as keadm's `--set` takes them and as edgecore.yaml then has them.
 pub fn switches(config: &EdgeConfig) -> Vec<Setting> {
-    let mut set = Vec::new();
-    if config.edgemesh {
-        set.push(Setting { list: true, ..Setting::new(&format!("{KUBELET}.clusterDNS"), EDGEMESH_DNS) });
-        set.push(Setting::new(&format!("{KUBELET}.clusterDomain"), CLUSTER_DOMAIN));
-        set.push(Setting::new("modules.metaManager.metaServer.enable", true));
-    }
+    let dns = Setting::new(&format!("{KUBELET}.clusterDNS"), "");
+    let server = Setting::new("modules.metaManager.metaServer.enable", config.edgemesh);
+    let mut set = match config.edgemesh {
+        true => vec![
+            Setting { to: To::List(vec![EDGEMESH_DNS.to_owned()]), ..dns },
+            Setting::new(&format!("{KUBELET}.clusterDomain"), CLUSTER_DOMAIN),
+            server,
+        ],
+        false => vec![Setting { to: To::Absent, is_default: true, ..dns }, Setting { is_default: true, ..server }],
+    };
     // What is not in use now cannot be pulled again later: never collect images.
     set.push(Setting::new(&format!("{KUBELET}.imageGCHighThresholdPercent"), 100));
     set.push(Setting::new("modules.edgeStream.enable", config.edge_stream));
     set.push(Setting::new("modules.eventBus.enable", config.mqtt));
+    if let Some(ip) = config.node.ip {
+        // keadm's `--set` knows it by another name.
+        set.push(Setting { is_default: true, ..Setting::new("modules.edged.nodeIP", ip) });
+    }
     set
 }
 
@@ -109,18 +129,24 @@ pub fn memory_settings(class: Class) -> Vec<Setting> {
         Class::Medium | Class::Large => return Vec::new(),
     };
     // The map is replaced as a whole, so the other defaults are said again; in the order in which it is printed.
-    let thresholds = format!(
-        "imagefs.available:15%,imagefs.inodesFree:5%,memory.available:{free},nodefs.available:10%,nodefs.inodesFree:5%"
-    );
+    let thresholds = [
+        ("imagefs.available", "15%"),
+        ("imagefs.inodesFree", "5%"),
+        ("memory.available", free),
+        ("nodefs.available", "10%"),
+        ("nodefs.inodesFree", "5%"),
+    ];
+    let map = thresholds.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     vec![
-        Setting { list: true, ..Setting::new(&format!("{KUBELET}.evictionHard"), thresholds) },
+        Setting { to: To::Map(map), ..Setting::new(&format!("{KUBELET}.evictionHard"), "") },
         Setting::new(&format!("{KUBELET}.containerLogMaxSize"), log),
     ]
 }
 
 /// `key=value` pairs for a join. Fields of embedded structs go by their Go names.
 fn settings(config: &EdgeConfig) -> Vec<String> {
-    let mut set: Vec<String> = switches(config).iter().map(Setting::pair).collect();
+    let told = switches(config).into_iter().filter(|setting| !setting.is_default);
+    let mut set: Vec<String> = told.map(|setting| setting.pair()).collect();
     if let Some(ip) = config.node.ip {
         set.push(format!("Modules.Edged.NodeIP={ip}"));
     }

@@ -1,7 +1,7 @@
-//! Reading one value out of edgecore.yaml, which EdgeCore and keadm write with Go's YAML printer.
+//! Reading and changing one value of edgecore.yaml, which EdgeCore and keadm write with Go's YAML printer.
 //!
 //! Block maps with two-space steps and plain or quoted scalars, list items at their key's depth: nothing more is
-//! needed, and nothing is ever written here.
+//! needed.
 
 /// The scalar at `path` (`modules.edgeHub.websocket.server`); of a list, its items joined by `,`; of a map of scalars,
 /// its `key:value` pairs joined by `,`. `None`: not there.
@@ -48,6 +48,81 @@ pub fn lookup(text: &str, path: &str) -> Option<String> {
         return (!items.is_empty()).then(|| items.join(","));
     }
     None
+}
+
+/// What a key is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// A scalar, as it stands in the file.
+    Scalar(String),
+    /// A list of plain scalars.
+    List(Vec<String>),
+    /// A map of plain scalars.
+    Map(Vec<(String, String)>),
+    /// Not there: EdgeCore's default.
+    Absent,
+}
+
+/// `text` with the key at `path` made to be `to`; maps on the way are made. All else stays as it is, byte for byte.
+pub fn set(text: &str, path: &str, to: &To) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let keys: Vec<&str> = path.split('.').collect();
+    let (mut start, mut end, mut depth) = (0, lines.len(), 0);
+    for (n, key) in keys.iter().enumerate() {
+        let rest = keys.get(n..).unwrap_or_default();
+        let at = (start..end).find(|i| lines.get(*i).is_some_and(|line| is_key(line, depth, key)));
+        let Some(at) = at else {
+            if *to != To::Absent {
+                lines.splice(end..end, render(rest, depth, to));
+            }
+            break;
+        };
+        // What belongs to the key: deeper lines, and list items at its own depth.
+        let below = lines.iter().skip(at + 1).take(end - at - 1);
+        let size = below.take_while(|line| belongs(line, depth)).count();
+        if rest.len() == 1 {
+            lines.splice(at..=at + size, render(rest, depth, to));
+            break;
+        }
+        if size == 0 {
+            // `key: {}`, or nothing at all
+            if *to != To::Absent {
+                lines.splice(at..=at, render(rest, depth, to));
+            }
+            break;
+        }
+        depth = lines.get(at + 1).map_or(depth + 2, |line| indent(line));
+        (start, end) = (at + 1, at + 1 + size);
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn is_key(line: &str, depth: usize, key: &str) -> bool {
+    let found = line.trim_start().split_once(':').map(|(key, _)| key.trim_matches('"'));
+    indent(line) == depth && found == Some(key)
+}
+
+fn belongs(line: &str, depth: usize) -> bool {
+    let at = indent(line);
+    line.trim().is_empty() || at > depth || (at == depth && line.trim_start().starts_with("- "))
+}
+
+fn render(keys: &[&str], depth: usize, to: &To) -> Vec<String> {
+    let mut lines: Vec<String> =
+        keys.iter().enumerate().map(|(n, key)| format!("{:1$}{key}:", "", depth + 2 * n)).collect();
+    let own = depth + 2 * keys.len().saturating_sub(1);
+    match to {
+        To::Absent => lines.clear(),
+        To::Scalar(value) => {
+            if let Some(last) = lines.last_mut() {
+                last.push_str(&format!(" {value}"));
+            }
+        }
+        To::Map(pairs) => lines.extend(pairs.iter().map(|(key, value)| format!("{:1$}{key}: {value}", "", own + 2))),
+        To::List(items) => lines.extend(items.iter().map(|item| format!("{:own$}- {item}", ""))),
+    }
+    lines
 }
 
 fn indent(line: &str) -> usize {
@@ -105,5 +180,42 @@ modules:
         }
         assert_eq!(lookup("", "a"), None);
         assert_eq!(lookup("a:", "a.b"), None);
+    }
+
+    #[test]
+    fn only_what_is_set_changes() {
+        let scalar = |value: &str| To::Scalar(value.to_owned());
+        let list = To::List(vec!["1.2.3.4".into()]);
+        let kubelet = "modules.edged.tailoredKubeletConfig";
+        for (path, to, from, into) in [
+            (
+                "modules.metaManager.metaServer.enable",
+                scalar("true"),
+                "metaServer:\n      enable: false",
+                "metaServer:\n      enable: true",
+            ),
+            ("modules.edgeHub.quic.server", scalar("x:1"), "server: 10.0.0.1:10001", "server: x:1"),
+            (&format!("{kubelet}.clusterDNS"), To::Absent, "      clusterDNS:\n      - 169.254.96.16\n", ""),
+            (&format!("{kubelet}.clusterDNS"), list, "- 169.254.96.16", "- 1.2.3.4"),
+            (
+                "modules.edged.nodeIP",
+                scalar("10.0.0.7"),
+                "      clusterDomain: cluster.local\n",
+                "      clusterDomain: cluster.local\n    nodeIP: 10.0.0.7\n",
+            ),
+            (
+                "modules.eventBus.enable",
+                scalar("false"),
+                "      enable: false\n",
+                "      enable: false\n  eventBus:\n    enable: false\n",
+            ),
+            ("modules.a.b", To::Absent, "", ""),
+        ] {
+            let after = set(YAML, path, &to);
+            assert_eq!(after, YAML.replace(from, into), "{path}");
+            assert_eq!(set(&after, path, &to), after, "{path}");
+        }
+        assert_eq!(set("a: {}\nb: 1\n", "a.c", &scalar("2")), "a:\n  c: 2\nb: 1\n");
+        assert_eq!(set("", "a.b", &scalar("2")), "a:\n  b: 2\n");
     }
 }

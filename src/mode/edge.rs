@@ -7,6 +7,7 @@ mod assemble;
 mod board;
 mod change;
 mod fitness;
+mod method;
 mod record;
 mod times;
 

@@ -45,6 +45,13 @@ pub(super) fn last_words(exec: &mut dyn Exec, name: &str) -> String {
     exec.run(&cmd).map(|output| shorten(output.stdout.trim(), 2000)).unwrap_or_default()
 }
 
+/// From the journal's clock, which is the machine's.
+pub(super) fn words_since(exec: &mut dyn Exec, name: &str, unix: u64) -> String {
+    let since = format!("--since=@{unix}");
+    let cmd = Cmd::new("journalctl", &["--no-pager", "-o", "cat", "-n", "200", &since, "-u", &unit(name)]);
+    exec.run(&cmd).map(|output| shorten(output.stdout.trim(), 20_000)).unwrap_or_default()
+}
+
 fn unit(name: &str) -> String {
     format!("{name}.service")
 }

@@ -1,14 +1,19 @@
-//! Joins the cloud: `keadm join`, with what it silently needs, and its leftovers cleared.
+//! Joins the cloud: `keadm join`, with what it silently needs, or natively; leftovers cleared, certificates renewed.
+
+mod native;
 
 use std::path::PathBuf;
 
+use crate::clock::rfc3339;
 use crate::config::{EdgeConfig, Identity, load_token};
 use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{
-    EDGECORE, EDGECORE_YAML, Join, MAX_YAML, certificates_there, explain, join_command, lookup, service,
+    BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, certificates_there, explain,
+    join_command, lookup, not_after, service,
 };
+use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
 use crate::service::{Manager, boot_link, definition};
@@ -29,6 +34,11 @@ const SUDO: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/sudo");
 const SUDO_TEXT: &str =
     "#!/bin/sh\n# Written by edgelay: keadm calls sudo, also where it is root already.\nexec \"$@\"\n";
 
+/// Private key of the node's certificate.
+const KEY: RelPath<'static> = RelPath::literal("etc/kubeedge/certs/server.key");
+/// The node had its certificates once: what is lacking since is not a failed attempt.
+const JOINED: &str = "joined";
+
 /// The node's name in edgecore.yaml.
 const HOSTNAME: &str = "modules.edged.hostnameOverride";
 
@@ -39,12 +49,54 @@ pub struct JoinCloud {
     config: EdgeConfig,
     identity: Identity,
     version: String,
+    way: Way,
+    /// The image with EdgeCore, where the bundle does not bring it as a component.
+    package: Option<Image>,
+}
+
+/// Who joins, and why so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// keadm; else we do.
+    pub with_keadm: bool,
+    /// The reason, for the plan.
+    pub why: String,
 }
 
 impl JoinCloud {
-    /// Joins as `identity` with KubeEdge `version` (with its `v`).
-    pub fn new(manager: Manager, config: EdgeConfig, identity: Identity, version: String) -> Self {
-        JoinCloud { manager, config, identity, version }
+    /// Joins as `identity` in this `way`, EdgeCore running under `manager`; of the bundle KubeEdge's version (with its
+    /// `v`) and the image that holds EdgeCore.
+    pub fn new(
+        manager: Manager,
+        config: EdgeConfig,
+        identity: Identity,
+        way: Way,
+        (version, package): (String, Option<Image>),
+    ) -> Self {
+        JoinCloud { manager, config, identity, version, way, package }
+    }
+
+    /// When the node's certificate ended, if it has.
+    fn ended(cx: &Cx<'_>) -> Result<Option<u64>> {
+        let text = cx.root.read_text(CERTIFICATE, MAX_CERTIFICATE)?.unwrap_or_default();
+        Ok(not_after(&text).filter(|end| *end <= cx.clock.unix()))
+    }
+
+    /// Whether only certificates are lacking: the node has joined as this one, and everything else is in its place.
+    fn lacks_only_certificates(&self, cx: &Cx<'_>) -> Result<bool> {
+        let joined = cx.journal.fact(JOINED).is_some();
+        Ok(joined && cx.root.stat(EDGECORE)?.is_some() && self.belongs(cx)? == Status::Done)
+    }
+
+    /// A new token for the node that this already is: nothing else is touched.
+    fn certify(&self, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
+        cx.report.info("getting new certificates with the token; the node stays as it is");
+        cx.services(self.manager).stop(&service())?;
+        // EdgeCore would go on with one that has ended.
+        for path in [CERTIFICATE, KEY] {
+            cx.root.remove(path)?;
+        }
+        native::certify(self, token, cx)
     }
 
     /// What the node's configuration says about who it is and where it belongs, against what is wanted.
@@ -137,7 +189,8 @@ impl Step for JoinCloud {
     }
 
     fn summary(&self) -> String {
-        format!("join {} as {}", self.identity.websocket, self.identity.node)
+        let (how, why) = (if self.way.with_keadm { "with keadm" } else { "without keadm" }, &self.way.why);
+        format!("join {} as {} {how} ({why})", self.identity.websocket, self.identity.node)
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
@@ -147,15 +200,34 @@ impl Step for JoinCloud {
         if cx.root.stat(EDGECORE)?.is_none() {
             return Ok(Status::todo(format!("'{EDGECORE}' is missing")));
         }
+        if native::has_bootstrap(cx)? {
+            return Ok(Status::todo("the token of a join that was cut lies about"));
+        }
+        if let Some(end) = Self::ended(cx)? {
+            return Ok(Status::todo(format!("the node's certificate ended at {}", rfc3339(end))));
+        }
         self.belongs(cx)
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let token = load_token(&self.identity.token_file)?;
         cx.report.hide(&token);
+        let certified = certificates_there(cx.root)? && Self::ended(cx)?.is_none();
+        if self.lacks_only_certificates(cx)? && !certified {
+            return self.certify(&token, cx);
+        }
+        if certified && cx.root.stat(EDGECORE)?.is_some() && self.belongs(cx)? == Status::Done {
+            // All of it was done, but for the last touch.
+            cx.root.remove(BOOTSTRAP)?;
+            return cx.journal.remember(JOINED, "");
+        }
         self.clear_the_way(cx)?;
         self.claim(cx)?;
-        self.join(&token, cx)
+        match self.way.with_keadm {
+            true => self.join(&token, cx)?,
+            false => native::join(self, &token, cx)?,
+        }
+        cx.journal.remember(JOINED, "")
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -170,6 +242,7 @@ pub(super) fn undo(manager: Manager, address: &std::path::Path, cx: &mut Cx<'_>)
     leftovers::end_pods(address, cx);
     leftovers::clear_join(address, cx)?;
     cx.services(manager).forget(&service())?;
+    cx.journal.forget(JOINED)?;
     let unit = definition(manager, &service()).0;
     let link = boot_link(manager, &service()).map(|l| l.0);
     cx.take_back(|path| {

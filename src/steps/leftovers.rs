@@ -61,7 +61,7 @@ fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&str, &str) -> bool)
 }
 
 /// Unmounts everything mounted below `dir` on the live host, deepest first. What is mounted at `dir` itself, a disk for
-/// images perhaps, is none of ours.
+/// images perhaps, is none of ours; but `dir` mounted on itself is, as the kubelet in EdgeCore does it.
 pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
     const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
     if !cx.root.is_live() {
@@ -76,13 +76,39 @@ pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Mount points below `dir`, last mounted first (proc(5): the fifth field, blanks as octal escapes).
+/// Mount points below `dir`, last mounted first, and `dir` as often as it is mounted on itself (proc(5): the second
+/// field is the parent's number, the fourth the directory within the file system, the fifth the place; blanks as octal
+/// escapes).
 fn mounts_below(mountinfo: &str, dir: &str) -> Vec<String> {
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape);
-    let below = |p: &String| p.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-    let mut points: Vec<String> = points.filter(below).collect();
-    points.reverse();
-    points
+    let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
+    let ours = |mount: &&Mount<'_>| {
+        let below = mount.place.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+        below || (mount.place == dir && mount.is_of_itself(&mounts))
+    };
+    mounts.iter().filter(ours).map(|mount| mount.place.clone()).rev().collect()
+}
+
+struct Mount<'a> {
+    id: &'a str,
+    parent: &'a str,
+    device: &'a str,
+    source: String,
+    place: String,
+}
+
+impl<'a> Mount<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.split(' ');
+        let (id, parent, device) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(Mount { id, parent, device, source: unescape(fields.next()?), place: unescape(fields.next()?) })
+    }
+
+    /// Whether it shows, of its parent's file system, the very directory that lies below it.
+    fn is_of_itself(&self, all: &[Mount<'_>]) -> bool {
+        let Some(parent) = all.iter().find(|mount| mount.id == self.parent) else { return false };
+        let inner = self.place.strip_prefix(parent.place.trim_end_matches('/')).unwrap_or(&self.place);
+        parent.device == self.device && self.source == format!("{}{inner}", parent.source.trim_end_matches('/'))
+    }
 }
 
 fn unescape(field: &str) -> String {
@@ -104,5 +130,24 @@ mod tests {
 33 22 0:5 / /run/containerd rw - tmpfs shm rw";
         let found = mounts_below(text, "/run/containerd");
         assert_eq!(found, ["/run/containerd/a/with blank", "/run/containerd/a"]);
+    }
+
+    #[test]
+    fn a_directory_mounted_on_itself_is_ours_and_a_disk_is_not() {
+        let kubelet = "/var/lib/kubelet";
+        for (line, ours) in [
+            ("40 22 8:1 /var/lib/kubelet /var/lib/kubelet rw shared:1 - ext4 /dev/sda rw", true),
+            ("40 22 8:1 /data/kubelet /var/lib/kubelet rw - ext4 /dev/sda rw", false),
+            ("40 22 8:2 / /var/lib/kubelet rw - ext4 /dev/sdb rw", false),
+        ] {
+            let text = format!(
+                "22 1 8:1 / / rw - ext4 /dev/sda rw\n{line}\n41 40 0:5 / /var/lib/kubelet/pods/a/volumes/b rw - tmpfs tmpfs rw"
+            );
+            let mut expected = vec!["/var/lib/kubelet/pods/a/volumes/b"];
+            expected.extend(ours.then_some(kubelet));
+            assert_eq!(mounts_below(&text, kubelet), expected, "{line}");
+        }
+        let apart = "22 1 8:1 / / rw - ext4 a rw\n23 22 8:3 / /var rw - ext4 b rw\n24 23 8:3 /lib/kubelet /var/lib/kubelet rw - ext4 b rw";
+        assert_eq!(mounts_below(apart, kubelet), [kubelet]);
     }
 }

@@ -300,3 +300,26 @@ fn newer_containerds_carry_a_node_as_well() {
         std::fs::remove_file(bed.cloud("nodes/edge-1")).unwrap();
     }
 }
+
+#[test]
+fn a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over() {
+    let Some(bed) = Bed::start("a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over") else { return };
+    let machine = machine(&bed, "edge", "good");
+    machine.sh("rm /bin/pidof /usr/bin/sudo").good();
+    let before = contents(&machine);
+    std::fs::write(bed.cloud("nodes/edge-1"), "").unwrap();
+    let token = std::fs::read_to_string(machine.root().join("root/token")).unwrap().trim().to_owned();
+    let plan = install(&machine, &["--dry-run"]).good();
+    assert!(plan.contains("without keadm (keadm needs 'pidof', which is not on this machine)"), "{plan}");
+    let done = install(&machine, &[]);
+    assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("edgecore"));
+    is_green(&machine);
+    assert!(std::fs::metadata(bed.cloud("nodes/edge-1")).unwrap().len() > 0, "it has not registered");
+    token_is_nowhere(&machine, &token, &done.said());
+    let mode = machine.sh("stat -c '%a %n' /etc/kubeedge/config/edgecore.yaml; ls /etc/kubeedge").good();
+    assert!(mode.starts_with("600 ") && !mode.contains("bootstrap"), "{mode}");
+    // as the kubelet in the real EdgeCore leaves it
+    machine.sh("mount --bind /var/lib/kubelet /var/lib/kubelet").good();
+    machine.run(&["edgelay", "edge", "uninstall", "--yes"]).good();
+    assert_eq!(difference(&before, &contents(&machine)), NOTHING);
+}

@@ -15,11 +15,15 @@ pub(super) fn service_manager(look: &Look<'_>) -> Result<Outcome> {
         Init::Systemd => Ok(Outcome::pass("systemd runs as PID 1")),
         other if look.cx.wanted.joins_with_keadm => {
             let seen = format!("PID 1 is {other}, not systemd, with which keadm starts edgecore");
-            Ok(Outcome::fail(seen, "boot the machine with systemd"))
+            Ok(Outcome::fail(seen, "boot the machine with systemd, or set join.method to 'native'"))
         }
+        Init::OpenRc => Ok(Outcome::pass("OpenRC has brought the system up")),
         other => {
-            let seen = format!("PID 1 is {other}, not systemd, so nothing starts containerd again when it ends");
-            Ok(Outcome::warn(seen, "start it again with 'edgelay edge stage', and boot with systemd to join"))
+            let seen = format!("PID 1 is {other}, no service manager that we know: edgelay supervises by itself");
+            Ok(Outcome::warn(
+                seen,
+                "let the board's boot hook start 'edgelay supervise' (see 'edgelay help supervise')",
+            ))
         }
     }
 }
@@ -177,7 +181,7 @@ mod tests {
     fn service_managers() {
         let one = |bed: &Bed| bed.one("service-manager", |_| {});
         assert_eq!(one(&Bed::new()), told(Pass, "systemd runs as PID 1", ""));
-        let advice = "boot the machine with systemd";
+        let advice = "boot the machine with systemd, or set join.method to 'native'";
         let openrc = Bed::new().with(|tree| tree.without("run/systemd/system").dir("run/openrc"));
         let seen = "PID 1 is OpenRC, not systemd, with which keadm starts edgecore";
         assert_eq!(one(&openrc), told(Fail, seen, advice));
@@ -185,15 +189,15 @@ mod tests {
         let seen = "PID 1 is 'tini', not systemd, with which keadm starts edgecore";
         assert_eq!(one(&none), told(Fail, seen, advice));
         let staged = none.one("service-manager", |w| w.joins_with_keadm = false);
-        let seen = "PID 1 is 'tini', not systemd, so nothing starts containerd again when it ends";
-        let advice = "start it again with 'edgelay edge stage', and boot with systemd to join";
+        let seen = "PID 1 is 'tini', no service manager that we know: edgelay supervises by itself";
+        let advice = "let the board's boot hook start 'edgelay supervise' (see 'edgelay help supervise')";
         assert_eq!(staged, told(Warn, seen, advice));
     }
 
     #[test]
     fn programs_that_are_called() {
         let without = |path: &str| Bed::new().with(|tree| tree.without(path));
-        assert_eq!(Bed::new().one("programs", |_| {}), told(Pass, "bash, pidof and sudo are there", ""));
+        assert_eq!(Bed::new().one("programs", |_| {}), told(Pass, "bash, pidof, sudo and mount are there", ""));
         let seen = "no sudo (keadm starts edgecore with it; it will be bridged)";
         assert_eq!(without("usr/bin/sudo").one("programs", |_| {}), told(Warn, seen, "install sudo"));
         let both = without("usr/bin/sudo").with(|tree| tree.without("usr/bin/pidof"));

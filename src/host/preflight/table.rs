@@ -24,8 +24,16 @@ pub const EDGE: [Check; 34] = [
     ),
     check("cgroups", machine::cgroups, "the controllers that EdgeCore insists on, memory among them"),
     check("kmsg", machine::kmsg, "`/dev/kmsg`, without which EdgeCore does not start"),
-    check("service-manager", services::service_manager, "systemd runs as PID 1, which joining needs"),
-    check("programs", services::programs, "`bash` and `pidof`, which keadm calls; a missing `sudo` is bridged"),
+    check(
+        "service-manager",
+        services::service_manager,
+        "systemd, which keadm needs, or OpenRC; elsewhere a warning: edgelay supervises by itself",
+    ),
+    check(
+        "programs",
+        services::programs,
+        "`mount`, for EdgeCore; `bash` and `pidof`, which keadm calls; a missing `sudo` is bridged",
+    ),
     check(
         "iptables",
         services::iptables,

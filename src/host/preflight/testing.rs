@@ -63,6 +63,7 @@ impl Bed {
                 .program("usr/bin/bash")
                 .program("usr/bin/pidof")
                 .program("usr/bin/sudo")
+                .program("usr/bin/mount")
                 .program("lib/ld-linux-aarch64.so.1")
                 .dir("etc/kubeedge")
                 .link("proc/net", "self/net")

@@ -224,11 +224,16 @@ pub struct ProgramNeed {
 
 impl ProgramNeed {
     /// What `keadm join` calls through `bash -c`. A missing sudo is bridged for that one call.
-    pub const KEADM: [ProgramNeed; 3] = [
+    pub const KEADM: [ProgramNeed; 4] = [
         ProgramNeed { name: "bash", missing: Verdict::Fail, why: "keadm runs every command through it" },
         ProgramNeed { name: "pidof", missing: Verdict::Fail, why: "keadm looks for a running edgecore with it" },
         ProgramNeed { name: "sudo", missing: Verdict::Warn, why: "keadm starts edgecore with it; it will be bridged" },
+        ProgramNeed::MOUNT,
     ];
+    /// What a join without keadm needs.
+    pub const NATIVE: [ProgramNeed; 1] = [ProgramNeed::MOUNT];
+    const MOUNT: ProgramNeed =
+        ProgramNeed { name: "mount", missing: Verdict::Fail, why: "edgecore mounts the volumes of pods with it" };
 }
 
 /// A TCP port that must be free.

@@ -11,18 +11,19 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, Token};
+use crate::oci::Image;
 use crate::plan::Step;
 use crate::report::Report;
 use crate::root::Root;
 use crate::service::{Manager, manager_of};
 use crate::steps::{
     Components, Edgecore, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, KernelArguments, Line,
-    NodeReady, OwnProgram, Preload, RuntimeStart, Settings, System,
+    NodeReady, OwnProgram, PodRuns, Preload, RuntimeStart, Settings, System, Way,
 };
 use crate::{cni, host};
 
 use super::board::{self, Need, Underneath};
-use super::{ImagesWhen, Scope, is_managed};
+use super::{ImagesWhen, Scope, is_managed, method};
 use crate::mode::record::Recorded;
 
 /// Components that are laid down beside a containerd of someone else.
@@ -47,6 +48,7 @@ pub(super) struct Assembly {
     pub(super) keep: Option<KeptFrom>,
     manager: Manager,
     is_live: bool,
+    pub(super) way: Way,
     restrict_oom_score_adj: bool,
     pub(super) board: Option<Underneath>,
     system: System,
@@ -84,10 +86,13 @@ impl Assembly {
                 store: sizes.blobs.saturating_add(sizes.unpacked),
             }
         });
+        let manager = manager_of(root)?;
+        let way = method::choose(config.join_method, manager, root, bundle)?;
         Ok(Assembly {
             board: board::look(&config, root, need)?,
             system: board::system(root),
             config,
+            way,
             scope,
             identity,
             token: None,
@@ -97,7 +102,7 @@ impl Assembly {
             edgelay: None,
             images: ImagesWhen::Now,
             keep: None,
-            manager: manager_of(root)?,
+            manager,
             is_live: root.is_live(),
             restrict_oom_score_adj: root.is_live() && host::oom_score_adj_restricted(root)?,
         })
@@ -148,8 +153,12 @@ impl Assembly {
         steps.push(Box::new(KernelArguments::new(arguments, self.system, self.config.board.reboot)));
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
-            steps.push(Box::new(JoinCloud::new(self.manager, self.config.clone(), identity.clone(), version)));
-            steps.push(Box::new(Settings::new(&self.config, self.class())));
+            let (way, config) = (self.way.clone(), self.config.clone());
+            let address = self.config.containerd_address.clone();
+            steps.push(Box::new(PodRuns::new(address, sandbox_image(bundle)?, self.pods(bundle))));
+            let bring = (version, package(bundle));
+            steps.push(Box::new(JoinCloud::new(self.manager, config, identity.clone(), way, bring)));
+            steps.push(Box::new(Settings::new(self.manager, &self.config, self.class())));
             steps.push(Box::new(Edgecore::new(self.manager, self.config.containerd_address.clone())));
             steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh)));
         }
@@ -240,6 +249,14 @@ impl Assembly {
         Ok(())
     }
 
+    /// Changes with all that runs pods.
+    fn pods(&self, bundle: &Bundle) -> String {
+        let programs = ["containerd", "containerd-shim-runc-v2", "runc", "bridge", "host-local", "portmap"];
+        let digests = programs.iter().filter_map(|name| bundle.component(name)).map(|c| c.digest.to_string());
+        let own = [self.config.containerd.as_str().to_owned(), self.config.pod_cidr.to_string()];
+        Digest::of(digests.chain(own).collect::<Vec<_>>().join(" ").as_bytes()).to_string()
+    }
+
     /// Changes whenever containerd must be started again.
     fn runtime_version(&self, bundle: &Bundle, files: &Files) -> String {
         let programs = ["containerd", "containerd-shim-runc-v2", "runc"];
@@ -247,6 +264,15 @@ impl Assembly {
         let all: Vec<String> = digests.chain([files.version()]).collect();
         Digest::of(all.join(" ").as_bytes()).to_string()
     }
+}
+
+/// The image that holds EdgeCore, unless the bundle brings it as a component.
+fn package(bundle: &Bundle) -> Option<Image> {
+    if bundle.component("edgecore").is_some() {
+        return None;
+    }
+    let is = |image: &&Image| image.names.iter().any(|name| name.repository().ends_with("/installation-package"));
+    bundle.images().iter().find(is).cloned()
 }
 
 /// Full name of the pause image that the bundle brings.

@@ -30,7 +30,7 @@ pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<Vec<S
                 "give a bundle with {runs}, or run 'edgelay edge uninstall' first to join anew with {brings}"
             )))
         }
-        _ => Ok(without_effect(old.config, new.config)),
+        _ => registered(old.config, new.config).map(|()| Vec::new()),
     }
 }
 
@@ -43,17 +43,16 @@ fn differs(key: &str, old: &str, new: &str) -> Result<()> {
         .hint(format!("give '{old}', or run 'edgelay edge uninstall' before changing it")))
 }
 
-/// What a node tells the cloud only once, when it registers, and what was changed since.
-fn without_effect(old: &EdgeConfig, new: &EdgeConfig) -> Vec<String> {
+/// What a node tells the cloud only once, when it registers: from then on it is the cloud's.
+fn registered(old: &EdgeConfig, new: &EdgeConfig) -> Result<()> {
     let keys = [
-        ("node.labels", old.node.labels != new.node.labels),
-        ("node.taints", old.node.taints != new.node.taints),
-        ("node.ip", old.node.ip != new.node.ip),
+        ("node.labels", "label", old.node.labels != new.node.labels),
+        ("node.taints", "taint", old.node.taints != new.node.taints),
     ];
-    let changed = keys.iter().filter(|(_, changed)| *changed);
-    changed
-        .map(|(key, _)| format!("'{key}' counts only when a node joins, and this one has: ignoring the change"))
-        .collect()
+    let Some((key, verb, _)) = keys.iter().find(|(.., changed)| *changed) else { return Ok(()) };
+    let what = format!("'{key}' counts only when a node joins, and this one has");
+    Err(Error::new(Kind::Config, what)
+        .hint(format!("change them in the cloud with 'kubectl {verb} node', and give '{key}' as it was")))
 }
 
 #[cfg(test)]
@@ -75,7 +74,7 @@ mod tests {
             look(&old, &new, joined).map_err(|e| e.to_string())
         };
         for (text, kubeedge, why) in [
-            (r#"{"mqtt": true, "node": {"labels": {"a": "b"}}}"#, Some("v1.22.0"), ""),
+            (r#"{"mqtt": true, "node": {"ip": "10.0.0.7"}}"#, Some("v1.22.0"), ""),
             ("{}", None, ""),
             (
                 r#"{"pod_cidr": "10.1.0.0/16"}"#,
@@ -99,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_only_at_the_join_is_told() {
-        let new = config(r#"{"mqtt": true, "node": {"labels": {"a": "b"}, "ip": "10.0.0.7"}}"#);
-        let told = without_effect(&config("{}"), &new);
-        assert_eq!(
-            told,
-            ["node.labels", "node.ip"]
-                .map(|key| format!("'{key}' counts only when a node joins, and this one has: ignoring the change"))
-        );
-        assert_eq!(without_effect(&new, &new), [""; 0]);
+    fn what_counts_only_at_the_join_is_refused_and_an_address_is_followed() {
+        let refused = |text: &str| registered(&config("{}"), &config(text)).map_err(|e| e.to_string());
+        assert_eq!(refused(r#"{"mqtt": true, "node": {"ip": "10.0.0.7"}}"#), Ok(()));
+        for (text, key) in [
+            (r#"{"node": {"labels": {"a": "b"}}}"#, "node.labels"),
+            (r#"{"node": {"taints": ["a:NoSchedule"]}}"#, "node.taints"),
+        ] {
+            assert_eq!(refused(text), Err(format!("'{key}' counts only when a node joins, and this one has")));
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::clock::{Probe, rfc3339, wait_for};
 use crate::config::render_duration;
 use crate::containerd::config as runtime;
 use crate::error::{Kind, Result};
-use crate::host::preflight::{Context, DiskNeed, Finding, Wanted, preflight, preflight_target};
+use crate::host::preflight::{Context, DiskNeed, Finding, ProgramNeed, Wanted, preflight, preflight_target};
 use crate::host::time;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Step};
@@ -79,6 +79,10 @@ fn wanted<'a>(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) ->
     wanted.token = parts.token.take();
     if let Some(bundle) = &parts.bundle {
         wanted.architecture = Some(bundle.architecture);
+    }
+    if !parts.way.with_keadm {
+        wanted.joins_with_keadm = false;
+        wanted.programs = ProgramNeed::NATIVE.to_vec();
     }
     if parts.scope == Scope::Stage {
         // Who the node will be, and where it belongs, is not settled in a factory.
