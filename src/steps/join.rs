@@ -219,7 +219,7 @@ impl Step for JoinCloud {
         if certified && cx.root.stat(EDGECORE)?.is_some() && self.belongs(cx)? == Status::Done {
             // All of it was done, but for the last touch.
             cx.root.remove(BOOTSTRAP)?;
-            return cx.journal.remember(JOINED, "");
+            return cx.journal.remember(JOINED, "yes");
         }
         self.clear_the_way(cx)?;
         self.claim(cx)?;
@@ -227,7 +227,7 @@ impl Step for JoinCloud {
             true => self.join(&token, cx)?,
             false => native::join(self, &token, cx)?,
         }
-        cx.journal.remember(JOINED, "")
+        cx.journal.remember(JOINED, "yes")
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {

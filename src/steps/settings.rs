@@ -5,7 +5,7 @@
 use crate::board::Class;
 use crate::config::EdgeConfig;
 use crate::error::{Error, Kind, Result};
-use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, Setting, memory_settings, set, service, switches};
+use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, Setting, memory_settings, service, set, switches};
 use crate::plan::{Cx, Status, Step};
 use crate::service::Manager;
 
