@@ -48,7 +48,10 @@ pub fn run(steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Summary> {
 
 /// Whether the step had to be applied.
 fn one(step: &dyn Step, cx: &mut Cx<'_>) -> Result<bool> {
-    if step.check(cx)?.is_settled() {
+    let status = step.check(cx)?;
+    // What was never brought about is not taken for done because nobody tells.
+    let finished = cx.journal.knows(step.id()) && !cx.journal.is_unfinished(step.id());
+    if status == Status::Done || (finished && status.is_settled()) {
         // It may have been cut between the last touch and the journal.
         if cx.journal.is_unfinished(step.id()) {
             cx.journal.finished(step.id())?;

@@ -13,6 +13,9 @@ use crate::service::Manager;
 /// The first status goes out some seconds after the start; a slow board starts its pods' network first.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Whoever does not tell by then does not know.
+const GRACE: Duration = Duration::from_secs(15);
+
 /// The step.
 #[derive(Debug)]
 pub struct NodeReady {
@@ -70,10 +73,14 @@ impl Step for NodeReady {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let mut told = None;
+        let (mut told, begun) = (None, cx.clock.elapsed());
         let waited = wait_for(cx.clock, "the node to be Ready", LIMIT, || {
             Ok(match self.look(cx.root)? {
                 Seen::Ready => Probe::Ready(()),
+                // The node is told of some moments after it has registered.
+                Seen::Untold(why) if self.metaserver && cx.clock.elapsed().saturating_sub(begun) < GRACE => {
+                    Probe::NotYet(why)
+                }
                 Seen::Untold(why) => {
                     told = Some(why);
                     Probe::Ready(())

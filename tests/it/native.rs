@@ -119,7 +119,11 @@ fn a_node_without_service_manager_and_without_keadm() {
     let token = cloud.give_token(&jail, "good");
     let done = install(&jail, &[]);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), logs(&jail));
-    assert!(std::fs::metadata(cloud.dir.join("nodes/edge-1")).unwrap().len() > 0, "it has not registered");
+    assert!(
+        std::fs::metadata(cloud.dir.join("nodes/edge-1")).unwrap().len() > 0,
+        "it has not registered: {}",
+        done.said()
+    );
     is_green(&jail);
     assert_eq!(jail.sh("stat -c %a /etc/kubeedge/config/edgecore.yaml /etc/kubeedge/certs").good(), "600\n700\n");
     assert!(!jail.root().join("etc/kubeedge/bootstrap-edgecore.conf").exists());
