@@ -1,6 +1,6 @@
 //! [`Value`] → types of ours, with the place and the name of what does not fit.
 //!
-//! By hand and not with serde's derive, which makes a state machine for every type: 40 KiB for a dozen of them.
+//! By hand and not with serde's derive, which makes a state machine for every type.
 
 use super::error::{JsonError, Reason};
 use super::read::read;
