@@ -1,6 +1,6 @@
 //! `edgelay supervise`: keeps services running on machines where nothing else does.
 //!
-//! Small on purpose: no sockets, no shell. Entries and wishes are files ([`super::supervised`]); services write into
+//! Small on purpose: no sockets, no shell. Entries and wishes are files (`supervised.rs`); services write into
 //! their logs themselves, so that they live on when the supervisor is killed, and the next one finds and keeps them.
 //! As child subreaper it also collects the dead whose parents went before them: containerd's shims do that.
 
