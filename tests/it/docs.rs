@@ -219,3 +219,42 @@ fn events_are_documented() {
     assert!(documented.remove("progress").is_some(), "comes only after ten seconds");
     assert_eq!(documented, events_made());
 }
+
+/// `%7B` and the like, as in URLs.
+fn percent_decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        out.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        out.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(out).unwrap()
+}
+
+/// What of the foreign formats is ours. The rest is checked by hand with their own programs, as the page says.
+#[test]
+fn snippets_for_the_first_boot_bring_a_configuration_that_is_read() {
+    let page = read("docs/first-boot.md");
+    let block = |title: &str| {
+        let (_, rest) = page.split_once(title).unwrap();
+        rest.split("```").nth(1).unwrap().split_once('\n').unwrap().1.to_owned()
+    };
+    let cloud_init = block("\n## cloud-init\n");
+    let line = cloud_init.lines().find(|line| line.trim_start().starts_with('{')).unwrap().trim().to_owned();
+    let ignition: serde_json::Value = serde_json::from_str(&block("\n## Ignition\n")).unwrap();
+    let source = ignition["storage"]["files"][0]["contents"]["source"].as_str().unwrap();
+    for text in [line, percent_decoded(source.strip_prefix("data:,").unwrap())] {
+        let settings = edgelay::config::parse_file(text.as_bytes(), "the page").unwrap();
+        assert!(settings.iter().any(|setting| setting.key.path == "cloud.host"), "{text}");
+    }
+    for place in ["/etc/edgelay/edgelay.json", "/etc/edgelay/token"] {
+        assert!(cloud_init.contains(&format!("path: {place}\n")), "{cloud_init}");
+        assert!(
+            ignition["storage"]["files"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|file| file["path"] == place && file["mode"] == 0o600)
+        );
+    }
+}
