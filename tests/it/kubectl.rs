@@ -9,9 +9,9 @@ use super::standins::{program, wait_for};
 use super::support::bed::{Ended, run};
 use super::support::peers::skip;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// The one before fields were validated by the server, and the one nearest to k3s's own.
-const VERSIONS: [&str; 2] = ["1.20", "1.32"];
+pub(super) const VERSIONS: [&str; 2] = ["1.20", "1.32"];
 
 /// The cached kubectls; `None` after a SKIP line.
 fn kubectls(test: &str) -> Option<PathBuf> {
@@ -25,14 +25,14 @@ fn kubectls(test: &str) -> Option<PathBuf> {
 }
 
 /// A running stand-in; gone on drop.
-struct Api {
+pub(super) struct Api {
     folder: tempfile::TempDir,
     child: Child,
     kubectls: PathBuf,
 }
 
 impl Api {
-    fn start(test: &str) -> Option<Api> {
+    pub(super) fn start(test: &str) -> Option<Api> {
         let kubectls = kubectls(test)?;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -58,18 +58,18 @@ impl Api {
         Some(api)
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn kubectl(&self, version: &str, args: &[&str]) -> Ended {
+    pub(super) fn kubectl(&self, version: &str, args: &[&str]) -> Ended {
         let mut kubectl = Command::new(self.kubectls.join(version).join("usr/bin/kubectl"));
         kubectl.arg(format!("--kubeconfig={}", self.folder.path().join("k3s.yaml").display())).args(args);
         run(kubectl.env("HOME", self.folder.path()))
     }
 
     /// Runs kubectl on a file with this text: `{file}` among the arguments stands for it.
-    fn with(&self, version: &str, args: &[&str], text: &str) -> Ended {
+    pub(super) fn with(&self, version: &str, args: &[&str], text: &str) -> Ended {
         let file = self.folder.path().join("object.yaml");
         std::fs::write(&file, text).unwrap();
         let file = format!("--filename={}", file.display());

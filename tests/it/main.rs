@@ -19,6 +19,7 @@ mod grpc_h2;
 mod import;
 mod kubectl;
 mod layers;
+mod manifests;
 mod native;
 mod policy;
 mod powercut;
