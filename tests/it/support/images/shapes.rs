@@ -223,7 +223,13 @@ fn hostile(classic: Pack, layout: Pack, last_layer: &dyn Fn(&Pack) -> String) ->
         bad("no-manifest.tar", classic.clone().without("manifest.json"), "no image archive"),
         bad("bad-digest.tar", top(descriptor("sha256:../../etc/passwd", 9)), "digest"),
         bad("no-blob.tar", top(descriptor(&missing, 9)), "is missing"),
-        bad("negative.tar", top(json!({"manifests": [{"size": -1}]})), "size"),
+        bad(
+            "negative.tar",
+            top(
+                json!({"manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": missing, "size": -1}]}),
+            ),
+            "size",
+        ),
         bad("other-layout.tar", layout.clone().with("oci-layout", *br#"{"imageLayoutVersion":"2.0.0"}"#), "2.0.0"),
         bad("no-index.tar", layout.clone().without("index.json"), "is missing"),
         bad("deep-index.tar", nested(layout.clone(), 12), "nested"),
