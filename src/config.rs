@@ -32,5 +32,5 @@ pub use label::{Effect, LabelKey, LabelValue, Taint};
 pub use nearest::nearest;
 pub use resolve::{Origin, Origins, Resolved, Setting, resolve, resolve_cloud, settings_from_env, settings_from_flags};
 pub use show::{render_file, show_json, show_text};
-pub use token::{load_secret, load_token};
+pub use token::{cloud_version, load_secret, load_token};
 pub use value::{Form, Raw, Refusal, parse_duration, parse_port, parse_switch, render_duration};

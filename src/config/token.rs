@@ -22,11 +22,23 @@ pub fn load_token(path: &Path) -> Result<Token> {
         Some(_) => e,
         None => e.hint("write the token exactly as 'keadm gettoken' prints it in the cloud"),
     });
-    // The same care that Token takes when it is dropped.
+    wipe(&mut text);
+    outcome
+}
+
+/// KubeEdge's version in the cloud, if `path` is a join file that says it. What is wrong with the file, [`load_token`] tells.
+pub fn cloud_version(path: &Path) -> Option<String> {
+    let mut text = read(path, "").ok()?;
+    let version = super::join_file_value(text.as_bytes(), "kubeedge");
+    wipe(&mut text);
+    version
+}
+
+/// The same care that Token takes when it is dropped.
+fn wipe(text: &mut String) {
     let length = text.len();
     text.clear();
     text.extend(std::iter::repeat_n('0', length));
-    outcome
 }
 
 /// Reads the token that a k3s server has for its workers: one word.
@@ -96,6 +108,13 @@ mod tests {
         for (name, mode) in [("a", 0o600), ("b", 0o640), ("c", 0o400)] {
             let token = load_token(&file(name, &format!("{secret}\n"), mode)).unwrap();
             assert_eq!(token.reveal(), secret);
+        }
+        for (name, text, want) in [
+            ("j", "{\"kubeedge\": \"v1.22.1\"}", Some("v1.22.1")),
+            ("k", "{\"schema\": 1}", None),
+            ("l", secret.as_str(), None),
+        ] {
+            assert_eq!(cloud_version(&file(name, text, 0o600)).as_deref(), want);
         }
         let open = file("open", &secret, 0o644);
         let big = file("big", &"a".repeat(9000), 0o600);

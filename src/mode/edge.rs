@@ -247,6 +247,9 @@ impl Prepared {
         for warning in config.warnings() {
             report.warn(&warning);
         }
+        if let Some(warning) = known.and_then(|bundle| change::beside_cloud(&config, &bundle.manifest().kubeedge)) {
+            report.warn(&warning);
+        }
         let mut parts = Assembly::new(config, known, scope, root, Need::Exact)?;
         parts.ignored = Some(ignored);
         parts.line_containerd = factory.line_containerd;

@@ -106,12 +106,20 @@ impl Assembly {
         }
     }
 
-    /// Refuses a cluster that is in use by somebody else, before anything is brought into it.
+    /// Refuses a cluster that is in use by somebody else, before anything is brought into it, and tells if KubeEdge was
+    /// not tested with it.
     pub(super) fn guard(&self, cx: &mut Cx<'_>) -> Result<()> {
-        match self.config.k3s {
-            K3sMode::Existing if !self.is_worker() => CloudCore::new(&self.config, self.chart.clone()).guard(cx),
-            _ => Ok(()),
+        if self.config.k3s != K3sMode::Existing || self.is_worker() {
+            return Ok(());
         }
+        CloudCore::new(&self.config, self.chart.clone()).guard(cx)?;
+        self.api_ready().warn_of_version(cx)
+    }
+
+    fn api_ready(&self) -> ApiReady {
+        let (config, kubeedge) = (&self.config, self.bundle.kubeedge.clone());
+        let node = config.name.as_ref().map(ToString::to_string);
+        ApiReady::new(config.kubeconfig.clone(), node, kubeedge, config.ready_timeout)
     }
 
     /// The step that writes the join file; a worker has none.
@@ -177,7 +185,7 @@ impl Assembly {
             steps.push(Box::new(WorkerReady::new(node.unwrap_or_default(), limit, service)));
             return;
         }
-        let ready = ApiReady::new(config.kubeconfig.clone(), node, self.bundle.kubeedge.clone(), limit);
+        let ready = self.api_ready();
         steps.push(Box::new(match config.k3s {
             K3sMode::Managed => ready.of(self.manager, self.service()),
             K3sMode::Existing => ready,

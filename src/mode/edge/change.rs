@@ -3,7 +3,8 @@
 //! Steps bring about what differs. These differences they cannot: they would leave the old runtime or the old EdgeCore
 //! behind, and say that all is well.
 
-use crate::config::EdgeConfig;
+use crate::bundle::Version;
+use crate::config::{EdgeConfig, cloud_version};
 use crate::error::{Error, Kind, Result};
 
 /// One side of a comparison: what was installed, or what is asked for now.
@@ -34,6 +35,15 @@ pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<Vec<S
     }
 }
 
+/// What is to be said where the join file tells of another KubeEdge in the cloud than this node gets.
+pub(super) fn beside_cloud(config: &EdgeConfig, brings: &Version) -> Option<String> {
+    let runs: Version = config.token_file.as_deref().and_then(cloud_version)?.parse().ok()?;
+    (runs != *brings).then(|| format!(
+        "the join file says that the cloud runs KubeEdge {runs}, and the bundle brings {brings} for this node: take a bundle \
+         with {runs}"
+    ))
+}
+
 fn differs(key: &str, old: &str, new: &str) -> Result<()> {
     if old == new {
         return Ok(());
@@ -62,6 +72,22 @@ mod tests {
 
     fn config(text: &str) -> EdgeConfig {
         resolve(&[&parse_file(text.as_bytes(), "c").unwrap()], None).unwrap().config
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
+    fn another_version_in_the_cloud_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("join.json");
+        std::fs::write(&path, "{\"kubeedge\": \"v1.22.1\"}").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let config = EdgeConfig { token_file: Some(path), ..config("{}") };
+        let told = |brings: &str| beside_cloud(&config, &brings.parse().unwrap());
+        let want = "the join file says that the cloud runs KubeEdge v1.22.1, and the bundle brings v1.22.0 for this node: take \
+                    a bundle with v1.22.1";
+        assert_eq!(told("v1.22.0").as_deref(), Some(want));
+        assert_eq!(told("v1.22.1"), None);
+        assert_eq!(beside_cloud(&EdgeConfig::default(), &"v1.22.0".parse().unwrap()), None);
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl ApiReady {
         })
     }
 
-    fn warn_of_version(&self, cx: &mut Cx<'_>) -> Result<()> {
+    /// Tells if KubeEdge was not tested with the Kubernetes that serves.
+    pub fn warn_of_version(&self, cx: &mut Cx<'_>) -> Result<()> {
         let answer = Kube::new(&self.kubeconfig, cx.exec).raw("/version")?;
         let version = json::read(answer.stdout.as_bytes(), 64 << 10).ok();
         let version = version.as_ref().and_then(|v| v.get("gitVersion")).and_then(|v| v.text().ok());
@@ -98,6 +99,8 @@ impl Step for ApiReady {
             })
         });
         match waited {
+            // Of one that was there already it was told before the first step.
+            Ok(()) if self.service.is_none() => Ok(()),
             Ok(()) => self.warn_of_version(cx),
             Err(e) if e.kind() == Kind::Interrupted => Err(e),
             Err(e) => {
@@ -137,6 +140,23 @@ mod tests {
             let mut script = script;
             assert_eq!(step.lack(&mut script).unwrap().unwrap_or_default(), want);
             assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn an_untested_kubernetes_is_told() {
+        const VERSION: &str = "k3s kubectl --kubeconfig=/k get --raw=/version";
+        for (says, want) in
+            [(r#"{"gitVersion":"v1.34.2+k3s1"}"#, 1), (r#"{"gitVersion":"v1.30.1"}"#, 0), ("no JSON", 0)]
+        {
+            with_cx(|cx| {
+                let step = ApiReady::new("/k".into(), None, "v1.22.0".into(), Duration::ZERO);
+                let mut script = Script::default().expect(VERSION, 0, says);
+                let Cx { root, clock, report, .. } = *cx;
+                let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+                step.warn_of_version(&mut cx).unwrap();
+                assert_eq!(report.warnings().len(), want, "{says}");
+            });
         }
     }
 
