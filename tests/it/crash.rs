@@ -7,14 +7,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use edgelay::config::EdgeConfig;
+use edgelay::board::Format;
+use edgelay::clock::SystemClock;
+use edgelay::config::{EdgeConfig, Reboot};
 use edgelay::crash;
+use edgelay::error::Kind;
+use edgelay::exec::Host;
 use edgelay::host::preflight::Ignored;
 use edgelay::ids::Arch;
 use edgelay::mode;
 use edgelay::mode::edge::{BundleSource, Factory, ImagesWhen, Request, Scope, install, uninstall};
 use edgelay::mode::factory;
+use edgelay::plan::{self, Cx, Journal};
 use edgelay::report::{Report, Style};
+use edgelay::root::Root;
+use edgelay::steps::{KernelArguments, System, WantedArguments};
 
 use crate::support::bundles::{Inputs, program};
 
@@ -64,6 +71,9 @@ fn child() {
     if std::env::var(VERB).as_deref() == Ok("uninstall") {
         return uninstall(&root, &report).unwrap();
     }
+    if std::env::var(VERB).as_deref() == Ok("arguments") {
+        return edit_arguments(&root, &report);
+    }
     if std::env::var(VERB).as_deref() == Ok("seal") {
         let sealed = factory::seal(&factory::Request { root, unique: factory::Unique::Remove }, &report).unwrap();
         assert!(matches!(sealed, factory::Outcome::Sealed(_)), "{sealed:?}");
@@ -79,6 +89,21 @@ fn child() {
         factory: Factory { images: ImagesWhen::FirstBoot, edgelay: Some(dir.join("edgelay")), ..Factory::default() },
     };
     install(request, &report).unwrap();
+}
+
+const ARGUMENTS: &str = "boot/firmware/cmdline.txt";
+
+/// The step alone, as on a running board: `target` has its own `/proc` and `/sys`.
+fn edit_arguments(target: &Path, report: &Report) {
+    let (root, clock) = (Root::open(target).unwrap(), SystemClock::default());
+    let mut journal = Journal::open(&root).unwrap();
+    let mut exec = Host::new(&root, &clock);
+    let mut cx = Cx { root: &root, exec: &mut exec, clock: &clock, report, journal: &mut journal, blobs: None };
+    let arguments = vec!["cgroup_enable=memory".to_owned()];
+    let wanted = WantedArguments { path: ARGUMENTS.to_owned(), format: Format::Line, arguments };
+    let step = KernelArguments::new(Some(wanted), System::Running, Reboot::Never);
+    let ended = plan::run(&[Box::new(step)], &mut cx).unwrap_err();
+    assert_eq!((ended.kind(), ended.kind().exit_code()), (Kind::Reboot, 20), "{ended}");
 }
 
 fn run(dir: &Path, verb: &str, at: Option<usize>) -> ExitStatus {
@@ -208,6 +233,47 @@ fn a_sealing_cut_anywhere_is_no_sealed_system_or_a_whole_one() {
         at += 1;
     }
     assert!(at > 8, "only {at} crash points were reached");
+}
+
+#[test]
+fn kernel_arguments_cut_anywhere_are_old_or_new_with_the_old_kept_aside() {
+    const BEFORE: &str = "console=tty1 rootwait\n";
+    const AFTER: &str = "console=tty1 rootwait cgroup_enable=memory\n";
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    let read = |path: &str| std::fs::read_to_string(target.join(path)).ok();
+    let saved = format!("{ARGUMENTS}.edgelay-saved");
+    let mut at = 0;
+    loop {
+        let _ = std::fs::remove_dir_all(&target);
+        for (path, text) in [
+            (ARGUMENTS, BEFORE),
+            ("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"),
+            ("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n"),
+            ("proc/sys/kernel/random/boot_id", "boot-1\n"),
+            ("proc/cmdline", BEFORE),
+        ] {
+            std::fs::create_dir_all(target.join(path).parent().unwrap()).unwrap();
+            std::fs::write(target.join(path), text).unwrap();
+        }
+        let survived = run(dir.path(), "arguments", Some(at)).success();
+        let (file, copy) = (read(ARGUMENTS).unwrap(), read(&saved));
+        assert!(file == BEFORE || (file == AFTER && copy.is_some()), "after cut {at}: {file:?}, {copy:?}");
+        assert!(copy.is_none_or(|copy| copy == BEFORE), "torn copy after cut {at}");
+        // Twice: with nothing left to write it still wants the reboot.
+        for _ in 0..2 {
+            assert!(run(dir.path(), "arguments", None).success(), "run after cut {at}");
+            let end = (read(ARGUMENTS), read(&saved));
+            assert_eq!(end, (Some(AFTER.to_owned()), Some(BEFORE.to_owned())), "after cut {at} and another run");
+        }
+        let dirty = tree(&target).into_keys().find(|name| name.ends_with(".edgelay-new"));
+        assert_eq!(dirty, None, "after cut {at} and another run");
+        if survived {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 6, "only {at} crash points were reached");
 }
 
 #[test]
