@@ -8,6 +8,7 @@ mod box_install;
 mod box_standins;
 mod bundles;
 mod cli;
+mod clock;
 mod cloud;
 #[cfg(feature = "crash-points")]
 mod crash;
