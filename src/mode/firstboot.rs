@@ -132,7 +132,7 @@ fn joined(root: &Root) -> Result<Option<EdgeConfig>> {
         return Ok(None);
     }
     let mut config = Installed::load(root)?.config;
-    config.token_file = None;
+    config.token_file = Some(root.absolute(TOKEN));
     Ok(Some(config))
 }
 
@@ -144,14 +144,15 @@ fn settle(root: &Root, source: &Source, text: &[u8]) -> Result<EdgeConfig> {
     let journal = Journal::look(root)?;
     // A node that has joined keeps its name, whatever names it now: a template may stand for another one by then.
     let own = joined(root)?.and_then(|config| config.node.name).filter(|_| journal.knows("join"));
-    let name = match own {
+    let name = match &own {
         Some(name) => name.to_string(),
         None => name::expand(&name::template(&found), root, &found)?,
     };
     replace(&mut found, "node.name", &name);
     let token = source.take_token(root, &found, TOKEN)?;
     found.retain(|setting| setting.key.path != "token_file");
-    if token {
+    // It may have been cut when its token was gone already, or half wiped: once joined, nobody asks for it.
+    if token || own.is_some() {
         replace(&mut found, "token_file", &TOKEN.to_string());
     }
     Ok(resolve(&[&staged, &found], None)?.config)
@@ -170,4 +171,46 @@ fn replace(settings: &mut Vec<Setting>, path: &str, text: &str) {
     let old = settings.iter().find(|setting| setting.key.path == path).map(|setting| setting.origin.clone());
     settings.retain(|setting| setting.key.path != path);
     settings.push(Setting { key, raw: Raw::One(text.to_owned()), origin: old.unwrap_or(Origin::Default) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tree::Tree;
+
+    const TEXT: &str = r#"{"cloud": {"host": "cloud.example"}, "node": {"name": "edge-9"}}"#;
+
+    fn staged_tree(journal: &str) -> Tree {
+        Tree::new()
+            .file("var/lib/edgelay/bundle.head", "")
+            .file("var/lib/edgelay/config.json", r#"{"node": {"name": "edge-7"}, "cloud": {"host": "cloud.example"}}"#)
+            .file("var/lib/edgelay/journal.jsonl", journal)
+            .file("boot/edgelay.json", TEXT)
+    }
+
+    fn settled(tree: &Tree) -> EdgeConfig {
+        let root = tree.root();
+        let (source, text) = find::find(&root, None).unwrap().unwrap();
+        settle(&root, &source, &text).unwrap()
+    }
+
+    #[test]
+    fn a_cut_after_the_token_was_wiped_does_not_stop_it_for_ever() {
+        let tree = staged_tree("");
+        let e = settled(&tree).identity().unwrap_err();
+        assert!(e.to_string().contains("'token_file'"), "a join wants one: {e}");
+
+        let root = tree.root();
+        let mut journal = Journal::open(&root).unwrap();
+        journal.started("join").unwrap();
+        journal.finished("join").unwrap();
+        drop(journal);
+        // It keeps its name, and goes on without a token; also with what a cut in the middle of wiping leaves.
+        let identity = settled(&tree).identity().unwrap();
+        assert_eq!(identity.node.to_string(), "edge-7");
+        let tree = tree.file("boot/token", "\0\0\0\0");
+        assert_eq!(settled(&tree).identity().unwrap().node.to_string(), "edge-7");
+        // And without any configuration, by the record alone.
+        assert_eq!(joined(&root).unwrap().unwrap().identity().unwrap().node.to_string(), "edge-7");
+    }
 }

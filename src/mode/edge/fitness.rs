@@ -76,7 +76,8 @@ fn wanted<'a>(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) ->
     wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).collect();
     wanted.kubeedge_files_are_ours = cx.journal.has_made("etc/kubeedge");
     wanted.disk = disk(parts, steps, cx)?;
-    wanted.token = parts.token.take();
+    // Whoever has joined needs none: a token is good for a day, and is gone when a first boot has ended.
+    wanted.token = parts.token.take().filter(|_| is_to_come("join", steps, cx));
     if let Some(bundle) = &parts.bundle {
         wanted.architecture = Some(bundle.architecture);
     }
@@ -117,4 +118,10 @@ fn disk<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Resul
         }
     }
     Ok(needs)
+}
+
+/// Whether the step `id` is not known to be done.
+fn is_to_come(id: &str, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> bool {
+    let step = steps.iter().find(|step| step.id() == id);
+    step.is_none_or(|step| !step.check(cx).is_ok_and(|status| status.is_settled()))
 }
