@@ -9,9 +9,8 @@ use crate::digest::{Digest, Hasher, Verified};
 use crate::error::{Error, Result, Trail};
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
 
-/// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less
-/// than one MiB.
-const MAX_DOCUMENTS: usize = 2 << 20;
+/// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less.
+const MAX_DOCUMENTS: usize = 1 << 20;
 
 /// A shelf that knows which item is which blob.
 pub(super) struct Held {

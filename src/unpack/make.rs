@@ -27,6 +27,8 @@ const MAX_XATTR: (usize, usize) = (255, 64 << 10);
 /// Attributes of one file. Real ones have up to five.
 const MAX_XATTRS: usize = 256;
 
+const FEWER_ATTRIBUTES: &str = "this file system has not the room for so many at one file: use one that has (xfs, ext4 with ea_inode), or another image";
+
 /// What every file system has room for beside a file: ext4 says that the disk is full when a block of 4 KiB is.
 const XATTR_ROOM: usize = 2048;
 
@@ -233,7 +235,7 @@ fn set_attributes(place: &Place, name: &[u8], member: &Member) -> Result<usize> 
         bytes += attribute.len() + value.len();
         match set_attribute(place, name, attribute, value) {
             Err(e) if e.errno() == Some(Errno::ENOSPC as i32) && bytes > XATTR_ROOM => {
-                return Err(e.reclassify(Kind::Bundle));
+                return Err(e.reclassify(Kind::Bundle).hint(FEWER_ATTRIBUTES));
             }
             set => set?,
         }

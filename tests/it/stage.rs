@@ -121,14 +121,28 @@ fn in_store(jail: &Jail) -> String {
     lists.concat().lines().filter(|line| !line.starts_with("REF") && !line.starts_with("KEY")).collect()
 }
 
+/// What is in the store belongs to whole images: nothing is open, and nothing is there that could be collected.
+fn only_whole_images(jail: &Jail, at: &str) {
+    let open = ["content active", "leases ls -q", "snapshots ls"].map(|list| ctr(jail, list)).concat();
+    let open: Vec<_> = open.lines().filter(|l| !l.starts_with("REF") && !l.starts_with("KEY")).collect();
+    assert!(open.iter().all(|line| line.trim_end().ends_with(" Committed")), "{at}: {open:?}");
+    let before = in_store(jail);
+    collect(jail);
+    assert_eq!(in_store(jail), before, "{at}: something is left that belongs to no image");
+}
+
 /// Removes all images with all that is theirs.
 fn clear(jail: &Jail) {
     let remove = "for i in $(/root/ctr -n k8s.io images ls -q); do /root/ctr -n k8s.io images rm --sync $i; done";
     jail.sh(remove).good();
-    // A lease that ends collects what only leases held.
+    collect(jail);
+    assert_eq!(in_store(jail), "");
+}
+
+/// A lease that ends collects what belongs to nothing.
+fn collect(jail: &Jail) {
     ctr(jail, "leases create --id collect");
     ctr(jail, "leases rm --sync collect");
-    assert_eq!(in_store(jail), "");
 }
 
 on_every_containerd!(staging_twice_drifting_and_uninstalling);

@@ -185,6 +185,9 @@ fn other_namespaces_share_bytes(daemon: &mut Daemon) {
     upload.commit(Map::new()).unwrap();
     client.set_lease(None);
     let mut other = client.in_namespace("other".parse().unwrap());
+    let lease: LeaseId = "test".parse().unwrap();
+    other.leases().create(&lease, Map::new()).unwrap();
+    other.set_lease(Some(lease));
     let upload = ready(other.content().write(ingest.clone()).unwrap());
     assert_eq!(upload.offset(), upload.size());
     assert_eq!(upload.commit(labels()).unwrap(), Committed::Stored);

@@ -228,9 +228,9 @@ fn worst() -> Vec<(&'static str, Pack, Packed)> {
     };
     let names = crowd(docker_of(&[(odd.clone(), id(&odd))], 0));
     vec![
-        ("everything at once", crowd(docker_of(&[packed(&all, 21)], 2)), Packed::Zstd),
-        ("a window of 8 MiB and many large configs", docker_of(&[packed(&big, 23)], 2), Packed::Plain),
-        ("windows within windows", docker_of(&[packed(&big, 21)], 2), Packed::Zstd),
+        ("everything at once", crowd(docker_of(&[packed(&all, 21)], 1)), Packed::Zstd),
+        ("a window of 8 MiB and many large configs", docker_of(&[packed(&big, 23)], 1), Packed::Plain),
+        ("windows within windows", docker_of(&[packed(&big, 21)], 1), Packed::Zstd),
         ("many directories", docker_of(&[packed(&dirs, 23)], 0), Packed::Plain),
         ("many names, in a compressed archive", names, Packed::Zstd),
         ("odd headers", docker_of(&[(odd.clone(), id(&odd))], 0), Packed::Gzip),
@@ -274,7 +274,7 @@ fn more_than_the_limits_is_refused() {
         (files, Packed::Plain, "has more files than the limit of 8192"),
         (names, Packed::Plain, "names of entries exceed the limit of 524288 bytes"),
         (large, Packed::Plain, "has 524289 bytes, the limit for a document is 524288"),
-        (docker_of(&[plain()], 4), Packed::Plain, "documents exceed the limit of 2097152 bytes"),
+        (docker_of(&[plain()], 2), Packed::Plain, "documents exceed the limit of 1048576 bytes"),
         (log(24), Packed::Plain, "window"),
         (log(22), Packed::Zstd, "window"),
     ] {
