@@ -10,7 +10,7 @@ use crate::error::{Error, Result, Trail};
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
 
 /// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less.
-const MAX_DOCUMENTS: usize = 1 << 20;
+const MAX_DOCUMENTS: usize = 768 << 10;
 
 /// A shelf that knows which item is which blob.
 pub(super) struct Held {

@@ -20,7 +20,7 @@ const MAX_LINKS: usize = 16;
 
 /// Documents of a compressed archive that are kept from the first pass, in bytes altogether: going back to each of
 /// them would be a pass of its own. What exceeds this is read again.
-const MAX_KEPT: usize = 1 << 19;
+const MAX_KEPT: usize = 1 << 18;
 
 /// Names and link targets of one archive, in bytes altogether. Real ones have less than a hundred KiB.
 const MAX_NAMES: usize = 512 << 10;

@@ -112,7 +112,7 @@ fn a_full_disk_is_told_and_leaves_nothing_half_done() {
 
     // Room for the programs, but not for the images.
     stage_and_signal_after_start(&jail);
-    for left in [30, 45] {
+    for left in [20, 30] {
         fill(left);
         let failed = stage(&jail, &["--ignore-check", "disk-space"]);
         let event = last_event(&failed);
