@@ -20,6 +20,8 @@ const POINTS: [(&str, &str); 4] = [
 ];
 
 /// The script. Pods outlive their daemon: OpenRC is to leave the cgroup alone, and to end only the process it started.
+/// The `PATH` that a script is given holds OpenRC's own helpers (`checkpath`, `eend`), so ours goes before it;
+/// supervise-daemon takes those out again for the daemon.
 pub(super) fn render(service: &Service) -> String {
     let name = service.name;
     let (program, args) = service.command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
@@ -41,7 +43,7 @@ error_log="/{log}"
 retry="TERM/20/KILL/10"
 rc_cgroup_cleanup="no"
 rc_ulimit="-n 1048576"
-export PATH="{path}"
+export PATH="{path}:$PATH"
 
 depend() {{
 {depend}}}
@@ -135,7 +137,7 @@ mod tests {
             "command_args=\"--a b\"",
             "rc_cgroup_cleanup=\"no\"",
             "output_log=\"/var/log/edgelay/x.log\"",
-            "export PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"",
+            "export PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH\"",
             "depend() {\n\tafter net containerd\n\twant containerd\n}",
         ] {
             assert!(text.contains(&format!("\n{line}\n")), "{line} in {text}");
