@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MAX_ANSWER: usize = 1 << 20;
 /// Who owns the fields that we set.
 const MANAGER: &str = "--field-manager=edgelay";
-/// What is applied passes through this file, as it may hold a secret and standard input is closed.
-const MANIFEST: RelPath<'static> = RelPath::literal("var/lib/edgelay/manifest.json");
+/// What is applied passes through this file, as it may hold a secret and standard input is closed. A cut may leave it.
+pub const MANIFEST: RelPath<'static> = RelPath::literal("var/lib/edgelay/manifest.json");
 
 /// A cluster.
 #[derive(Debug)]
