@@ -1,7 +1,8 @@
 //! Facts about the machine we run on, and named checks whether it is fit ([`preflight`]).
 //!
 //! Everything is read through a [`Root`], so that tests hand in fake `/proc`, `/sys` and `/etc` trees. Nothing here
-//! writes, starts a program or decides what to install.
+//! decides what to install, or changes anything: what is tried on the running system is tried in namespaces that end
+//! with the attempt ([`trial`]), and programs are only asked for their version.
 
 pub mod block;
 pub mod cgroup;
@@ -14,10 +15,13 @@ pub mod preflight;
 pub mod privilege;
 pub mod process;
 pub(crate) mod reach;
+pub(crate) mod served;
 pub mod time;
 mod token;
 #[cfg(test)]
 pub(crate) mod tree;
+pub mod trial;
+pub mod x509;
 
 pub use init::{Init, init_installed, init_system};
 pub use privilege::oom_score_adj_restricted;

@@ -1,6 +1,7 @@
 //! The kernel, where no safe wrapper exists: the only module with unsafe code. No policy, no paths of our own.
 
 pub mod ahead;
+pub mod apart;
 pub mod child;
 pub mod cores;
 pub mod signal;

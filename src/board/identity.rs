@@ -5,6 +5,8 @@
 
 mod junk;
 
+pub(crate) use junk::reason as junk_reason;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -48,15 +48,23 @@ impl Program {
     }
 }
 
-/// Whether a 64-bit little-endian program names a loader (segment PT_INTERP), so that it does not run where there are
-/// no libraries. `head` are its first bytes; segments that are described behind them are not seen.
-pub fn names_loader(head: &[u8]) -> bool {
-    let le16 = |at: usize| head.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
-    let start = head.get(32..40).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
-    let (size, count) = (usize::from(le16(54)), usize::from(le16(56)));
-    let Ok(start) = usize::try_from(start) else { return false };
+/// The loader that a 64-bit little-endian program names (segment PT_INTERP): without it, it does not run. `head` are its
+/// first bytes; segments that are described behind them are not seen, and of a name behind them only that there is one.
+pub fn loader(head: &[u8]) -> Option<String> {
+    let number = |bytes: Option<&[u8]>| {
+        bytes.map_or(0, |bytes| bytes.iter().rev().fold(0usize, |n, byte| n.wrapping_shl(8) | usize::from(*byte)))
+    };
+    // e_phoff, e_phentsize, e_phnum
+    let (start, size, count) = (number(head.get(32..40)), number(head.get(54..56)), number(head.get(56..58)));
     let table = head.get(start.min(head.len())..).unwrap_or_default();
-    size >= 4 && table.chunks_exact(size).take(count).any(|segment| segment.starts_with(&[3, 0, 0, 0]))
+    if size < 4 {
+        return None;
+    }
+    let segment = table.chunks_exact(size).take(count).find(|segment| segment.starts_with(&[3, 0, 0, 0]))?;
+    // p_offset, p_filesz
+    let (at, length) = (number(segment.get(8..16)), number(segment.get(32..40)));
+    let name = at.checked_add(length).and_then(|end| head.get(at..end)).unwrap_or_default();
+    Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
 }
 
 #[cfg(test)]
@@ -70,12 +78,15 @@ mod tests {
     #[test]
     fn a_loader_is_seen() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(names_loader(&own[..4096]), "tests are linked dynamically");
+        let named = loader(&own[..4096]).expect("tests are linked dynamically");
+        assert!(named.starts_with("/lib") && std::path::Path::new(&named).exists(), "{named}");
+        // The name lies behind the table of segments, the first of which are within these bytes.
+        assert_eq!(loader(&own[..300]), Some(String::new()));
         let mut none = own[..4096].to_vec();
         none[56] = 0;
         none[57] = 0;
-        assert!(!names_loader(&none));
-        assert!(!names_loader(&own[..10]) && !names_loader(&[0xff; 64]));
+        assert_eq!(loader(&none), None);
+        assert_eq!((loader(&own[..10]), loader(&[0xff; 64])), (None, None));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::api::cri::{CgroupDriver, StatusResponse};
 use super::{Client, Code};
 use crate::error::{Error, Kind, Result};
+use crate::host::preflight::Cri;
 use crate::json;
 
 /// The runtime's configuration as CRI shows it; a few ten KiB.
@@ -51,6 +52,31 @@ pub fn probe(address: &Path) -> std::result::Result<(), Unfit> {
         }
     }
     Ok(())
+}
+
+/// What a containerd that somebody else runs says of itself, for the checks.
+pub fn survey(address: &Path) -> std::result::Result<Cri, Unfit> {
+    let status = answers(address)?;
+    let yet = |e: Error| Unfit::Yet(e.to_string());
+    let mut client = Client::connect(address).map_err(yet)?;
+    let version = client.version().map_err(|e| yet(e.into()))?.version;
+    let unmet = status.status.conditions.iter().filter(|condition| !condition.status);
+    // Only 1.x tells; 2.x pins it, so that it is in its store or never was.
+    let config = status.info.get("config").and_then(|text| json::read(text.as_bytes(), MAX_CONFIG).ok());
+    let pause = config.as_ref().and_then(|config| config.get("sandboxImage")?.text().ok().map(str::to_owned));
+    let pause = match pause.filter(|name| !name.is_empty()) {
+        Some(name) => {
+            let there = client.cri_images().status(&name).map_err(|e| yet(e.into()))?.is_some();
+            Some((name, there))
+        }
+        None => None,
+    };
+    Ok(Cri {
+        version,
+        not_ready: unmet.map(|condition| (condition.kind.clone(), condition.message.clone())).collect(),
+        cgroup_driver: cgroup_driver(address).ok(),
+        pause,
+    })
 }
 
 /// The cgroup driver that CRI's runtime uses: `cgroupfs` or `systemd`, as keadm wants to be told.

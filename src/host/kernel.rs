@@ -1,11 +1,12 @@
 //! Kernel features that pods and their network need, told apart as there, not there, or unknown.
 //!
-//! Evidence in order of weight: traces that a loaded feature leaves in `/proc` and `/sys`; the lists of built-in and
-//! loadable modules; the kernel's configuration. Nothing is loaded or tried, so nothing changes by looking.
+//! Evidence in order of weight: what [`super::trial`] found by trying; traces that a loaded feature leaves in `/proc` and
+//! `/sys`; the lists of built-in and loadable modules; the kernel's configuration. No module is loaded by looking.
 
 use crate::sorted::{Map, Set};
 use std::io::Read;
 
+use super::trial::Tried;
 use super::{SMALL, TABLE, kernel_release};
 use crate::error::Result;
 use crate::ids::RelPath;
@@ -41,6 +42,13 @@ pub struct Feature {
     modules: &'static [&'static str],
     options: &'static [&'static str],
     trace: Trace,
+}
+
+impl Feature {
+    /// Names of the modules that may bring it.
+    pub fn modules(&self) -> &'static [&'static str] {
+        self.modules
+    }
 }
 
 #[derive(Debug)]
@@ -94,8 +102,11 @@ pub struct Kernel<'a> {
     root: &'a Root,
     /// The release: `6.1.0-18-amd64`.
     pub release: String,
-    /// Names of built-in and of installed modules. `None`: the lists are not there.
-    modules: Option<Set<String>>,
+    /// What was found by trying.
+    pub tried: Tried,
+    /// Names of modules that can be loaded, and of built-in ones. `None`: that list is not there.
+    loadable: Option<Set<String>>,
+    built_in: Option<Set<String>>,
     /// Options without `CONFIG_`, and whether they are built in or modules. `None`: not told.
     options: Option<Map<String, char>>,
     filesystems: String,
@@ -112,7 +123,9 @@ impl<'a> Kernel<'a> {
         let xtables = read("proc/net/ip_tables_matches")? + &read("proc/net/ip_tables_targets")?;
         Ok(Kernel {
             root,
-            modules: modules(root, &release)?,
+            tried: Tried::new(),
+            loadable: modules(root, &release, "modules.dep")?,
+            built_in: modules(root, &release, "modules.builtin")?,
             options: options(root, &release)?,
             filesystems: read("proc/filesystems")?,
             xtables,
@@ -125,10 +138,24 @@ impl<'a> Kernel<'a> {
     pub fn installed(root: &'a Root) -> Result<Vec<Self>> {
         let mut kernels = Vec::new();
         for release in root.list(RelPath::literal("lib/modules"))?.unwrap_or_default() {
-            let Some(modules) = modules(root, &release)? else { continue };
+            let (loadable, built_in) =
+                (modules(root, &release, "modules.dep")?, modules(root, &release, "modules.builtin")?);
+            if loadable.is_none() || built_in.is_none() {
+                continue;
+            }
             let options = boot_options(root, &release)?;
-            let (filesystems, xtables) = (String::new(), String::new());
-            kernels.push(Kernel { root, modules: Some(modules), options, filesystems, xtables, runs: false, release });
+            let (tried, filesystems, xtables) = (Tried::new(), String::new(), String::new());
+            kernels.push(Kernel {
+                root,
+                tried,
+                loadable,
+                built_in,
+                options,
+                filesystems,
+                xtables,
+                runs: false,
+                release,
+            });
         }
         Ok(kernels)
     }
@@ -140,10 +167,16 @@ impl<'a> Kernel<'a> {
 
     /// What is known of `feature`.
     pub fn state(&self, feature: &Feature) -> State {
+        if let Some(works) = self.tried.get(feature.name) {
+            return if *works { State::Present } else { State::Absent };
+        }
         if self.traced(feature) {
             return State::Present;
         }
-        let listed = self.modules.as_ref().map(|all| feature.modules.iter().any(|m| all.contains(&plain(m))));
+        // One list alone proves nothing absent.
+        let listed = self.loadable.as_ref().zip(self.built_in.as_ref()).map(|(loadable, built_in)| {
+            feature.modules.iter().map(|m| plain(m)).any(|m| loadable.contains(&m) || built_in.contains(&m))
+        });
         if listed == Some(true) {
             return State::Present;
         }
@@ -155,11 +188,21 @@ impl<'a> Kernel<'a> {
         if built_in { State::Present } else { State::Absent }
     }
 
+    /// Whether using any of `modules` would load it first.
+    pub fn would_load(&self, modules: &[&str]) -> bool {
+        let loadable = |name: &str| self.loadable.as_ref().is_some_and(|all| all.contains(&plain(name)));
+        modules.iter().any(|name| loadable(name) && !self.exists(&format!("sys/module/{}", name.replace('-', "_"))))
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        RelPath::parse(path).is_ok_and(|path| matches!(self.root.lstat(path), Ok(Some(_))))
+    }
+
     fn traced(&self, feature: &Feature) -> bool {
         if !self.runs {
             return false;
         }
-        let exists = |path: &str| RelPath::parse(path).is_ok_and(|path| matches!(self.root.lstat(path), Ok(Some(_))));
+        let exists = |path: &str| self.exists(path);
         let line = |text: &str, name: &str| text.lines().any(|line| line.split_whitespace().last() == Some(name));
         let traced = match feature.trace {
             Trace::FileSystem => line(&self.filesystems, feature.name),
@@ -172,23 +215,16 @@ impl<'a> Kernel<'a> {
 }
 
 /// `kernel/net/netfilter/xt_mark.ko.xz: ...` and `kernel/net/bridge/bridge.ko` give `xt_mark` and `bridge`.
-fn modules(root: &Root, release: &str) -> Result<Option<Set<String>>> {
-    let mut names = Vec::new();
-    for list in ["modules.dep", "modules.builtin"] {
-        let path = format!("lib/modules/{release}/{list}");
-        let text = match RelPath::parse(&path) {
-            Ok(path) => root.read_text(path, TABLE)?,
-            Err(_) => None,
-        };
-        // One list alone proves nothing absent.
-        let Some(text) = text else { return Ok(None) };
-        for line in text.lines() {
-            let file = line.split(':').next().unwrap_or_default();
-            let name = file.rsplit('/').next().unwrap_or_default();
-            names.push(plain(name.split(".ko").next().unwrap_or_default()));
-        }
-    }
-    Ok(Some(Set::from(names)))
+fn modules(root: &Root, release: &str, list: &str) -> Result<Option<Set<String>>> {
+    let path = format!("lib/modules/{release}/{list}");
+    let Ok(path) = RelPath::parse(&path) else { return Ok(None) };
+    let Some(text) = root.read_text(path, TABLE)? else { return Ok(None) };
+    let names = text.lines().map(|line| {
+        let file = line.split(':').next().unwrap_or_default();
+        let name = file.rsplit('/').next().unwrap_or_default();
+        plain(name.split(".ko").next().unwrap_or_default())
+    });
+    Ok(Some(Set::from(names.collect::<Vec<_>>())))
 }
 
 /// Module names are equal up to `-` and `_`. Up to case, too, for us: `xt_MARK` and `xt_mark` were joined long ago.

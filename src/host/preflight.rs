@@ -9,6 +9,7 @@ mod identity;
 mod ignore;
 mod machine;
 mod network;
+mod programs;
 mod render;
 mod runtime;
 mod services;
@@ -25,11 +26,16 @@ pub use ignore::Ignored;
 pub use render::{json, text};
 pub use table::{EDGE, TARGET, render_doc};
 pub use target::architecture_of;
-pub use wanted::{Board, Cloud, Containerd, Context, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, Wanted};
+pub use wanted::{
+    Board, Cloud, Containerd, Context, Cri, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, ProgramToRun, Wanted,
+};
+
+use std::cell::OnceCell;
 
 use serde::Serialize;
 
 use super::process::{self, Process};
+use super::reach::Answer;
 use crate::error::{Error, Kind, Result};
 
 /// What a check makes of what it saw.
@@ -112,6 +118,8 @@ impl Outcome {
 struct Look<'a> {
     cx: &'a Context<'a>,
     processes: std::result::Result<Vec<Process>, String>,
+    /// What came of connecting to the cloud's WebSocket port and its certificate port, once it was tried.
+    answers: OnceCell<Vec<Answer>>,
 }
 
 /// Programs that clash with ours, by their process names.
@@ -139,7 +147,8 @@ impl Look<'_> {
     }
 }
 
-/// Runs the checks of an edge install. Takes well under a second, plus at most [`Context::connect_limit`].
+/// Runs the checks of an edge install. Takes well under a second, plus at most [`Context::connect_limit`] for the cloud's ports, and
+/// as much again for a certificate from a port that did answer.
 pub fn preflight(cx: &Context<'_>) -> Vec<Finding> {
     run(cx, &EDGE)
 }
@@ -152,7 +161,7 @@ pub fn preflight_target(cx: &Context<'_>) -> Vec<Finding> {
 /// Runs `checks` in their order. One that cannot find out what it has to becomes a warning.
 pub fn run(cx: &Context<'_>, checks: &[Check]) -> Vec<Finding> {
     let processes = process::named(cx.machine, &RIVALS).map_err(|e| e.to_string());
-    let look = Look { cx, processes };
+    let look = Look { cx, processes, answers: OnceCell::new() };
     let finding = |check: &Check| {
         let outcome = (check.probe)(&look).unwrap_or_else(|e| {
             let advice = e.hint_text().unwrap_or("look at the cause, or leave this check out with --ignore-check");
@@ -208,7 +217,7 @@ mod tests {
             if matches!(finding.check, "disk-space" | "containerd-store" | "persistence") {
                 continue;
             }
-            if finding.check == "containerd-config" {
+            if matches!(finding.check, "containerd-config" | "containerd-cri" | "bundle-programs") {
                 assert_eq!(finding.verdict, Verdict::Skip);
                 continue;
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::archive::{self, Compression};
 use crate::bundle::Program;
-use crate::bundle::elf::names_loader;
+use crate::bundle::elf::loader;
 use crate::clock::SystemClock;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::exec::{Cmd, Exec, Host};
@@ -100,7 +100,7 @@ fn program(path: &Path, arch: Arch) -> Result<Content<'static>> {
         Program::For(found) if found == arch => {}
         other => return unfit(other.mismatch(arch).unwrap_or_else(|| "is a script".into())),
     }
-    if names_loader(&head) {
+    if loader(&head).is_some() {
         return unfit("needs libraries, which an initramfs has not".into())
             .map_err(|e: Error| e.hint("give a static program: 'make dist' builds edgelay as one"));
     }

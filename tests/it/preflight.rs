@@ -1,6 +1,7 @@
 //! Preflight on the machine that runs the tests: nothing of it is assumed but that it is a Linux.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use edgelay::clock::SystemClock;
@@ -67,6 +68,118 @@ fn no_route_and_no_name_are_told_apart() {
     assert_eq!(seen, "nowhere.invalid:10000 name not resolved, nowhere.invalid:10002 name not resolved");
     assert_eq!(advice.as_deref(), Some("give the cloud's IP address, or add its name to /etc/hosts"));
     assert!(spent < Duration::from_secs(4), "{spent:?}");
+}
+
+/// A network that takes every packet and answers none, as behind a firewall: whoever waits for an answer is seen by the
+/// time it takes.
+fn behind_a_wall<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let run = move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).ok()?;
+        let ip = |args: &str| {
+            let done = Command::new("ip").args(args.split(' ')).status();
+            done.is_ok_and(|status| status.success()).then_some(())
+        };
+        ip("link add wall type veth peer name far")?;
+        ip("address add 198.51.100.2/24 dev wall")?;
+        ip("link set far up")?;
+        ip("link set wall up")?;
+        // Nobody's: the other end throws away what comes for it.
+        ip("neighbour add 198.51.100.1 lladdr 02:00:00:00:00:77 dev wall nud permanent")?;
+        ip("route add default via 198.51.100.1 dev wall onlink")?;
+        Some(work())
+    };
+    std::thread::spawn(run).join().unwrap()
+}
+
+#[test]
+fn without_a_cloud_nothing_waits_for_the_network() {
+    let judged = behind_a_wall(|| {
+        let (root, clock) = (Root::open(Path::new("/")).unwrap(), SystemClock::default());
+        let start = Instant::now();
+        let findings = preflight(&Context::new(&root, &root, &clock, wanted()));
+        (findings.len(), start.elapsed())
+    });
+    let Some((count, spent)) = judged else {
+        return skip("without_a_cloud_nothing_waits_for_the_network", "no right to a network of its own, or no ip");
+    };
+    assert_eq!(count, EDGE.len());
+    // A SYN or a query that nobody answers is waited for much longer (tcp(7), resolv.conf(5): 5 s a server).
+    assert!(spent < Duration::from_secs(3), "{spent:?}");
+}
+
+#[test]
+fn a_silent_cloud_is_waited_for_once() {
+    let judged = behind_a_wall(|| {
+        let (root, clock) = (Root::open(Path::new("/")).unwrap(), SystemClock::default());
+        let port = |port| HostPort::new("192.0.2.7", port).unwrap();
+        let cloud = Cloud { websocket: port(10000), certificate: port(10002) };
+        let mut cx = Context::new(&root, &root, &clock, Wanted { cloud: Some(cloud), ..wanted() });
+        cx.connect_limit = Duration::from_millis(500);
+        let start = Instant::now();
+        (preflight(&cx), start.elapsed())
+    });
+    let Some((findings, spent)) = judged else {
+        return skip("a_silent_cloud_is_waited_for_once", "no right to a network of its own, or no ip");
+    };
+    let seen = |name: &str| findings.iter().find(|f| f.check == name).unwrap().seen.clone();
+    assert_eq!(seen("cloud-ports"), "192.0.2.7:10000 timed out, 192.0.2.7:10002 timed out");
+    assert_eq!(seen("cloud-certificate"), "192.0.2.7:10002 does not answer");
+    assert!(spent < Duration::from_secs(4), "{spent:?}");
+}
+
+/// A TLS server that others wrote, with a key as CloudCore's is.
+fn tls_server(names: &str, versions: &[&str]) -> (std::process::Child, u16, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"])
+        .args(["-subj", "/CN=KubeEdge", "-addext", &format!("subjectAltName={names}"), "-keyout", "k", "-out", "c"])
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Command::new("openssl")
+        .args(["s_server", "-quiet", "-key", "k", "-cert", "c", "-accept", &format!("127.0.0.1:{port}")])
+        .args(versions)
+        .current_dir(&dir)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "openssl s_server does not listen");
+        std::thread::yield_now();
+    }
+    (server, port, dir)
+}
+
+fn shown_certificate(host: &str, port: u16) -> String {
+    let (root, clock) = (Root::open(Path::new("/")).unwrap(), SystemClock::default());
+    let at = || HostPort::new(host, port).unwrap();
+    let cloud = Cloud { websocket: at(), certificate: at() };
+    let cx = Context::new(&root, &root, &clock, Wanted { cloud: Some(cloud), ..Wanted::default() });
+    preflight(&cx).into_iter().find(|f| f.check == "cloud-certificate").unwrap().seen
+}
+
+#[test]
+fn the_certificate_of_a_real_server_is_read() {
+    let (mut server, port, _dir) = tls_server("IP:127.0.0.1,DNS:cloud.example,IP:2001:db8::1", &[]);
+    let fits = shown_certificate("127.0.0.1", port);
+    let other = shown_certificate("localhost", port);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(fits.starts_with("CloudCore's certificate is for 127.0.0.1, until "), "{fits}");
+    let names = "127.0.0.1, cloud.example and 2001:db8::1";
+    assert_eq!(other, format!("CloudCore's certificate is for {names}, not for localhost, so EdgeCore will refuse it"));
+
+    let (mut server, port, _dir) = tls_server("DNS:cloud.example", &["-tls1_3"]);
+    let hidden = shown_certificate("127.0.0.1", port);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let why = "it wants TLS 1.3, which does not show its certificate to all";
+    assert_eq!(hidden, format!("127.0.0.1:{port} shows no certificate: {why}"));
 }
 
 #[test]

@@ -38,7 +38,7 @@ const UUIDS: [&str; 4] = [
 const SHORTEST: usize = 4;
 
 /// Why `value` does not tell one board from another; `vendor` has further texts in lower case.
-pub(super) fn reason(value: &str, vendor: &[String]) -> Option<String> {
+pub(crate) fn reason(value: &str, vendor: &[String]) -> Option<String> {
     let text = value.trim().to_lowercase();
     let shown = || text.chars().take(40).flat_map(char::escape_debug).collect::<String>();
     if TEXTS.contains(&text.as_str()) || UUIDS.contains(&text.as_str()) || vendor.contains(&text) {

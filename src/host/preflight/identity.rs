@@ -1,11 +1,13 @@
 //! Who the node is and until when it may join: name, clock, token.
 
 use super::{Look, Outcome};
+use crate::board::identity::junk_reason as junk;
 use crate::clock::rfc3339;
 use crate::config::VENDOR_NAMES;
 use crate::error::Result;
-use crate::host::time;
 use crate::host::token::expiry;
+use crate::host::{SMALL, time};
+use crate::ids::RelPath;
 
 pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
     let name = match &look.cx.wanted.node_name {
@@ -18,6 +20,40 @@ pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::warn(seen, "give this node a name of its own"));
     }
     Ok(Outcome::pass(format!("'{name}'")))
+}
+
+/// What two machines from one image must not have in common. Whether they do is not seen from one of them, but what they
+/// are likely to.
+pub(super) fn clone_identity(look: &Look<'_>) -> Result<Outcome> {
+    let read = |path| -> Result<Option<String>> {
+        Ok(look.cx.machine.read_text(RelPath::literal(path), SMALL)?.map(|text| text.trim().to_lowercase()))
+    };
+    let mut seen = Vec::new();
+    let machine_id = read("etc/machine-id")?;
+    match machine_id.as_deref() {
+        None => {}
+        Some("") => seen.push("/etc/machine-id is empty".to_owned()),
+        Some(id) => seen.extend(junk(id, &[]).map(|why| format!("/etc/machine-id {why}"))),
+    }
+    let copy = read("var/lib/dbus/machine-id")?;
+    if let (Some(id), Some(copy)) = (&machine_id, &copy)
+        && id != copy
+    {
+        seen.push("/var/lib/dbus/machine-id is another one than /etc/machine-id".to_owned());
+    }
+    if let Some(name) = read("proc/sys/kernel/hostname")?
+        && (VENDOR_NAMES.contains(&name.as_str()) || name == "localhost" || name == "(none)")
+    {
+        seen.push(format!("the host name is '{name}', as it is on many machines"));
+    }
+    if let Some(uuid) = read("sys/class/dmi/id/product_uuid")? {
+        seen.extend(junk(&uuid, &[]).map(|why| format!("the product UUID {why}")));
+    }
+    if seen.is_empty() {
+        return Ok(Outcome::pass("machine id and host name are this machine's own, as far as one can see"));
+    }
+    let advice = "give this machine a host name and, with 'systemd-machine-id-setup', an id of its own; seal images before copying";
+    Ok(Outcome::warn(seen.join("; "), advice))
 }
 
 pub(super) fn clock(look: &Look<'_>) -> Result<Outcome> {
@@ -75,7 +111,7 @@ pub(super) fn token(look: &Look<'_>) -> Result<Outcome> {
 }
 
 /// 9999-12-31T23:59:59Z: beyond it a date has no four digits.
-const LAST_DATE: u64 = 253_402_300_799;
+pub(super) const LAST_DATE: u64 = 253_402_300_799;
 
 fn span(seconds: u64) -> String {
     match seconds {
@@ -94,6 +130,40 @@ mod tests {
 
     fn parsed(text: &str) -> Option<Result<Token>> {
         Some(text.parse().lift(Kind::Config, || "the token".to_owned()))
+    }
+
+    #[test]
+    fn what_clones_have_in_common() {
+        let one = |bed: &Bed| bed.one("clone-identity", |_| {});
+        let good = "machine id and host name are this machine's own, as far as one can see";
+        let own = || {
+            Bed::new().with(|tree| {
+                tree.file("etc/machine-id", "5c2f0f0e8f1d4a0f9c4f6b1e2d3a4b5c\n")
+                    .link("var/lib/dbus/machine-id", "/etc/machine-id")
+                    .file("proc/sys/kernel/hostname", "edge-1\n")
+                    .file("sys/class/dmi/id/product_uuid", "4C4C4544-0044-3010-8051-B9C04F4B3233\n")
+            })
+        };
+        assert_eq!(one(&own()), told(Pass, good, ""));
+        assert_eq!(one(&Bed::new()).0, Pass, "not every system has any of them");
+        for (path, text, seen) in [
+            ("etc/machine-id", "\n", "/etc/machine-id is empty; /var/lib/dbus"),
+            ("etc/machine-id", "uninitialized\n", "/etc/machine-id is 'uninitialized', which"),
+            ("proc/sys/kernel/hostname", "raspberrypi\n", "the host name is 'raspberrypi', as it is on many machines"),
+            ("proc/sys/kernel/hostname", "localhost\n", "the host name is 'localhost', as it is on many machines"),
+            (
+                "sys/class/dmi/id/product_uuid",
+                "03000200-0400-0500-0006-000700080009\n",
+                "the product UUID is '03000200-0400-0500-0006-000700080009', which its vendor writes into every board",
+            ),
+        ] {
+            let bed =
+                own().with(|tree| tree.without("var/lib/dbus/machine-id").file("var/lib/dbus/machine-id", "other"));
+            let bed = if path == "etc/machine-id" { bed } else { own() };
+            let found = one(&bed.with(|tree| tree.file(path, text)));
+            assert_eq!(found.0, Warn, "{path}");
+            assert!(found.1.starts_with(seen), "{}", found.1);
+        }
     }
 
     #[test]

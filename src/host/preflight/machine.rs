@@ -6,6 +6,7 @@ use crate::host;
 use crate::host::cgroup::{Cgroups, Version};
 use crate::host::kernel::{FEATURES, Kernel, State, Use};
 use crate::host::privilege::Privilege;
+use crate::host::trial;
 use crate::ids::RelPath;
 
 pub(super) fn root(look: &Look<'_>) -> Result<Outcome> {
@@ -60,7 +61,10 @@ pub(super) fn memory(look: &Look<'_>) -> Result<Outcome> {
 const OLDEST_KERNEL: u32 = 4;
 
 pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
-    let kernel = Kernel::load(look.cx.machine)?;
+    let mut kernel = Kernel::load(look.cx.machine)?;
+    if look.cx.machine.is_live() {
+        kernel.tried = trial::features(look.cx.machine, &kernel);
+    }
     if kernel.major() < OLDEST_KERNEL {
         let seen = format!("kernel {}, older than {OLDEST_KERNEL}.0", kernel.release);
         return Ok(Outcome::fail(seen, "boot a newer kernel"));
@@ -85,7 +89,9 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("kernel {} does not tell whether it has {}", kernel.release, list(&unknown));
         return Ok(Outcome::warn(seen, "try them with modprobe, or go on and look at the pod network afterwards"));
     }
-    Ok(Outcome::pass(format!("kernel {} has all {} features", kernel.release, wanted().count())))
+    let tried = wanted().filter(|f| kernel.tried.get(f.name).is_some()).count();
+    let tried = if tried > 0 { format!(", {tried} of them tried") } else { String::new() };
+    Ok(Outcome::pass(format!("kernel {} has all {} features{tried}", kernel.release, wanted().count())))
 }
 
 pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {

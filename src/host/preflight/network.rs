@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
+use super::identity::LAST_DATE;
 use super::wanted::PortNeed;
 use super::{Look, Outcome, list};
+use crate::clock::rfc3339;
 use crate::error::Result;
 use crate::host::net::{self, Listener, Route};
 use crate::host::process;
 use crate::host::reach::{self, Answer};
+use crate::host::served;
 use crate::ids::{Cidr, NodeName};
 
 pub(super) fn ports(look: &Look<'_>) -> Result<Outcome> {
@@ -154,8 +157,8 @@ pub(super) fn cloud_address(look: &Look<'_>) -> Result<Outcome> {
 pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
     let Some(cloud) = &look.cx.wanted.cloud else { return Ok(Outcome::skip("no cloud given")) };
     let targets = [&cloud.websocket, &cloud.certificate];
-    let answers = reach::try_all(&targets, look.cx.connect_limit);
-    let seen: Vec<String> = targets.iter().zip(&answers).map(|(to, answer)| format!("{to} {answer}")).collect();
+    let answers = look.answers.get_or_init(|| reach::try_all(&targets, look.cx.connect_limit));
+    let seen: Vec<String> = targets.iter().zip(answers).map(|(to, answer)| format!("{to} {answer}")).collect();
     let seen = seen.join(", ");
     let Some(bad) = answers.iter().find(|answer| **answer != Answer::Open) else {
         return Ok(Outcome::pass(seen));
@@ -170,12 +173,88 @@ pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
     Ok(Outcome::fail(seen, advice))
 }
 
+/// What EdgeCore would say in an endless loop of its log, before anything is laid down. Only ever a warning: what a server
+/// shows without being asked for a proof may be anybody's.
+pub(super) fn cloud_certificate(look: &Look<'_>) -> Result<Outcome> {
+    let Some(cloud) = &look.cx.wanted.cloud else { return Ok(Outcome::skip("no cloud given")) };
+    if look.answers.get().and_then(|answers| answers.get(1)) != Some(&Answer::Open) {
+        return Ok(Outcome::skip(format!("{} does not answer", cloud.certificate)));
+    }
+    let (host, now) = (cloud.certificate.host(), look.cx.clock.unix());
+    let certificate = match served::certificate(&cloud.certificate, look.cx.connect_limit) {
+        Ok(certificate) => certificate,
+        Err(why) => {
+            let seen = format!("{} shows no certificate: {why}", cloud.certificate);
+            return Ok(Outcome::warn(seen, "look whether CloudCore listens there, and nothing else, such as a proxy"));
+        }
+    };
+    let date = |time: u64| rfc3339(time.min(LAST_DATE));
+    let (begin, end) = (date(certificate.not_before), date(certificate.not_after));
+    Ok(if !certificate.is_for(host) {
+        let names = if certificate.names.is_empty() { "no name".to_owned() } else { list(&certificate.names) };
+        let seen = format!("CloudCore's certificate is for {names}, not for {host}, so EdgeCore will refuse it");
+        let advice = "set cloud.host to one of its names, or have CloudCore make its certificate anew with this one";
+        Outcome::warn(seen, advice)
+    } else if now < certificate.not_before {
+        let seen = format!("CloudCore's certificate begins at {begin}, and here it is {}", date(now));
+        Outcome::warn(seen, "set the clock, or wait for its synchronisation: EdgeCore does not start before")
+    } else if now > certificate.not_after {
+        let seen = format!("CloudCore's certificate ended at {end}, and here it is {}", date(now));
+        Outcome::warn(seen, "correct the clock, or have CloudCore make its certificate anew")
+    } else {
+        Outcome::pass(format!("CloudCore's certificate is for {host}, until {end}"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict::{Fail, Pass, Skip, Warn};
     use super::super::testing::{Bed, told};
     use super::*;
     use crate::ids::HostPort;
+
+    #[test]
+    fn the_certificate_that_is_shown() {
+        let one = |bed: &Bed, host: Option<&str>| {
+            bed.one("cloud-certificate", |w| {
+                let cloud = w.cloud.as_mut().unwrap();
+                if let Some(host) = host {
+                    cloud.certificate = HostPort::new(host, cloud.certificate.port()).unwrap();
+                }
+            })
+        };
+        let mut bed = Bed::new();
+        let seen = "CloudCore's certificate is for 127.0.0.1, until 2036-02-01T00:00:00Z";
+        assert_eq!(one(&bed, None), told(Pass, seen, ""));
+        let seen = "CloudCore's certificate is for 127.0.0.1, not for localhost, so EdgeCore will refuse it";
+        let advice = "set cloud.host to one of its names, or have CloudCore make its certificate anew with this one";
+        assert_eq!(one(&bed, Some("localhost")), told(Warn, seen, advice));
+        bed.now = 1_600_000_000;
+        let seen = "CloudCore's certificate begins at 2026-02-01T00:00:00Z, and here it is 2020-09-13T12:26:40Z";
+        let advice = "set the clock, or wait for its synchronisation: EdgeCore does not start before";
+        assert_eq!(one(&bed, None), told(Warn, seen, advice));
+        bed.now = 2_100_000_000;
+        let seen = "CloudCore's certificate ended at 2036-02-01T00:00:00Z, and here it is 2036-07-18T13:20:00Z";
+        assert_eq!((one(&bed, None).0, one(&bed, None).1.as_str()), (Warn, seen));
+        assert_eq!(bed.one("cloud-certificate", |w| w.cloud = None), told(Skip, "no cloud given", ""));
+    }
+
+    #[test]
+    fn a_port_without_tls_shows_none() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let _ = std::io::Write::write_all(&mut stream.unwrap(), b"HTTP/1.0 400 Bad Request\r\n\r\n");
+            }
+        });
+        let found = Bed::new().one("cloud-certificate", |w| {
+            w.cloud.as_mut().unwrap().certificate = HostPort::new("127.0.0.1", port).unwrap();
+        });
+        let seen = format!("127.0.0.1:{port} shows no certificate: it speaks no TLS");
+        let advice = "look whether CloudCore listens there, and nothing else, such as a proxy";
+        assert_eq!(found, told(Warn, &seen, advice));
+    }
 
     #[test]
     fn ports_that_must_be_free() {

@@ -55,6 +55,38 @@ fn judge(path: &str, text: &str) -> Outcome {
     Outcome::pass(format!("{path} fits; the cgroup driver is {driver}"))
 }
 
+/// What its file says is one thing, what the daemon that runs made of it another.
+pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
+    let cri = match &look.cx.wanted.cri {
+        None => return Ok(Outcome::skip("no containerd was asked")),
+        Some(Err(why)) => {
+            let advice =
+                "remove cri from 'disabled_plugins' in its configuration, restart containerd and look at its log";
+            return Ok(Outcome::fail(format!("containerd does not serve pods: {why}"), advice));
+        }
+        Some(Ok(cri)) => cri,
+    };
+    let unmet = |name: &str| cri.not_ready.iter().find(|(condition, _)| condition == name);
+    if let Some((_, why)) = unmet("RuntimeReady") {
+        return Ok(Outcome::fail(
+            format!("containerd {} is not ready: {why}", cri.version),
+            "look at containerd's log",
+        ));
+    }
+    if let Some((_, why)) = unmet("NetworkReady") {
+        let seen = format!("containerd {} has no pod network: {why}", cri.version);
+        return Ok(Outcome::warn(seen, "give it CNI plugins and a conflist, or the node stays NotReady"));
+    }
+    if let Some((name, false)) = &cri.pause
+        && name != PAUSE
+    {
+        let seen = format!("containerd {} starts pods with {name}, which it does not have", cri.version);
+        return Ok(Outcome::warn(seen, format!("set its sandbox image to {PAUSE}, which the bundle brings")));
+    }
+    let driver = cri.cgroup_driver.map(|driver| format!(", cgroup driver {driver}")).unwrap_or_default();
+    Ok(Outcome::pass(format!("containerd {} serves pods{driver}", cri.version)))
+}
+
 /// Values of every line `key = value`, a list over several lines in one; comments left out.
 fn values<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str> {
     text.lines().zip(rests(text)).filter_map(move |(line, rest)| {
@@ -115,6 +147,35 @@ mod tests {
         assert_eq!(judged(""), told(Warn, seen, advice));
         let seen = "/c names the pause image kubeedge/pause:3.6, which no bundle brings";
         assert_eq!(judged(&GOOD.replace("docker.io/", "")), told(Warn, seen, advice));
+    }
+
+    #[test]
+    fn what_the_daemon_says() {
+        use super::super::wanted::Cri;
+        let fit = || Cri {
+            version: "1.7.27".into(),
+            not_ready: Vec::new(),
+            cgroup_driver: Some("systemd"),
+            pause: Some(("registry.k8s.io/pause:3.8".into(), true)),
+        };
+        let one = |cri: std::result::Result<Cri, &str>| {
+            Bed::new().one("containerd-cri", |w| w.cri = Some(cri.map_err(str::to_owned)))
+        };
+        assert_eq!(Bed::new().one("containerd-cri", |_| {}), told(Skip, "no containerd was asked", ""));
+        assert_eq!(one(Ok(fit())), told(Pass, "containerd 1.7.27 serves pods, cgroup driver systemd", ""));
+        let advice = "remove cri from 'disabled_plugins' in its configuration, restart containerd and look at its log";
+        assert_eq!(one(Err("no CRI")), told(Fail, "containerd does not serve pods: no CRI", advice));
+        let not = |name: &str| Cri { not_ready: vec![(name.into(), "why".into())], ..fit() };
+        let seen = "containerd 1.7.27 is not ready: why";
+        assert_eq!(one(Ok(not("RuntimeReady"))), told(Fail, seen, "look at containerd's log"));
+        let advice = "give it CNI plugins and a conflist, or the node stays NotReady";
+        assert_eq!(one(Ok(not("NetworkReady"))), told(Warn, "containerd 1.7.27 has no pod network: why", advice));
+        assert_eq!(one(Ok(not("ContainerdHasNoDeprecationWarnings"))).0, Pass);
+        let without = |name: &str| one(Ok(Cri { pause: Some((name.into(), false)), ..fit() }));
+        let seen = "containerd 1.7.27 starts pods with registry.k8s.io/pause:3.8, which it does not have";
+        let advice = "set its sandbox image to docker.io/kubeedge/pause:3.6, which the bundle brings";
+        assert_eq!(without("registry.k8s.io/pause:3.8"), told(Warn, seen, advice));
+        assert_eq!(without(PAUSE).0, Pass, "the bundle brings it");
     }
 
     #[test]

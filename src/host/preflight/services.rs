@@ -49,17 +49,6 @@ pub(super) fn programs(look: &Look<'_>) -> Result<Outcome> {
     Ok(Outcome { verdict, seen: seen.join("; "), advice: (verdict > Verdict::Pass).then_some(advice) })
 }
 
-/// CRI says that the network is ready even without it; only the first pod shows the truth.
-pub(super) fn iptables(look: &Look<'_>) -> Result<Outcome> {
-    match exec::find(look.cx.machine, "iptables") {
-        Some(path) => Ok(Outcome::pass(path.display().to_string())),
-        None => {
-            let seen = "no iptables program, without which the bridge and portmap plugins start no pod";
-            Ok(Outcome::fail(seen, "install iptables in /usr/sbin"))
-        }
-    }
-}
-
 /// The official edgecore is linked dynamically against glibc; its program interpreter per processor.
 const INTERPRETERS: [(Arch, RelPath<'static>); 2] = [
     (Arch::Amd64, RelPath::literal("lib64/ld-linux-x86-64.so.2")),
@@ -167,6 +156,22 @@ pub(super) fn kubeedge_files(look: &Look<'_>) -> Result<Outcome> {
     Ok(Outcome::fail(seen, format!("save what you need of {dir} and remove it")))
 }
 
+const KUBELET: RelPath<'static> = RelPath::literal("var/lib/kubelet");
+
+/// EdgeCore's own kubelet takes over what lies there: pods, volumes and plugins of another cluster.
+pub(super) fn kubelet_files(look: &Look<'_>) -> Result<Outcome> {
+    let names = look.cx.target.list(KUBELET)?.unwrap_or_default();
+    if names.is_empty() {
+        return Ok(Outcome::pass(format!("{KUBELET} is not there or empty")));
+    }
+    if look.cx.wanted.kubeedge_files_are_ours {
+        return Ok(Outcome::pass(format!("{KUBELET} is our node's")));
+    }
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let seen = format!("{KUBELET} has what another kubelet left: {}", shown.join(", "));
+    Ok(Outcome::warn(seen, format!("unmount what is mounted below {KUBELET}, save what you need of it, and remove it")))
+}
+
 fn show(process: &Process) -> String {
     format!("{} (pid {})", process.program, process.pid)
 }
@@ -204,11 +209,6 @@ mod tests {
         let seen = "no pidof (keadm looks for a running edgecore with it); \
             no sudo (keadm starts edgecore with it; it will be bridged)";
         assert_eq!(both.one("programs", |_| {}), told(Fail, seen, "install pidof and sudo"));
-
-        assert_eq!(Bed::new().one("iptables", |_| {}), told(Pass, "/usr/sbin/iptables", ""));
-        let seen = "no iptables program, without which the bridge and portmap plugins start no pod";
-        let advice = "install iptables in /usr/sbin";
-        assert_eq!(without("usr/sbin/iptables").one("iptables", |_| {}), told(Fail, seen, advice));
 
         assert_eq!(Bed::new().one("libc", |_| {}), told(Pass, "glibc: /lib/ld-linux-aarch64.so.1", ""));
         let seen = "no /lib/ld-linux-aarch64.so.1, so an edgecore that is linked against glibc does not start";
@@ -283,6 +283,17 @@ mod tests {
         let advice = "stop it and remove that installation first";
         assert_eq!(edgecore.one("foreign-edgecore", |_| {}), told(Fail, seen, advice));
         assert_eq!(edgecore.one("foreign-edgecore", |w| w.own_programs = vec![exe.into()]).0, Pass);
+    }
+
+    #[test]
+    fn leftovers_of_a_kubelet() {
+        let one = |bed: &Bed| bed.one("kubelet-files", |_| {});
+        assert_eq!(one(&Bed::new()), told(Pass, "/var/lib/kubelet is not there or empty", ""));
+        let full = Bed::new().with(|tree| tree.file("var/lib/kubelet/config.yaml", "x").dir("var/lib/kubelet/pods"));
+        let seen = "/var/lib/kubelet has what another kubelet left: config.yaml, pods";
+        let advice = "unmount what is mounted below /var/lib/kubelet, save what you need of it, and remove it";
+        assert_eq!(one(&full), told(Warn, seen, advice));
+        assert_eq!(full.one("kubelet-files", |w| w.kubeedge_files_are_ours = true).0, Pass);
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use crate::sorted::Map;
 
-use super::{Look, Outcome, list};
+use nix::errno::Errno;
+
+use super::{Look, Outcome, Verdict, list};
 use crate::error::Result;
+use crate::host::kernel::Kernel;
+use crate::host::trial;
 use crate::ids::RelPath;
 use crate::root::Space;
 
@@ -110,7 +114,20 @@ const FLEETING: [(u64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs
 
 pub(super) fn containerd_store(look: &Look<'_>) -> Result<Outcome> {
     let Some(path) = look.cx.wanted.containerd_store else { return Ok(Outcome::skip("containerd is not ours")) };
-    Ok(fit(&path.to_string(), look.cx.target.space(path)?.magic))
+    let outcome = fit(&path.to_string(), look.cx.target.space(path)?.magic);
+    if outcome.verdict == Verdict::Fail || !look.cx.machine.is_live() || !look.cx.target.is_live() {
+        return Ok(outcome);
+    }
+    let kernel = Kernel::load(look.cx.machine)?;
+    Ok(match trial::overlay_over(look.cx.machine, &kernel, path) {
+        Some(Ok(())) => Outcome { seen: format!("{}; an overlay over it works", outcome.seen), ..outcome },
+        // That the kernel has none at all is for another check to say.
+        None | Some(Err(Errno::ENODEV)) => outcome,
+        Some(Err(e)) => Outcome::warn(
+            format!("{path} is on a file system that refuses an overlay over it: {}", e.desc()),
+            format!("mount an ext4, xfs or btrfs file system on {path}"),
+        ),
+    })
 }
 
 fn fit(path: &str, magic: u64) -> Outcome {
@@ -128,7 +145,6 @@ fn fit(path: &str, magic: u64) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
     use super::super::testing::Bed;
     use super::*;
 

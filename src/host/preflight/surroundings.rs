@@ -1,8 +1,13 @@
 //! What lets a node work today and fail later: directories that a reboot empties, limits, swap, a security module.
 
+use nix::errno::Errno;
+use nix::sys::inotify::{InitFlags, Inotify};
+
 use super::{Look, Outcome, list};
 use crate::error::Result;
+use crate::exec;
 use crate::ids::RelPath;
+use crate::sys::apart::has_seccomp;
 
 /// Where the node keeps who it is.
 const KEPT: [RelPath<'static>; 3] =
@@ -54,6 +59,10 @@ pub(super) fn limits(look: &Look<'_>) -> Result<Outcome> {
             low.push(format!("{name} is {number}, less than {least}"));
         }
     }
+    // What is left of them only the kernel knows; one is made and closed again.
+    if look.cx.machine.is_live() && matches!(Inotify::init(InitFlags::IN_CLOEXEC), Err(Errno::EMFILE)) {
+        low.push("all inotify instances of root are in use".to_owned());
+    }
     if low.is_empty() {
         return Ok(Outcome::pass("enough inotify instances and watches"));
     }
@@ -78,6 +87,15 @@ pub(super) fn security_module(look: &Look<'_>) -> Result<Outcome> {
     if enforcing.is_some_and(|text| text.trim() == "1") {
         let advice = "label what is installed with 'restorecon -RF /usr/local /opt/cni /etc /var/lib', or set SELinux to permissive";
         return Ok(Outcome::warn("SELinux enforces, and new files carry no labels of their own", advice));
+    }
+    let apparmor = look.cx.machine.read_text(RelPath::literal("sys/module/apparmor/parameters/enabled"), 16)?;
+    if apparmor.is_some_and(|text| text.trim() == "Y") && exec::find(look.cx.machine, "apparmor_parser").is_none() {
+        let seen = "AppArmor is on, but there is no apparmor_parser, without which some containerds start no container";
+        return Ok(Outcome::warn(seen, "install the package apparmor, or boot with the kernel argument 'apparmor=0'"));
+    }
+    if look.cx.machine.is_live() && !has_seccomp() {
+        let advice = "boot a kernel with CONFIG_SECCOMP_FILTER if pods are not to be trusted with every system call";
+        return Ok(Outcome::warn("the kernel has no seccomp filters, so pods run without", advice));
     }
     Ok(Outcome::pass("none that keeps new programs from running"))
 }
@@ -118,6 +136,11 @@ mod tests {
     fn security_modules() {
         let one = |bed: &Bed| bed.one("security-module", |_| {});
         assert_eq!(one(&Bed::new()).0, Pass);
+        let apparmor = Bed::new().with(|tree| tree.file("sys/module/apparmor/parameters/enabled", "Y\n"));
+        let found = one(&apparmor);
+        let seen = "AppArmor is on, but there is no apparmor_parser, without which some containerds start no container";
+        assert_eq!((found.0, found.1.as_str()), (Warn, seen));
+        assert_eq!(one(&apparmor.with(|tree| tree.program("usr/sbin/apparmor_parser"))).0, Pass);
         let permissive = Bed::new().with(|tree| tree.file("sys/fs/selinux/enforce", "0"));
         assert_eq!(one(&permissive).0, Pass);
         let enforcing = permissive.with(|tree| tree.file("sys/fs/selinux/enforce", "1"));

@@ -1,6 +1,9 @@
 //! For tests: a machine that is fit for everything, to be spoilt one thing at a time.
 
+use std::io::Write;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{
@@ -8,6 +11,7 @@ use super::{
 };
 use crate::clock::CountingClock;
 use crate::host::tree::Tree;
+use crate::host::{served, x509};
 use crate::ids::{Arch, HostPort, RelPath, Token};
 
 /// 2026-02-02T02:40:00Z.
@@ -20,6 +24,8 @@ pub(super) struct Bed {
     pub(super) architecture: &'static str,
     websocket: TcpListener,
     certificate: TcpListener,
+    /// Set when the thread that answers at the certificate port is to end.
+    over: Arc<AtomicBool>,
 }
 
 const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -36,13 +42,17 @@ impl Bed {
     /// A machine without anything.
     pub(super) fn empty() -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (certificate, over) = (listen(), Arc::new(AtomicBool::new(false)));
+        let (listener, stop) = (certificate.try_clone().unwrap(), Arc::clone(&over));
+        std::thread::spawn(move || show_certificate(&listener, &stop));
         Bed {
             tree: Tree::new(),
             now: NOW,
             synchronised: None,
             architecture: "arm64",
             websocket: listen(),
-            certificate: listen(),
+            certificate,
+            over,
         }
     }
 
@@ -75,7 +85,7 @@ impl Bed {
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(Tree) -> Tree) -> Self {
-        self.tree = change(self.tree);
+        self.tree = change(std::mem::replace(&mut self.tree, Tree::new()));
         self
     }
 
@@ -132,6 +142,7 @@ impl Bed {
                 memory_cgroup: String::new(),
                 arguments_in: None,
                 will_edit: false,
+                iptables: None,
                 fleeting: Vec::new(),
             }),
             ..Wanted::default()
@@ -165,6 +176,25 @@ impl Bed {
     ) -> (Verdict, String, String) {
         let finding = self.run_of(checks, edit).into_iter().find(|f| f.check == check).unwrap();
         (finding.verdict, finding.seen, finding.advice.unwrap_or_default())
+    }
+}
+
+/// CloudCore's certificate port, as far as it goes before keys are exchanged.
+fn show_certificate(listener: &TcpListener, stop: &AtomicBool) {
+    let answer = served::answer(&x509::sample(&[(0x87, &[127, 0, 0, 1])]), 1000);
+    for stream in listener.incoming() {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        // Whoever only tried the port is gone, ignoring: there is nobody to answer.
+        let _ = stream.unwrap().write_all(&answer);
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        drop(std::net::TcpStream::connect(self.certificate.local_addr().unwrap()));
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Wanted<'a> {
     pub joins_with_keadm: bool,
     /// Programs besides iptables.
     pub programs: Vec<ProgramNeed>,
+    /// Programs of the bundle, as far as they can be looked at.
+    pub programs_to_run: Vec<ProgramToRun>,
     /// Ports that must be free.
     pub ports: Vec<PortNeed>,
     /// Absolute paths of programs that the journal says are ours: processes running them are no foreigners.
@@ -64,6 +66,8 @@ pub struct Wanted<'a> {
     pub kubeedge_files_are_ours: bool,
     /// Who runs containerd.
     pub containerd: Containerd,
+    /// What an existing containerd says of itself; none where it was not asked.
+    pub cri: Option<std::result::Result<Cri, String>>,
     /// Whether EdgeMesh is to run here.
     pub edgemesh: bool,
     /// The node's name, or why there is none that would do.
@@ -107,6 +111,8 @@ pub struct Board {
     pub arguments_in: Option<String>,
     /// Whether the install will put them there.
     pub will_edit: bool,
+    /// Which rules its kernels serve, `legacy` or `nft`, where it is only one kind.
+    pub iptables: Option<&'static str>,
     /// Directories of ours that do not survive a reboot.
     pub fleeting: Vec<String>,
 }
@@ -131,7 +137,7 @@ impl Wanted<'_> {
     /// and `token`.
     pub fn of_edge(config: &EdgeConfig) -> Self {
         let mut ports = vec![PortNeed::AGENT];
-        ports.extend(config.edgemesh.then_some(PortNeed::META_SERVER));
+        ports.extend(if config.edgemesh { &[PortNeed::META_SERVER, PortNeed::EDGEMESH][..] } else { &[] });
         ports.extend(config.mqtt.then_some(PortNeed::MQTT));
         let managed = config.containerd == ContainerdMode::Managed;
         Wanted {
@@ -236,6 +242,30 @@ impl ProgramNeed {
         ProgramNeed { name: "mount", missing: Verdict::Fail, why: "edgecore mounts the volumes of pods with it" };
 }
 
+/// A program of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramToRun {
+    /// Its name.
+    pub name: String,
+    /// The loader that it names, an absolute path; none for a static one.
+    pub loader: Option<String>,
+    /// Why it is for no machine of this kind, in words that follow its name.
+    pub misfit: Option<String>,
+}
+
+/// What a containerd says of itself through CRI.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cri {
+    /// Its version: `1.7.27`, `v2.1.4`.
+    pub version: String,
+    /// Conditions that are not met, and why.
+    pub not_ready: Vec<(String, String)>,
+    /// `systemd` or `cgroupfs`, where it tells.
+    pub cgroup_driver: Option<&'static str>,
+    /// Its pause image, where it tells, and whether that is in its store.
+    pub pause: Option<(String, bool)>,
+}
+
 /// A TCP port that must be free.
 #[derive(Debug, Clone, Copy)]
 pub struct PortNeed {
@@ -250,6 +280,8 @@ impl PortNeed {
     pub const AGENT: PortNeed = PortNeed { port: 10350, what: "edgecore" };
     /// The local API server, which EdgeMesh needs.
     pub const META_SERVER: PortNeed = PortNeed { port: 10550, what: "metaServer" };
+    /// How EdgeMesh's agents reach each other.
+    pub const EDGEMESH: PortNeed = PortNeed { port: 20006, what: "EdgeMesh" };
     /// What a server with CloudCore listens on.
     pub const SERVER: [PortNeed; 6] = [
         PortNeed { port: 6443, what: "the Kubernetes API" },
@@ -301,7 +333,7 @@ mod tests {
         let mut config = EdgeConfig::default();
         let ports = |wanted: &Wanted<'_>| wanted.ports.iter().map(|need| need.port).collect::<Vec<_>>();
         let wanted = Wanted::of_edge(&config);
-        assert_eq!(ports(&wanted), [10350, 10550]);
+        assert_eq!(ports(&wanted), [10350, 10550, 20006]);
         assert_eq!((wanted.containerd, wanted.cloud.is_none()), (Containerd::Managed, true));
         assert_eq!((wanted.node_name, wanted.pod_cidr), (None, Some(config.pod_cidr)));
 

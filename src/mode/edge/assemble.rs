@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, Token};
-use crate::oci::Image;
+use crate::oci::{Descriptor, Image};
 use crate::plan::Step;
 use crate::report::Report;
 use crate::root::Root;
@@ -62,6 +62,8 @@ pub(super) struct Facts {
     pub(super) built: u64,
     pub(super) components: u64,
     pub(super) store: u64,
+    /// Its components by name.
+    pub(super) programs: Vec<(String, Descriptor)>,
 }
 
 impl Assembly {
@@ -84,6 +86,7 @@ impl Assembly {
                 built: manifest.built.seconds(),
                 components: sizes.components,
                 store: sizes.blobs.saturating_add(sizes.unpacked),
+                programs: bundle.components().iter().map(|c| (c.name.clone(), c.blob())).collect(),
             }
         });
         let manager = manager_of(root)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::board::{Class, Facts, Format, Identity, Profile, Reason, Set, identity};
+use crate::board::{Class, Facts, Format, Identity, Iptables, Profile, Reason, Set, identity};
 use crate::config::EdgeConfig;
 use crate::containerd::config as runtime;
 use crate::error::Result;
@@ -122,6 +122,7 @@ impl Underneath {
             memory_cgroup: profile.kernel.memory_cgroup.join(" "),
             arguments_in: self.arguments.as_ref().map(|wanted| format!("/{}", wanted.path)),
             will_edit: self.will_edit,
+            iptables: (profile.iptables != Iptables::Any).then(|| profile.iptables.word()),
             fleeting: kept.filter(|path| !profile.storage.keeps(path)).collect(),
         }
     }

@@ -1,21 +1,33 @@
 //! What an edge install wants of the machine, and the checks of it.
 
+use std::io::Read;
+
 use super::Scope;
 use super::assemble::Assembly;
+use crate::bundle::Program;
+use crate::bundle::elf::loader;
 use crate::clock::{Probe, rfc3339, wait_for};
 use crate::config::render_duration;
-use crate::containerd::config as runtime;
+use crate::containerd::{config as runtime, health};
 use crate::error::{Kind, Result};
-use crate::host::preflight::{Context, DiskNeed, Finding, ProgramNeed, Wanted, preflight, preflight_target};
+use crate::host::preflight::{
+    Context, Cri, DiskNeed, Finding, ProgramNeed, ProgramToRun, Wanted, preflight, preflight_target,
+};
 use crate::host::time;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Step};
+use crate::root::Type;
 use crate::steps::KeptBundle;
+
+/// Where linkers put the segments' table and the loader's name: within the first page.
+const HEAD: u64 = 4096;
 
 /// Runs every check, with the failures that the user wants ignored made warnings.
 pub(super) fn check(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<Finding>> {
     let mut wanted = wanted(parts, steps, cx)?;
     wanted.time_floor = floor(parts, cx);
+    wanted.programs_to_run = programs(parts, cx);
+    wanted.cri = cri(parts, cx)?;
     wanted.board = parts.board.as_ref().map(super::board::Underneath::facts);
     let mut context = Context::new(cx.root, cx.root, cx.clock, wanted);
     let mut findings = if cx.root.is_live() {
@@ -95,6 +107,37 @@ fn wanted<'a>(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) ->
         wanted.ports.clear();
     }
     Ok(wanted)
+}
+
+/// What the programs of a bundle are linked against, where their bytes are at hand: a pipe has only one go at them.
+fn programs(parts: &Assembly, cx: &mut Cx<'_>) -> Vec<ProgramToRun> {
+    let (Some(bundle), Some(blobs)) = (&parts.bundle, cx.blobs.as_mut().filter(|blobs| blobs.rewinds())) else {
+        return Vec::new();
+    };
+    let programs = bundle.programs.iter().filter_map(|(name, blob)| {
+        let mut head = Vec::new();
+        // A damaged bundle is told when its blobs are laid down, ignoring: with where it is damaged.
+        blobs.open(blob).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
+        let program = Program::of(&head);
+        let elf = matches!(program, Program::For(_) | Program::Other(_));
+        elf.then(|| ProgramToRun {
+            name: name.clone(),
+            loader: loader(&head).filter(|path| path.starts_with('/')),
+            misfit: program.mismatch(bundle.architecture),
+        })
+    });
+    programs.collect()
+}
+
+/// Asks a containerd that is there already; whether it is there is for a check to say.
+fn cri(parts: &Assembly, cx: &Cx<'_>) -> Result<Option<std::result::Result<Cri, String>>> {
+    let address = &parts.config.containerd_address;
+    let Some(path) = address.to_str().and_then(|text| RelPath::from_absolute(text).ok()) else { return Ok(None) };
+    let there = cx.root.stat(path)?.is_some_and(|meta| meta.kind == Type::Socket);
+    if !there || super::is_managed(&parts.config) || !cx.root.is_live() {
+        return Ok(None);
+    }
+    Ok(Some(health::survey(address).map_err(health::Unfit::seen)))
 }
 
 /// Room for what is not there yet: a second run on a disk that the first one filled must not be refused.
