@@ -42,13 +42,14 @@ output_log="/{log}"
 error_log="/{log}"
 retry="TERM/20/KILL/10"
 rc_cgroup_cleanup="no"
-rc_ulimit="-n 1048576"
 export PATH="{path}:$PATH"
 
 depend() {{
 {depend}}}
 
 start_pre() {{
+	# a machine or a container may allow fewer: then all that it allows
+	ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 	checkpath -d -m 0755 /var/log/edgelay /run/edgelay
 	checkpath -f -m 0600 "$output_log"
 	if [ "$(wc -c <"$output_log")" -gt 1048576 ]; then

@@ -1,5 +1,7 @@
 //! A whole node without systemd and without keadm: a jail, `edgelay supervise`, the native join against the stand-in cloud.
 
+mod openrc;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,24 +26,44 @@ fn standin() -> Command {
 
 impl Cloud {
     fn start(jail: &Jail, dir: &Path) -> Cloud {
+        run(standin().arg("init").arg(dir).args(["--san", "IP:10.77.0.2"])).good();
+        Cloud { dir: dir.to_owned(), server: Cloud::serve(jail, dir) }
+    }
+
+    /// Goes over to the network that the jail has after another boot.
+    fn follow(&mut self, jail: &Jail) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+        std::fs::remove_file(self.dir.join("ports")).unwrap();
+        self.server = Cloud::serve(jail, &self.dir);
+    }
+
+    fn serve(jail: &Jail, dir: &Path) -> Child {
         jail.sh("ip link add v0 type veth peer name v1 && ip addr add 10.77.0.2/24 dev v0 && ip link set v0 up && ip link set v1 up")
             .good();
-        run(standin().arg("init").arg(dir).args(["--san", "IP:10.77.0.2"])).good();
         let pid = jail.root().components().nth(2).unwrap().as_os_str().to_owned();
         let mut serve = Command::new("nsenter");
         serve.arg("-n").arg("-t").arg(pid).arg(standin().get_program()).arg("serve").arg(dir);
         let server = serve.args(["--bind", "10.77.0.2"]).stdin(Stdio::null()).spawn().unwrap();
-        let cloud = Cloud { dir: dir.to_owned(), server };
         let start = Instant::now();
         while !dir.join("ports").exists() {
             assert!(start.elapsed() < Duration::from_secs(120), "the cloud does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        cloud
+        server
+    }
+
+    fn mint(&self, kind: &str) -> String {
+        run(standin().arg("token").arg(&self.dir).arg(kind)).good().trim().to_owned()
+    }
+
+    /// Whether the node has registered.
+    fn knows(&self, node: &str) -> bool {
+        std::fs::metadata(self.dir.join("nodes").join(node)).is_ok_and(|file| file.len() > 0)
     }
 
     fn give_token(&self, jail: &Jail, kind: &str) -> String {
-        let token = run(standin().arg("token").arg(&self.dir).arg(kind)).good().trim().to_owned();
+        let token = self.mint(kind);
         std::fs::write(jail.root().join("root/token"), format!("{token}\n")).unwrap();
         jail.sh("chmod 600 /root/token").good();
         token
@@ -54,6 +76,17 @@ impl Drop for Cloud {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+/// Bundle and configuration in the jail's `/root`.
+fn put_bundle(jail: &Jail, scratch: &Path) {
+    let inputs = make_inputs(&scratch.join("inputs"), "1.7");
+    let mut create = Command::new(env!("CARGO_BIN_EXE_edgelay"));
+    create
+        .args(["bundle", "create", "--role", "edge", "--arch", "amd64", "--components"])
+        .arg(inputs.join("components"));
+    run(create.arg("--images").arg(inputs.join("images")).arg("-o").arg(jail.root().join("root/edge.bundle"))).good();
+    std::fs::write(jail.root().join("root/node.json"), CONFIG).unwrap();
 }
 
 fn install(jail: &Jail, flags: &[&str]) -> Ended {
@@ -93,13 +126,7 @@ fn yaml(jail: &Jail) -> String {
 fn a_node_without_service_manager_and_without_keadm() {
     let Some(jail) = Jail::start("a_node_without_service_manager_and_without_keadm") else { return };
     let scratch = tempfile::tempdir().unwrap();
-    let inputs = make_inputs(&scratch.path().join("inputs"), "1.7");
-    let mut create = Command::new(env!("CARGO_BIN_EXE_edgelay"));
-    create
-        .args(["bundle", "create", "--role", "edge", "--arch", "amd64", "--components"])
-        .arg(inputs.join("components"));
-    run(create.arg("--images").arg(inputs.join("images")).arg("-o").arg(jail.root().join("root/edge.bundle"))).good();
-    std::fs::write(jail.root().join("root/node.json"), CONFIG).unwrap();
+    put_bundle(&jail, scratch.path());
     let cloud = Cloud::start(&jail, &scratch.path().join("cloud"));
     jail.sh("rm /usr/bin/sudo /bin/pidof /usr/bin/systemctl; find / -xdev -path /root -prune -o -print | sort >/root/before").good();
 
@@ -119,11 +146,7 @@ fn a_node_without_service_manager_and_without_keadm() {
     let token = cloud.give_token(&jail, "good");
     let done = install(&jail, &[]);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), logs(&jail));
-    assert!(
-        std::fs::metadata(cloud.dir.join("nodes/edge-1")).unwrap().len() > 0,
-        "it has not registered: {}",
-        done.said()
-    );
+    assert!(cloud.knows("edge-1"), "it has not registered: {}", done.said());
     is_green(&jail);
     assert_eq!(jail.sh("stat -c %a /etc/kubeedge/config/edgecore.yaml /etc/kubeedge/certs").good(), "600\n700\n");
     assert!(!jail.root().join("etc/kubeedge/bootstrap-edgecore.conf").exists());

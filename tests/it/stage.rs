@@ -14,7 +14,7 @@ use crate::support::peers;
 
 mod changed;
 mod cut;
-mod pod;
+pub(crate) mod pod;
 mod whole;
 
 /// Where tests put bundles in a jail.

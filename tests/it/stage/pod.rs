@@ -9,16 +9,16 @@ use edgelay::ids::Cidr;
 
 use crate::support::jail::Jail;
 
-pub(super) const IMAGE: &str = "docker.io/kubeedge/installation-package:v1.22.0";
+pub(crate) const IMAGE: &str = "docker.io/kubeedge/installation-package:v1.22.0";
 
 /// A running pod with one container.
-pub(super) struct Pod {
-    pub(super) container: String,
-    pub(super) address: String,
+pub(crate) struct Pod {
+    pub(crate) container: String,
+    pub(crate) address: String,
 }
 
 /// Starts it; its container says "it works" and sleeps.
-pub(super) fn start(jail: &Jail) -> Pod {
+pub(crate) fn start(jail: &Jail) -> Pod {
     let pod = PodSandboxConfig {
         metadata: PodSandboxMetadata { name: "smoke".into(), uid: "1".into(), namespace: "default".into(), attempt: 0 },
         hostname: "smoke".into(),
@@ -44,7 +44,7 @@ pub(super) fn start(jail: &Jail) -> Pod {
 
 impl Pod {
     /// What a program in it says; it must succeed.
-    pub(super) fn exec(&self, jail: &Jail, cmd: &[&str]) -> String {
+    pub(crate) fn exec(&self, jail: &Jail, cmd: &[&str]) -> String {
         let done = jail.client().cri().exec(&self.container, cmd, Duration::from_secs(20)).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(done.exit_code, 0, "{cmd:?}: {}{}", text(&done.stdout), text(&done.stderr));
@@ -52,7 +52,7 @@ impl Pod {
     }
 
     /// Address, route, gateway, masquerade rule, log: all that a pod has of its node.
-    pub(super) fn works(&self, jail: &Jail, pods: &str) {
+    pub(crate) fn works(&self, jail: &Jail, pods: &str) {
         let range: Cidr = pods.parse().unwrap();
         assert!(range.contains(self.address.parse().unwrap()), "{} in {pods}", self.address);
         let routes = self.exec(jail, &["/bin/busybox", "ip", "route"]);

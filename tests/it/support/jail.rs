@@ -1,9 +1,9 @@
 //! A jail: a throw-away Debian without a service manager, in namespaces and on a disk of its own. It goes on drop, and
 //! with the process that made it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use edgelay::containerd::Client;
 use tempfile::TempDir;
@@ -19,28 +19,67 @@ pub(crate) const SOCKET: &str = "run/containerd/containerd.sock";
 pub(crate) struct Jail {
     dir: TempDir,
     keeper: Child,
+    words: BufReader<ChildStdout>,
     root: PathBuf,
+}
+
+fn place() -> TempDir {
+    tempfile::Builder::new().prefix("edgelay-jail-").tempdir().unwrap()
 }
 
 impl Jail {
     /// A jail with edgelay in its `/usr/local/bin`; `None` after a SKIP line.
     pub(crate) fn start(test: &str) -> Option<Jail> {
         peers_as_root(test)?;
-        let dir = tempfile::Builder::new().prefix("edgelay-jail-").tempdir().unwrap();
+        Some(Jail::boot(place(), None))
+    }
+
+    /// The same with OpenRC, which has booted it.
+    pub(crate) fn with_openrc(test: &str) -> Option<Jail> {
+        peers_as_root(test)?;
+        Some(Jail::boot(place(), Some("openrc")))
+    }
+
+    /// The same; before its first boot `prepare` works on its disk.
+    pub(crate) fn with_openrc_on(test: &str, prepare: impl FnOnce(&Path)) -> Option<Jail> {
+        peers_as_root(test)?;
+        let dir = place();
+        run(Command::new(script("jail")).arg("disk").arg(dir.path()).arg("openrc")).good();
+        prepare(&dir.path().join("disk.img"));
+        Some(Jail::boot(dir, Some("openrc")))
+    }
+
+    fn boot(dir: TempDir, kind: Option<&str>) -> Jail {
         let mut keeper = Command::new(script("jail"))
             .arg("keep")
             .arg(dir.path())
+            .args(kind)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let words = BufReader::new(keeper.stdout.take().unwrap());
+        let mut jail = Jail { dir, keeper, words, root: PathBuf::new() };
+        jail.is_ready();
+        // an image that was staged brings its own, which may be running
+        if !jail.root.join("usr/local/bin/edgelay").exists() {
+            jail.put(Path::new(env!("CARGO_BIN_EXE_edgelay")), "usr/local/bin/edgelay");
+        }
+        jail
+    }
+
+    fn is_ready(&mut self) {
         let mut word = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut word).unwrap();
+        self.words.read_line(&mut word).unwrap();
         assert_eq!(word, "ready\n", "see the keeper's words above");
-        let root = run(Command::new(script("jail")).arg("root").arg(dir.path())).good();
-        let jail = Jail { dir, keeper, root: PathBuf::from(root.trim()) };
-        jail.put(Path::new(env!("CARGO_BIN_EXE_edgelay")), "usr/local/bin/edgelay");
-        Some(jail)
+        let root = run(Command::new(script("jail")).arg("root").arg(self.dir.path())).good();
+        self.root = PathBuf::from(root.trim());
+    }
+
+    /// Boots it again, once it has ended by what was done in it.
+    pub(crate) fn boot_again(&mut self) {
+        self.keeper.stdin.as_mut().unwrap().write_all(b"reboot\n").unwrap();
+        self.is_ready();
     }
 
     /// Runs a program in it.
