@@ -42,28 +42,38 @@ WantedBy=multi-user.target
 
 const SCRIPT: RelPath<'static> = RelPath::literal("etc/init.d/edgelay-firstboot");
 const SCRIPT_LINK: &str = "etc/runlevels/default/edgelay-firstboot";
-const SCRIPT_TEXT: &str = "\
-#!/sbin/openrc-run
+const SCRIPT_TEXT: &str = r#"#!/sbin/openrc-run
 # Written by edgelay.
-description=\"First boot: make this machine an edge node\"
-command=/usr/local/bin/edgelay
-command_args=\"firstboot --progress none\"
-command_background=true
-pidfile=/run/edgelay-firstboot.pid
-output_log=/var/log/edgelay/firstboot.log
-error_log=/var/log/edgelay/firstboot.log
+description="First boot: make this machine an edge node"
 required_files=/var/lib/edgelay/first-boot
+running=/run/edgelay-firstboot.pid
 
 depend() {
-    need localmount
     use net containerd
-    after net ntp-client ntpd chronyd containerd
+    # Not `need`: not every OpenRC has a localmount, and what needs a service that is not there never starts.
+    after localmount net ntp-client ntpd chronyd containerd
 }
 
-start_pre() {
+# By hand: Debian's start-stop-daemon is another one, and a supervisor would start it again when it is done.
+start() {
     checkpath -d -m 0755 /var/log/edgelay
+    ebegin "Starting $RC_SVCNAME"
+    setsid sh -c 'until /usr/local/bin/edgelay firstboot --progress none; do
+        case $? in 2 | 10 | 20) break ;; esac
+        sleep 30
+    done
+    rm -f "$0"' "$running" </dev/null >>/var/log/edgelay/firstboot.log 2>&1 &
+    echo $! >"$running"
+    eend 0
 }
-";
+
+stop() {
+    ebegin "Stopping $RC_SVCNAME"
+    [ ! -s "$running" ] || kill -s TERM -- "-$(cat "$running")"
+    rm -f "$running"
+    eend 0
+}
+"#;
 
 /// The step.
 #[derive(Debug)]

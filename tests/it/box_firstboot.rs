@@ -11,7 +11,7 @@ use super::standins::wait_for;
 use super::support::bed::{Bed, Ended, Machine, run};
 
 /// Runs a line of bash with the disk's file system mounted at `$T`, in a mount namespace of its own.
-fn on_disk(disk: &Path, line: &str) -> Ended {
+pub(crate) fn on_disk(disk: &Path, line: &str) -> Ended {
     let dir = tempfile::tempdir().unwrap();
     let all = format!(r#"set -euo pipefail; T=$1; mount -o loop "$2" "$T"; cd /; {line}"#);
     let mut command = Command::new("unshare");

@@ -1,5 +1,6 @@
 //! A whole node without systemd and without keadm: a jail, `edgelay supervise`, the native join against the stand-in cloud.
 
+mod firstboot;
 mod openrc;
 
 use std::path::{Path, PathBuf};
