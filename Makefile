@@ -2,12 +2,12 @@
 
 NAMES := dist/edgelay-linux-amd64 dist/edgelay-linux-arm64
 
-.PHONY: help setup demo test dist check-dist size bench bench-long timeline clean \
+.PHONY: help setup demo test test-boards dist check-dist size bench bench-long timeline clean \
         lint lint-format lint-clippy lint-docs lint-shell
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that demo and test use (root)
 	tests/setup
@@ -17,6 +17,10 @@ demo: ## build edgelay, make an offline bundle, install an edge node from it in 
 
 test: ## run all tests: unit, wire, real containerd, whole installs
 	tests/run
+
+test-boards: dist ## all virtual machines: sticks, faults, power cuts, first boots on amd64 and arm64; half an hour, an hour if it is busy (root)
+	tests/setup
+	tests/vm/run --all
 
 dist: ## static musl binaries for amd64 and arm64 in dist/
 	tools/musl cargo build --release --bin edgelay
