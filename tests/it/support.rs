@@ -5,6 +5,7 @@ pub(crate) mod bundles;
 pub(crate) mod daemon;
 pub(crate) mod images;
 pub(crate) mod jail;
+pub(crate) mod peak;
 pub(crate) mod peers;
 pub(crate) mod rootfs;
 pub(crate) mod source;

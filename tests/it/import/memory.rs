@@ -1,8 +1,7 @@
 //! What an import holds in memory: little, whatever the image, and never more than 16 MiB for anything that is taken.
 //!
-//! The program as it is released is measured (`make dist`; a debug build has some MiB of its own), by `tests/bench/launch.c`: the kernel counts the peak of a child from the memory of
-//! whoever started it, and a test is larger than what is measured here. `EDGELAY_MEMORY=long` imports 5 GB under a limit
-//! of 24 MiB; the usual run imports 1 GB.
+//! The program as it is released is measured. `EDGELAY_MEMORY=long` imports 5 GB under a limit of 24 MiB; the usual run
+//! imports 1 GB.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -17,15 +16,13 @@ use crate::support::bed::run;
 use crate::support::daemon::Daemon;
 use crate::support::images::layer::small;
 use crate::support::images::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Pack, Packed, Same, Spec, bytes, docker, host_arch};
+use crate::support::peak::{MIB, USUAL, launcher, peak_of, released};
 use crate::support::peers::skip;
 use crate::support::tar::{E, layer};
 
 on_every_containerd!(a_gigabyte_passes_through_a_small_cgroup);
 
-const MIB: u64 = 1 << 20;
-
-/// For an image as they are, and for the worst that is taken.
-const USUAL: u64 = 8 * MIB;
+/// For the worst that is taken.
 const WORST: u64 = 16 * MIB;
 
 /// Far less than the difference of the images, and than one layer of the larger one.
@@ -33,11 +30,7 @@ const SLACK: u64 = 512 << 10;
 
 /// Peak memory of `edgelay image import FILE`, in bytes; with `group`, in that cgroup.
 fn peak(daemon: &Daemon, file: &Path, group: Option<&Group>) -> Result<u64, String> {
-    let launcher = daemon.scratch().join("launch");
-    if !launcher.exists() {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/launch.c");
-        run(Command::new("cc").args(["-O2", "-static", "-o"]).arg(&launcher).arg(source)).good();
-    }
+    let launcher = launcher(daemon.scratch());
     let report = daemon.scratch().join("report");
     let script = r#"[ -z "$1" ] || echo $$ >"$1/cgroup.procs"; report=$2; shift 2; exec "$@" 3>"$report""#;
     let ended = run(Command::new("bash")
@@ -47,16 +40,7 @@ fn peak(daemon: &Daemon, file: &Path, group: Option<&Group>) -> Result<u64, Stri
         .arg(released())
         .args(["image", "import", "--quiet", "--address", &daemon.address()])
         .arg(file));
-    let used: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
-    if used["status"] != 0 {
-        return Err(ended.said());
-    }
-    Ok(used["rss"].as_u64().unwrap())
-}
-
-fn released() -> PathBuf {
-    let name = format!("dist/edgelay-linux-{}", host_arch());
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    peak_of(&fs::read(&report).unwrap()).ok_or_else(|| ended.said())
 }
 
 /// A daemon, if the released program is there to use it; `None` after a SKIP line.
