@@ -43,9 +43,10 @@ class Case:
 class Bench:
     """The devices, the programs, and the place for small files."""
 
-    def __init__(self, work, peers, edgelay, launcher, emulated=None):
+    def __init__(self, work, peers, edgelay, launcher):
         self.work, self.peers, self.edgelay, self.launcher = work, peers, edgelay, launcher
-        self.emulated = emulated
+        # Words that run edgelay's binary for another processor, and the file in which they leave how long it took.
+        self.emulated, self.counted = None, work / 'instructions'
         self.stick = self.disk = None
 
     def image(self, case):
@@ -101,9 +102,10 @@ class Bench:
             time.sleep(SETTLE)
             cpu, rss = daemon.cpu() - cpu, daemon.memory('VmHWM') - rss
             self.disk.sync()
+        counted = {'instructions': int(self.counted.read_text())} if case.emulated else {}
         return {'wall': client['wall'], 'durable': durable, 'cpu': client['cpu'] + cpu, 'client_cpu': client['cpu'],
                 'rss': client['rss'], 'daemon_rss': rss, 'written': self.disk.written() - written,
-                'used': self.disk.used() - used}
+                'used': self.disk.used() - used, **counted}
 
     def launch(self, command, cores):
         read, write = os.pipe()

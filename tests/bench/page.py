@@ -11,7 +11,8 @@ MIB = 1 << 20
 COLUMNS = (
     ('wall', 'wall s', 1, 2), ('durable', 'on disk after s', 1, 2), ('cpu', 'CPU s', 1, 2),
     ('client_cpu', 'of it client', 1, 2), ('rss', 'client peak MiB', MIB, 1), ('daemon_rss', 'daemon grows MiB', MIB, 1),
-    ('written', 'written MiB', MIB, 1), ('used', 'disk use MiB', MIB, 1))
+    ('written', 'written MiB', MIB, 1), ('used', 'disk use MiB', MIB, 1),
+    ('instructions', 'instructions, millions', 1_000_000, 0))
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ def missed(cases):
 
 
 def figures(case):
-    rows = [[name, *(cell([run[key] for run in runs], scale, digits) for key, _, scale, digits in COLUMNS)]
+    columns = [column for column in COLUMNS if all(column[0] in run for runs in case['runs'].values() for run in runs)]
+    rows = [[name, *(cell([run[key] for run in runs], scale, digits) for key, _, scale, digits in columns)]
             for name, runs in case['runs'].items()]
     return f'### {case["id"]}\n\n{title(case)}; {case["unpacked"] / MIB:.1f} MiB unpacked. ' + \
         f'Measured {case["date"]} at {case["commit"]}, load {case["load"]} before.\n\n' + \
-        table(['', *(heading for _, heading, _, _ in COLUMNS)], rows)
+        table(['', *(heading for _, heading, _, _ in columns)], rows)
 
 
 def machine(about, cases):
@@ -149,8 +151,8 @@ turns, so that what disturbs the machine disturbs them alike. A cell is the medi
   system has less of afterwards. **unpacked**: the sizes of the image's files, each rounded up to a block of 4 KiB.
 * **tar**: `tar --extract` of the same layers as files, then `sync --file-system`: no hashing, no records, no daemon. The floor.
 * **cold**: the device with the image file was mounted just before. **warm**: the file was read once before.
-* **under qemu-user**: the binary for another processor, alone; what is written does not depend on how fast it runs. Its
-  instructions are not counted: the emulator as packaged cannot. Its peak holds the emulator's own memory.
+* **under qemu-user**: the binary for another processor, alone; its instructions, counted by a plugin of the emulator, and what
+  is written do not depend on how fast it runs. Its times and its peak are the emulator's.
 * The devices are loop devices in memory; a rate is kept by the kernel's block throttling (cgroup v1, root group)."""
 
 
