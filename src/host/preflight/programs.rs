@@ -54,7 +54,11 @@ fn installed(look: &Look<'_>) -> Vec<String> {
     if !look.cx.machine.is_live() {
         return Vec::new();
     }
-    let is = |path: &str| NAMES.iter().any(|name| path.strip_suffix(name).is_some_and(|dir| dir.ends_with('/')));
+    // Services are files of the same names.
+    let is = |path: &str| {
+        path.rsplit_once('/')
+            .is_some_and(|(dir, name)| NAMES.contains(&name) && exec::PATH.iter().any(|p| p.to_string() == dir))
+    };
     let there = |path: &String| {
         is(path) && RelPath::from_absolute(path).is_ok_and(|p| matches!(look.cx.machine.stat(p), Ok(Some(_))))
     };
