@@ -153,10 +153,18 @@ pub fn shorten(text: &str, limit: usize) -> String {
     format!("… {}", lines.unwrap_or(tail))
 }
 
+/// How often it is looked whether a program that runs is still worth waiting for.
+pub const WATCH: Duration = Duration::from_secs(2);
+
 /// Runs programs.
 pub trait Exec: fmt::Debug {
     /// Runs `cmd` to its end. An error only if it could not be started or took too long; a bad exit status is no error.
     fn run(&mut self, cmd: &Cmd) -> Result<Output>;
+
+    /// As [`Exec::run`]. Every [`WATCH`] `is_vain` may look whether waiting has become vain; the program is killed then.
+    fn run_watched(&mut self, cmd: &Cmd, _is_vain: &mut dyn FnMut(&mut dyn Exec) -> bool) -> Result<Output> {
+        self.run(cmd)
+    }
 
     /// Starts `cmd` detached from us, its words appended to the file `log`; returns its process number.
     fn spawn(&mut self, cmd: &Cmd, log: RelPath<'_>) -> Result<u32>;
@@ -218,11 +226,24 @@ impl<'a> Host<'a> {
 
 impl Exec for Host<'_> {
     fn run(&mut self, cmd: &Cmd) -> Result<Output> {
+        self.run_watched(cmd, &mut |_| false)
+    }
+
+    fn run_watched(&mut self, cmd: &Cmd, is_vain: &mut dyn FnMut(&mut dyn Exec) -> bool) -> Result<Output> {
         let mut command = self.command(cmd)?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.start(cmd, command)?;
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
-        let captured = capture::until_end(&mut child, self.clock, cmd.limit);
+        let mut next = self.clock.elapsed() + WATCH;
+        let captured = capture::until_end(&mut child, self.clock, cmd.limit, &mut || {
+            if self.clock.elapsed() >= next {
+                next = self.clock.elapsed() + WATCH;
+                if is_vain(&mut Host::new(self.root, self.clock)) {
+                    // It may have ended by itself meanwhile, ignoring: ESRCH.
+                    let _ = killpg(group, Signal::SIGKILL);
+                }
+            }
+        });
         if captured.is_err() {
             // It may have ended by itself meanwhile, ignoring: ESRCH.
             let _ = killpg(group, Signal::SIGKILL);
@@ -300,6 +321,19 @@ mod tests {
         let cmd = Cmd::new("sh", &["-c", "echo begun; sleep 60 & sleep 60"]).limit(Duration::from_millis(200));
         let e = host(|h| h.run(&cmd)).unwrap_err();
         assert!(e.to_string().contains("did not end within") && e.to_string().contains("begun"), "{e}");
+    }
+
+    #[test]
+    fn a_program_that_runs_in_vain_is_killed_with_its_children() {
+        let mut looks = 0;
+        let output = host(|h| {
+            h.run_watched(&Cmd::new("sh", &["-c", "echo begun; sleep 60 & sleep 60"]), &mut |exec| {
+                looks += 1;
+                exec.run(&Cmd::new("true", &[])).unwrap().code == 0
+            })
+        });
+        let output = output.unwrap();
+        assert_eq!((looks, output.code, output.stdout.as_str()), (1, 128 + 9, "begun\n"));
     }
 
     #[test]

@@ -86,8 +86,13 @@ pub(super) struct Said {
     pub(super) binary: Option<Vec<u8>>,
 }
 
-/// Reads until the program ends.
-pub(super) fn until_end(child: &mut Child, clock: &dyn Clock, limit: Duration) -> std::result::Result<Said, Stop> {
+/// Reads until the program ends; `look` is called meanwhile.
+pub(super) fn until_end(
+    child: &mut Child,
+    clock: &dyn Clock,
+    limit: Duration,
+    look: &mut dyn FnMut(),
+) -> std::result::Result<Said, Stop> {
     let start = clock.elapsed();
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Tail::default(), Tail::default());
@@ -104,6 +109,7 @@ pub(super) fn until_end(child: &mut Child, clock: &dyn Clock, limit: Duration) -
             return Ok(Said { status, stdout: out.text(), stderr: err.text(), binary: out.binary() });
         }
         signal::check()?;
+        look();
         if clock.elapsed().saturating_sub(start) >= limit {
             let said = if err.bytes.is_empty() { out.text() } else { err.text() };
             return Err(Stop::Limit { limit, said });

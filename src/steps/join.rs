@@ -8,15 +8,16 @@ use crate::clock::rfc3339;
 use crate::config::{EdgeConfig, Identity, load_token};
 use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
+use crate::exec::{Cmd, Output};
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{
     BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, certificates_there, explain,
-    join_command, lookup, not_after, service,
+    join_command, lookup, not_after, refusal, service,
 };
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
-use crate::service::{Manager, boot_link, definition};
+use crate::service::{Manager, Services, boot_link, definition};
 
 use super::leftovers;
 
@@ -156,16 +157,35 @@ impl JoinCloud {
         Ok(())
     }
 
+    /// keadm runs to its end, or until EdgeCore has said why no waiting will help.
+    fn run_keadm(&self, cmd: &Cmd, cx: &mut Cx<'_>) -> (Result<Output>, Option<Error>) {
+        let (root, clock, report, begun) = (cx.root, cx.clock, cx.report, cx.clock.unix());
+        let mut refused = None;
+        let ran = cx.exec.run_watched(cmd, &mut |exec| {
+            let said = Services::new(self.manager, root, exec, clock).words_since(&service(), begun);
+            refused = refusal(&report.mask(&said));
+            refused.is_some()
+        });
+        (ran, refused)
+    }
+
     fn join(&self, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
         let cgroup_driver = health::cgroup_driver(&self.config.containerd_address)?;
         let join = Join { config: &self.config, identity: &self.identity, version: &self.version, cgroup_driver };
         let mut cmd = join_command(&join, token);
         cmd.path_first.extend(bridge_sudo(cx)?);
-        let output = match cx.exec.run(&cmd) {
+        let (ran, refused) = self.run_keadm(&cmd, cx);
+        if let Some(e) = refused {
+            // keadm would wait for minutes, and leave the token where it put it.
+            native::give_up(self, cx);
+            native::forget_token(cx)?;
+            return Err(e);
+        }
+        let output = match ran {
             Ok(output) if output.code == 0 => return Ok(()),
             Ok(output) => output,
             Err(e) if e.kind() == Kind::Interrupted => return Err(e),
-            Err(e) => crate::exec::Output { code: -1, stderr: e.to_string(), ..crate::exec::Output::default() },
+            Err(e) => Output { code: -1, stderr: e.to_string(), ..Output::default() },
         };
         let log = cx.services(self.manager).last_words(&service());
         let said = format!("{}\n{}", output.stdout, output.stderr);

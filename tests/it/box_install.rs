@@ -230,11 +230,30 @@ fn what_cannot_work_is_refused_before_anything_is_written() {
     assert_eq!(kept, "theirs\n");
 }
 
+/// keadm itself would wait for five minutes, and leave the token in two files.
+fn a_token_that_the_cloud_refuses_ends_keadm(bed: &Bed, machine: &Machine<'_>) {
+    let tick = "/run/standin/keadm-tick-ms";
+    let before = machine.sh(&format!("cat {tick}; echo 10000 >{tick}")).good();
+    let forged = bed.token("forged");
+    give_token(machine, &forged);
+    let start = std::time::Instant::now();
+    let refused = install(machine, &[]);
+    assert!(start.elapsed() < Duration::from_secs(200), "it was waited for in vain");
+    let said = refused.said();
+    refused.fails(8, "EdgeCore gets no certificate: failed to get edge certificate from the cloudcore");
+    assert!(said.contains("get a new token"), "{said}");
+    token_is_nowhere(machine, &forged, &said);
+    assert_eq!(machine.sh("pgrep -l 'keadm|edgecore'").out, "", "it goes on failing");
+    machine.sh(&format!("echo {} >{tick}", before.trim())).good();
+    give_token(machine, &bed.token("good"));
+}
+
 #[test]
 fn our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged() {
     let Some(bed) = Bed::start("our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged") else { return };
     let machine = machine(&bed, "edge", "good");
     machine.sh("rm /usr/bin/sudo").good();
+    a_token_that_the_cloud_refuses_ends_keadm(&bed, &machine);
     // the cloud refuses to sign: keadm gives up after its (shortened) five minutes and leaves everything behind
     std::fs::write(bed.cloud("fail-sign"), "").unwrap();
     let failed = install(&machine, &[]);

@@ -40,15 +40,24 @@ pub(super) fn certify(step: &JoinCloud, token: &Token, cx: &mut Cx<'_>) -> Resul
     let begun = cx.clock.unix();
     let started = start(step, cx).and_then(|()| until_certified(step, begun, cx));
     if started.is_err() {
-        // Without a token it could only fail, every ten seconds; the first error counts.
-        if let Err(e) = cx.services(step.manager).stop(&service()) {
-            log::debug!("{e}, ignoring: the first error counts");
-        }
+        give_up(step, cx);
     }
-    // However this ends: a token that lies about is a secret that leaks.
-    cx.root.remove(BOOTSTRAP)?;
-    clear_token(cx)?;
+    // However this ends.
+    forget_token(cx)?;
     started
+}
+
+/// Stops EdgeCore: without a token it could only fail, every ten seconds.
+pub(super) fn give_up(step: &JoinCloud, cx: &mut Cx<'_>) {
+    if let Err(e) = cx.services(step.manager).stop(&service()) {
+        log::debug!("{e}, ignoring: the first error counts");
+    }
+}
+
+/// A token that lies about is a secret that leaks.
+pub(super) fn forget_token(cx: &mut Cx<'_>) -> Result<()> {
+    cx.root.remove(BOOTSTRAP)?;
+    clear_token(cx)
 }
 
 /// EdgeCore writes its configuration back with the token in it, if it thinks that it is of another version.
