@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::stage::pod;
 use crate::support::bed::{Ended, make_inputs, run};
 use crate::support::jail::Jail;
 
@@ -119,6 +120,42 @@ fn logs(jail: &Jail) -> String {
     jail.sh("tail -n 30 /var/log/edgelay/*.log; ls -l /run/edgelay; ps -ef").said()
 }
 
+/// containerd is killed, again and again, and everything is told to read its files anew: it comes back, ever later, and
+/// what runs in pods does not notice. Its log stays bounded meanwhile.
+fn daemons_die_and_pods_go_on(jail: &Jail) {
+    let pod = pod::start(jail);
+    let processes = || jail.sh(openrc::PODS).good();
+    let number = |name: &str| jail.sh(&format!("pgrep -x {name}")).out.trim().to_owned();
+    let comes_back = |name: &str, old: &str| {
+        openrc::until(
+            jail,
+            &format!("pid=$(pgrep -x {name}) && [ $pid != {old} ] && [ $pid = $(cat /run/edgelay/{name}.pid) ]"),
+        );
+    };
+    let (pods, edgecore) = (processes(), number("edgecore"));
+    jail.sh("head -c 1500000 /dev/zero | tr '\\0' x >>/var/log/edgelay/containerd.log").good();
+    for pause in [1, 2] {
+        let daemon = number("containerd");
+        jail.sh(&format!("kill -9 {daemon}")).good();
+        comes_back("containerd", &daemon);
+        let note = format!("containerd process {daemon} was ended by SIGKILL; starting it again in {pause} s");
+        jail.sh(&format!("grep -hF '{note}' /var/log/edgelay/containerd.log*")).good();
+    }
+    is_green(jail);
+    assert_eq!((processes(), number("edgecore")), (pods.clone(), edgecore.clone()), "not only containerd ended");
+
+    let daemon = number("containerd");
+    jail.sh("kill -HUP $(cat /run/edgelay/supervise.lock)").good();
+    comes_back("containerd", &daemon);
+    comes_back("edgecore", &edgecore);
+    is_green(jail);
+    assert_eq!(processes(), pods);
+    assert_eq!(pod.exec(jail, &["/bin/busybox", "hostname"]), "smoke\n");
+    openrc::until(jail, "[ $(stat -c %s /var/log/edgelay/containerd.log.old) = 1048576 ]");
+    jail.sh("[ $(stat -c %s /var/log/edgelay/containerd.log) -lt 1000000 ]").good();
+    pod.end(jail);
+}
+
 fn yaml(jail: &Jail) -> String {
     std::fs::read_to_string(jail.root().join("etc/kubeedge/config/edgecore.yaml")).unwrap()
 }
@@ -160,6 +197,7 @@ fn a_node_without_service_manager_and_without_keadm() {
     // EdgeCore dies and comes back.
     jail.sh("kill -9 $(cat /run/edgelay/edgecore.pid)").good();
     is_green(&jail);
+    daemons_die_and_pods_go_on(&jail);
 
     // Certificates that are gone are got again with a new token; the node stays what it is.
     let database = || jail.sh("stat -c %i /var/lib/kubeedge/edgecore.db /usr/local/bin/edgecore").good();

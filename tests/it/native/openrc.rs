@@ -46,13 +46,14 @@ fn a_node_with_openrc() {
     }
     assert_eq!(applied(&install(&jail, &[])), [""; 0], "a second run has nothing to do");
 
-    pods_outlive_their_daemon(&jail);
+    let pods = pods_outlive_their_daemon(&jail);
 
-    // EdgeCore dies and comes back.
+    // EdgeCore dies and comes back; pods do not care.
     let first = jail.sh("pgrep -x edgecore").good().trim().to_owned();
     jail.sh(&format!("kill -9 {first}")).good();
     until(&jail, &format!("pid=$(pgrep -x edgecore) && [ $pid != {first} ]"));
     is_green(&jail);
+    assert_eq!(jail.sh(PODS).good(), pods);
 
     // Who watches over it dies too: the next run starts both again.
     jail.sh("kill -9 $(cat /run/edgelay/edgecore.pid) && pkill -9 -x edgecore").good();
@@ -78,14 +79,18 @@ fn a_node_with_openrc() {
     jail.close();
 }
 
-fn pods_outlive_their_daemon(jail: &Jail) {
+/// The processes of pods.
+pub(super) const PODS: &str = "pgrep -a 'pause|sleep|containerd-shim' | sort";
+
+/// What runs then.
+fn pods_outlive_their_daemon(jail: &Jail) -> String {
     let pod = pod::start(jail);
-    let processes = "pgrep -a 'pause|sleep|containerd-shim' | sort";
-    let before = jail.sh(processes).good();
+    let before = jail.sh(PODS).good();
     let daemon = jail.sh("pgrep -x containerd").good().trim().to_owned();
     jail.run(&["rc-service", "containerd", "restart"]).good();
     until(jail, &format!("pid=$(pgrep -x containerd) && [ $pid != {daemon} ]"));
     is_green(jail);
-    assert_eq!(jail.sh(processes).good(), before, "a pod was ended with its daemon");
+    assert_eq!(jail.sh(PODS).good(), before, "a pod was ended with its daemon");
     assert_eq!(pod.exec(jail, &["/bin/busybox", "hostname"]), "smoke\n");
+    before
 }

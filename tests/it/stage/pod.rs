@@ -13,6 +13,7 @@ pub(crate) const IMAGE: &str = "docker.io/kubeedge/installation-package:v1.22.0"
 
 /// A running pod with one container.
 pub(crate) struct Pod {
+    id: String,
     pub(crate) container: String,
     pub(crate) address: String,
 }
@@ -39,7 +40,7 @@ pub(crate) fn start(jail: &Jail) -> Pod {
     let container = cri.create_container(&id, container, pod).unwrap();
     cri.start_container(&container).unwrap();
     let address = cri.pod_status(&id).unwrap().network.ip;
-    Pod { container, address }
+    Pod { id, container, address }
 }
 
 impl Pod {
@@ -49,6 +50,14 @@ impl Pod {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(done.exit_code, 0, "{cmd:?}: {}{}", text(&done.stdout), text(&done.stderr));
         text(&done.stdout)
+    }
+
+    /// Ends it and leaves nothing.
+    pub(crate) fn end(self, jail: &Jail) {
+        let mut client = jail.client();
+        let mut cri = client.cri();
+        cri.stop_pod(&self.id).unwrap();
+        cri.remove_pod(&self.id).unwrap();
     }
 
     /// Address, route, gateway, masquerade rule, log: all that a pod has of its node.
