@@ -90,7 +90,7 @@ class Device:
         """An empty file system. Its tables are not written in the background: such bytes would be counted."""
         self.unmount()
         until('nobody to use ' + self.node, self.free)
-        run('mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'nodiscard,lazy_itable_init=1', self.node)
+        run('mkfs.ext4', '-q', '-F', '-b', '4096', '-m', '0', '-E', 'nodiscard,lazy_itable_init=1', self.node)
 
     def free(self):
         """An ended daemon's mount namespace holds its mounts for a moment longer."""
