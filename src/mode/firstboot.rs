@@ -4,6 +4,8 @@
 //! in the result file and tried again with growing pauses, for what is missing may come: a stick, the time, the cloud.
 //! The marker goes last, so that a power cut anywhere leads to another try, which finds the most of it done.
 
+#[cfg(all(test, feature = "crash-points"))]
+mod cuts;
 mod find;
 mod finish;
 mod medium;
@@ -99,8 +101,8 @@ fn wait(clock: &dyn Clock, pause: Duration) -> Result<()> {
     signal::check()
 }
 
-/// One try.
-fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Result<()> {
+/// Who this machine is to be, where that was found, and its name for people.
+fn prepare(request: &Request, root: &Root) -> Result<(EdgeConfig, Option<Source>, String)> {
     let found = find::find(root, request.config.as_deref())?;
     let config = match &found {
         Some((source, text)) => settle(root, source, text)?,
@@ -108,6 +110,12 @@ fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Resul
     };
     let source = found.map(|(source, _)| source);
     let place = source.as_ref().map_or_else(|| "the record of its join".to_owned(), ToString::to_string);
+    Ok((config, source, place))
+}
+
+/// One try.
+fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Result<()> {
+    let (config, source, place) = prepare(request, root)?;
     report.info(&format!("configuration: {place}"));
     let bundle = root.stat(KeptBundle::PATH)?.map(|_| BundleSource::File(root.absolute(KeptBundle::PATH)));
     let node = config.identity()?.node.to_string();
