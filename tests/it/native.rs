@@ -3,6 +3,8 @@
 mod firstboot;
 mod openrc;
 
+pub(crate) use openrc::{FILES, until};
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

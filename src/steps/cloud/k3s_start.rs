@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Data, firewall};
 use crate::clock::{Probe, wait_for};
+use crate::containerd::config::NRI;
 use crate::containerd::health::{self, Unfit};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Cmd;
@@ -23,7 +24,8 @@ const FACT: &str = "k3s-runs-with";
 const DEAD: u32 = 3;
 
 /// Directories that k3s and what it starts have to themselves.
-const MADE: [RelPath<'static>; 9] = [
+const MADE: [RelPath<'static>; 10] = [
+    NRI,
     DATA,
     ETC,
     RelPath::literal("run/k3s"),

@@ -8,7 +8,7 @@ use crate::support::jail::Jail;
 
 /// Waits in the jail until a line of bash succeeds.
 #[track_caller]
-pub(super) fn until(jail: &Jail, line: &str) {
+pub(crate) fn until(jail: &Jail, line: &str) {
     let start = Instant::now();
     while jail.sh(line).code != 0 {
         assert!(start.elapsed() < Duration::from_secs(120), "in vain: {line}\n{}", logs(jail));
@@ -17,7 +17,7 @@ pub(super) fn until(jail: &Jail, line: &str) {
 }
 
 /// Everything on its disk but what is written by the test, to logs, and by OpenRC for itself.
-const FILES: &str = "find / -xdev -path /root -prune -o -path /lib/rc/cache -prune -o -path /usr/lib/rc/cache -prune \
+pub(crate) const FILES: &str = "find / -xdev -path /root -prune -o -path /lib/rc/cache -prune -o -path /usr/lib/rc/cache -prune \
     -o -print | sort";
 
 /// What OpenRC says of a service.
