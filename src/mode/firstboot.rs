@@ -4,7 +4,8 @@
 //! in the result file and tried again with growing pauses, for what is missing may come: a stick, the time, the cloud.
 //! The marker goes last, so that a power cut anywhere leads to another try, which finds the most of it done.
 
-#[cfg(all(test, feature = "crash-points"))]
+#[cfg(test)]
+#[cfg(feature = "crash-points")]
 mod cuts;
 mod find;
 mod finish;
