@@ -9,13 +9,14 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use edgelay::board::Format;
 use edgelay::clock::SystemClock;
-use edgelay::config::{EdgeConfig, Reboot};
+use edgelay::config::{CloudConfig, EdgeConfig, Reboot};
 use edgelay::crash;
 use edgelay::error::Kind;
 use edgelay::exec::Host;
 use edgelay::host::preflight::Ignored;
 use edgelay::ids::Arch;
 use edgelay::mode;
+use edgelay::mode::cloud;
 use edgelay::mode::edge::{BundleSource, Factory, ImagesWhen, Request, Scope, install, uninstall};
 use edgelay::mode::factory;
 use edgelay::plan::{self, Cx, Journal};
@@ -68,6 +69,9 @@ fn child() {
     }
     let report = Report::new(Box::new(std::io::sink()), Style::Quiet);
     let root = dir.join("target");
+    if let Some(verb) = std::env::var(VERB).ok().filter(|verb| verb.starts_with("cloud")) {
+        return cloud_side(&dir, verb == "cloud-uninstall", &report);
+    }
     if std::env::var(VERB).as_deref() == Ok("uninstall") {
         return uninstall(&root, &report).unwrap();
     }
@@ -89,6 +93,22 @@ fn child() {
         factory: Factory { images: ImagesWhen::FirstBoot, edgelay: Some(dir.join("edgelay")), ..Factory::default() },
     };
     install(request, &report).unwrap();
+}
+
+/// k3s and its files on a system that does not run; the first boot does the rest.
+fn cloud_side(dir: &Path, gone: bool, report: &Report) {
+    let root = dir.join("target");
+    if gone {
+        return cloud::uninstall(&root, cloud::Data::Purge, report).unwrap();
+    }
+    let config = CloudConfig {
+        addresses: vec!["192.0.2.10".parse().unwrap()],
+        name: Some("cloud-1".parse().unwrap()),
+        ..CloudConfig::default()
+    };
+    let bundle = Some(BundleSource::File(dir.join("bundle.tar")));
+    let ignored = Ignored::parse("all").unwrap();
+    cloud::install(cloud::Request { root, config, bundle, scope: cloud::Scope::Install, ignored }, report).unwrap();
 }
 
 const ARGUMENTS: &str = "boot/firmware/cmdline.txt";
@@ -118,9 +138,9 @@ fn run(dir: &Path, verb: &str, at: Option<usize>) -> ExitStatus {
 struct Bench(tempfile::TempDir);
 
 impl Bench {
-    fn new() -> Self {
+    fn new(inputs: fn(&Path, Arch) -> Inputs) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let inputs = Inputs::new(dir.path(), Arch::Amd64);
+        let inputs = inputs(dir.path(), Arch::Amd64);
         let bundle = dir.path().join("bundle.tar");
         mode::bundle::create(&inputs.request(), &bundle, mode::bundle::Format::Text, &mut std::io::sink()).unwrap();
         std::fs::write(dir.path().join("edgelay"), program(Arch::Amd64, "edgelay")).unwrap();
@@ -156,50 +176,67 @@ fn assert_not_torn(seen: &Tree, trees: [&Tree; 2], at: usize) {
 
 #[test]
 fn an_install_cut_anywhere_is_never_torn_and_converges() {
-    let bench = Bench::new();
+    cut_anywhere(&Bench::new(Inputs::new), "install", &["usr/local/bin/containerd", "var/lib/edgelay/config.json"], 50);
+}
+
+#[test]
+fn a_cloud_side_cut_anywhere_is_never_torn_and_converges() {
+    let made = ["usr/local/bin/k3s", "etc/rancher/k3s/config.yaml", "etc/systemd/system/k3s.service"];
+    cut_anywhere(&Bench::new(Inputs::cloud), "cloud", &made, 40);
+}
+
+fn cut_anywhere(bench: &Bench, verb: &str, made: &[&str], least: usize) {
     bench.reset();
     let before = tree(&bench.target());
-    assert!(bench.run("install", None));
+    assert!(bench.run(verb, None));
     let whole = tree(&bench.target());
-    assert!(whole.contains_key("usr/local/bin/containerd") && whole.contains_key("var/lib/edgelay/config.json"));
+    assert!(made.iter().all(|path| whole.contains_key(*path)), "{:?}", whole.keys());
     let mut at = 0;
     loop {
         bench.reset();
-        let survived = bench.run("install", Some(at));
+        let survived = bench.run(verb, Some(at));
         assert_not_torn(&tree(&bench.target()), [&before, &whole], at);
-        assert!(bench.run("install", None), "run after cut {at}");
+        assert!(bench.run(verb, None), "run after cut {at}");
         assert_eq!(tree(&bench.target()), whole, "after cut {at} and another run");
         if survived {
             break;
         }
         at += 1;
     }
-    assert!(at > 50, "only {at} crash points were reached");
+    assert!(at > least, "only {at} crash points were reached");
 }
 
 #[test]
 fn an_uninstall_cut_anywhere_converges_to_what_was_there_before() {
-    let bench = Bench::new();
+    uninstall_cut_anywhere(&Bench::new(Inputs::new), ["install", "uninstall"], 30);
+}
+
+#[test]
+fn an_uninstall_of_a_cloud_side_cut_anywhere_converges() {
+    uninstall_cut_anywhere(&Bench::new(Inputs::cloud), ["cloud", "cloud-uninstall"], 20);
+}
+
+fn uninstall_cut_anywhere(bench: &Bench, [install, uninstall]: [&str; 2], least: usize) {
     bench.reset();
     let before = tree(&bench.target());
     let mut at = 0;
     loop {
         bench.reset();
-        assert!(bench.run("install", None));
-        let survived = bench.run("uninstall", Some(at));
-        assert!(bench.run("uninstall", None), "run after cut {at}");
+        assert!(bench.run(install, None));
+        let survived = bench.run(uninstall, Some(at));
+        assert!(bench.run(uninstall, None), "run after cut {at}");
         assert_eq!(tree(&bench.target()), before, "after cut {at} and another run");
         if survived {
             break;
         }
         at += 1;
     }
-    assert!(at > 30, "only {at} crash points were reached");
+    assert!(at > least, "only {at} crash points were reached");
 }
 
 #[test]
 fn a_sealing_cut_anywhere_is_no_sealed_system_or_a_whole_one() {
-    let bench = Bench::new();
+    let bench = Bench::new(Inputs::new);
     let stage_and_use = || {
         bench.reset();
         assert!(bench.run("install", None));
@@ -278,7 +315,7 @@ fn kernel_arguments_cut_anywhere_are_old_or_new_with_the_old_kept_aside() {
 
 #[test]
 fn an_uninstall_that_failed_is_tried_again_with_all_it_needs_to_know() {
-    let bench = Bench::new();
+    let bench = Bench::new(Inputs::new);
     bench.reset();
     let before = tree(&bench.target());
     assert!(bench.run("install", None));

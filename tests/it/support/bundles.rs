@@ -34,20 +34,25 @@ pub(crate) fn release(files: &[(&str, &[u8])], time: u64) -> Vec<u8> {
     Packed::Gzip.apply(&tar.into_inner().unwrap())
 }
 
-/// Two directories with all that an edge bundle for one processor needs.
+/// Two directories with all that a bundle for one processor needs.
 pub(crate) struct Inputs {
     pub(crate) arch: Arch,
     pub(crate) components: PathBuf,
     pub(crate) images: PathBuf,
+    pub(crate) role: Role,
 }
 
 impl Inputs {
-    /// Puts the files into `dir/components` and `dir/images`.
-    pub(crate) fn new(dir: &Path, arch: Arch) -> Inputs {
+    fn empty(dir: &Path, arch: Arch, role: Role) -> Inputs {
         let (components, images) = (dir.join("components"), dir.join("images"));
         std::fs::create_dir_all(&components).unwrap();
         std::fs::create_dir_all(&images).unwrap();
-        let inputs = Inputs { arch, components, images };
+        Inputs { arch, components, images, role }
+    }
+
+    /// Puts the files into `dir/components` and `dir/images`.
+    pub(crate) fn new(dir: &Path, arch: Arch) -> Inputs {
+        let inputs = Inputs::empty(dir, arch, Role::Edge);
         let elf = |name: &str| program(arch, name);
         let containerd = [
             ("bin/", Vec::new()),
@@ -77,6 +82,35 @@ impl Inputs {
         inputs
     }
 
+    /// The same for a cloud bundle, with EdgeMesh.
+    pub(crate) fn cloud(dir: &Path, arch: Arch) -> Inputs {
+        let inputs = Inputs::empty(dir, arch, Role::Cloud);
+        let inside = format!("keadm-v1.22.0-linux-{arch}/keadm/keadm");
+        inputs.archive(&format!("keadm-v1.22.0-linux-{arch}.tar.gz"), &[(inside.as_str(), program(arch, "keadm"))]);
+        inputs.component("k3s", &program(arch, "k3s"));
+        for name in ["destinationrule", "gateway", "virtualservice"] {
+            inputs.component(&format!("crd-{name}.yaml"), format!("# {name}\n").as_bytes());
+        }
+        let of_k3s = [
+            "klipper-helm:v0.9.10-build20251111",
+            "klipper-lb:v0.4.13",
+            "local-path-provisioner:v0.0.32",
+            "mirrored-coredns-coredns:1.13.1",
+            "mirrored-library-busybox:1.36.1",
+            "mirrored-library-traefik:3.5.1",
+            "mirrored-metrics-server:v0.8.0",
+            "mirrored-pause:3.6",
+        ];
+        let of_kubeedge = ["cloudcore", "iptables-manager", "controller-manager", "admission"];
+        let names = of_k3s.iter().map(|name| format!("rancher/{name}"));
+        for name in names.chain(of_kubeedge.iter().map(|name| format!("kubeedge/{name}:v1.22.0"))) {
+            let spec = Spec::new(&[&name], vec![layer::file("own", name.as_bytes(), 0o644)]).arch(arch.as_str(), None);
+            let file = format!("docker.io-{}.tar", name.replace(['/', ':'], "-"));
+            docker(&[spec], Same::Copy).save(&inputs.images.join(file), Packed::Plain);
+        }
+        inputs
+    }
+
     fn archive(&self, file: &str, entries: &[(&str, Vec<u8>)]) {
         let entries: Vec<_> = entries.iter().map(|(name, data)| (*name, data.as_slice())).collect();
         self.component(file, &release(&entries, 0));
@@ -90,7 +124,7 @@ impl Inputs {
     /// What to make of it.
     pub(crate) fn request(&self) -> Request {
         Request {
-            role: Role::Edge,
+            role: self.role,
             arch: self.arch,
             kubeedge: None,
             components: vec![self.components.clone()],
