@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MAX_ANSWER: usize = 1 << 20;
 /// Who owns the fields that we set.
 const MANAGER: &str = "--field-manager=edgelay";
+/// kubectl's home: what it remembers of the API lies there and not in that of root, whose settings for kubectl are not
+/// meant for us. An uninstall removes it.
+pub const HOME: RelPath<'static> = RelPath::literal("run/edgelay/kubectl");
 /// What is applied passes through this file, as it may hold a secret and standard input is closed. A cut may leave it.
 pub const MANIFEST: RelPath<'static> = RelPath::literal("var/lib/edgelay/manifest.json");
 
@@ -37,7 +40,9 @@ impl<'a> Kube<'a> {
         let config = format!("--kubeconfig={}", self.kubeconfig.display());
         let mut all = vec!["kubectl", &config];
         all.extend(args);
-        self.exec.run(&Cmd::new("k3s", &all).limit(LIMIT))
+        let mut cmd = Cmd::new("k3s", &all).limit(LIMIT);
+        cmd.env.push(("HOME".to_owned(), HOME.to_string()));
+        self.exec.run(&cmd)
     }
 
     /// Runs kubectl and gives what it printed.
@@ -68,16 +73,31 @@ impl<'a> Kube<'a> {
 
     /// The objects of `kind` with the labels `selector`.
     pub fn list(&mut self, kind: &str, space: &str, selector: &str) -> Result<Vec<Value>> {
-        let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
-        let text = self.text(&["get", kind, &space, &selector, "--output=json"])?;
-        let list = parse(&text, kind)?;
-        Ok(list.get("items").and_then(|items| items.items().ok()).map(<[Value]>::to_vec).unwrap_or_default())
+        items(&self.shown(kind, space, selector, "--output=json")?, kind)
+    }
+
+    /// The pods on `node` with the labels `selector`: what runs on every node may be a thousand pods.
+    pub fn pods_on(&mut self, node: &str, space: &str, selector: &str) -> Result<Vec<Value>> {
+        let (space, node) = (format!("--namespace={space}"), format!("--field-selector=spec.nodeName={node}"));
+        let selector = format!("--selector={selector}");
+        items(&self.text(&["get", "pods", &space, &node, &selector, "--output=json"])?, "pods")
+    }
+
+    /// What kubectl prints of all pods on `node` when it is given the option `output`.
+    pub fn pods_as(&mut self, node: &str, space: &str, output: &str) -> Result<String> {
+        let (space, node) = (format!("--namespace={space}"), format!("--field-selector=spec.nodeName={node}"));
+        self.text(&["get", "pods", &space, &node, output])
     }
 
     /// Whether there is any object of `kind` with the labels `selector`; none of it but the names is read.
     pub fn has(&mut self, kind: &str, space: &str, selector: &str) -> Result<bool> {
+        Ok(!self.shown(kind, space, selector, "--output=name")?.trim().is_empty())
+    }
+
+    /// What kubectl prints of the objects of `kind` with the labels `selector` when it is given the option `output`.
+    pub fn shown(&mut self, kind: &str, space: &str, selector: &str, output: &str) -> Result<String> {
         let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
-        Ok(!self.text(&["get", kind, &space, &selector, "--output=name"])?.trim().is_empty())
+        self.text(&["get", kind, &space, &selector, output])
     }
 
     /// One field of an object as text; empty if object or field is not there.
@@ -137,6 +157,11 @@ impl<'a> Kube<'a> {
         let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
         self.text(&["delete", kind, &space, &selector, "--ignore-not-found", "--wait=false"]).map(|_| ())
     }
+}
+
+fn items(text: &str, kind: &str) -> Result<Vec<Value>> {
+    let list = parse(text, kind)?;
+    Ok(list.get("items").and_then(|items| items.items().ok()).map(<[Value]>::to_vec).unwrap_or_default())
 }
 
 fn parse(text: &str, kind: &str) -> Result<Value> {

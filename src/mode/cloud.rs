@@ -8,7 +8,7 @@ mod fitness;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{Bundle, Role};
-use crate::config::{CloudConfig, K3sMode, Table, parse_file_of, resolve_cloud};
+use crate::config::{CloudConfig, K3sMode, Table, load_secret, parse_file_of, resolve_cloud};
 use crate::error::{Error, Kind, Result};
 use crate::host::preflight::{self, Ignored};
 use crate::ids::RelPath;
@@ -154,11 +154,16 @@ impl Prepared {
     fn new(request: Request, root: &Root) -> Result<Self> {
         let Request { mut config, bundle, scope, ignored, .. } = request;
         settle(&mut config, scope)?;
-        if let Some(stored) = Stored::load_opt(root)? {
-            stored.is_for(Role::Cloud)?;
-            if let Ok(old) = config_of(&stored) {
-                assemble::refuse(&old, &config)?;
+        match (Stored::load_opt(root)?, &config.token_file) {
+            (Some(stored), _) => {
+                stored.is_for(Role::Cloud)?;
+                if let Ok(old) = config_of(&stored) {
+                    assemble::refuse(&old, &config)?;
+                }
             }
+            // Later it may be gone: ours counts then.
+            (None, Some(file)) if scope == Scope::Worker => drop(load_secret(file)?),
+            (None, _) => {}
         }
         let bundle = bundle.map(|source| source.open(Role::Cloud)).transpose()?;
         let bundle = bundle.ok_or_else(|| Error::new(Kind::Usage, "no bundle is given").hint("add --bundle FILE"))?;

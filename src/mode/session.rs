@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::exec::Host;
 use crate::host::{self, preflight};
 use crate::ids::RelPath;
-use crate::k3s::MANIFEST;
+use crate::k3s::{HOME, MANIFEST};
 use crate::oci::Blobs;
 use crate::plan::{Cx, Journal};
 use crate::report::{BeatingClock, LogFile, Report};
@@ -65,6 +65,8 @@ pub(super) fn end_uninstall(root: &Root, journal: &mut Journal, report: &Report)
     with_cx(root, journal, report, None, |cx| cx.take_back(|_| true))?;
     // Left by a cut while it was applied; it may hold a secret.
     root.remove(MANIFEST)?;
+    root.remove_tree(HOME)?;
+    root.remove_empty_dir(RelPath::literal("run/edgelay"))?;
     if journal.made_dirs().is_empty() {
         root.remove(Journal::PATH)?;
         root.remove(FIRST_BOOT_RESULT)?;

@@ -7,11 +7,12 @@ mod edgemesh;
 mod firewall;
 mod join_file;
 mod k3s_start;
+mod pods;
 mod release;
 mod worker;
 
 pub use addons::Addons;
-pub use api_ready::ApiReady;
+pub use api_ready::{ApiReady, Version};
 pub use cloudcore::CloudCore;
 pub use edgemesh::{CRDS, EdgeMesh};
 pub use join_file::{JoinFileStep, PATH as JOIN_FILE};

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::standins::wait_for;
@@ -24,7 +24,7 @@ fn edgelay() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_edgelay"))
 }
 
-/// k3s with all that it carries, keadm, twelve images; made once per test run.
+/// k3s with all that it carries, keadm, twelve images; the same with a newer KubeEdge; EdgeMesh. Made once per test run.
 fn cloud_inputs() -> &'static PathBuf {
     static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = MADE.get_or_init(|| {
@@ -40,31 +40,41 @@ fn cloud_inputs() -> &'static PathBuf {
     path
 }
 
-fn create(role: &str, inputs: &Path, file: &Path) -> Ended {
+fn create(role: &str, inputs: &[PathBuf], file: &Path, kubeedge: &str) -> Ended {
     let mut create = Command::new(edgelay());
-    create.args(["bundle", "create", "--role", role, "--arch", "amd64", "-o"]).arg(file);
-    run(create.arg("--components").arg(inputs.join("components")).arg("--images").arg(inputs.join("images")))
+    create
+        .args(["bundle", "create", "--role", role, "--arch", "amd64", "--kubeedge-version", kubeedge, "-o"])
+        .arg(file);
+    for inputs in inputs {
+        create.arg("--components").arg(inputs.join("components")).arg("--images").arg(inputs.join("images"));
+    }
+    run(&mut create)
 }
 
-/// The bundle of this role, made once per test run.
-fn bundle(role: &'static str) -> &'static PathBuf {
-    static CLOUD: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    static EDGE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (made, inputs) = if role == "cloud" { (&CLOUD, cloud_inputs()) } else { (&EDGE, inputs()) };
-    let (_, file) = made.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("made.bundle");
-        create(role, inputs, &file).good();
-        (folder, file)
-    });
+/// The bundle of this name, made once per test run: `cloud`, `mesh` with EdgeMesh, `newer` with a newer KubeEdge, `edge`.
+fn bundle(name: &'static str) -> PathBuf {
+    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let file = MADE.get_or_init(|| tempfile::tempdir().unwrap()).path().join(name);
+    if !file.exists() {
+        let cloud = || cloud_inputs().clone();
+        let (role, inputs) = match name {
+            "edge" => ("edge", vec![inputs().clone()]),
+            "mesh" => ("cloud", vec![cloud(), cloud().join("mesh")]),
+            "newer" => ("cloud", vec![cloud().join("newer")]),
+            _ => ("cloud", vec![cloud()]),
+        };
+        create(role, &inputs, &file, if name == "newer" { "v1.22.1" } else { "v1.22.0" }).good();
+    }
     file
 }
 
-/// The first machine of the bed, ready for an install.
-fn cloud(bed: &Bed) -> Machine<'_> {
+/// The first machine of the bed, ready for an install from this bundle.
+fn cloud<'b>(bed: &'b Bed, name: &'static str) -> Machine<'b> {
     let machine = bed.machine("server");
     machine.put(edgelay(), "/usr/local/bin/edgelay");
-    machine.put(bundle("cloud"), "/root/cloud.bundle");
+    machine.put(&bundle(name), "/root/cloud.bundle");
     std::fs::write(machine.root().join("root/cloud.json"), CONFIG).unwrap();
     machine
 }
@@ -103,6 +113,11 @@ fn difference(before: &str, after: &str) -> Vec<String> {
     let (before, after) = (lines(before), lines(after));
     let gone = before.difference(&after).map(|line| format!("- {line}"));
     gone.chain(after.difference(&before).map(|line| format!("+ {line}"))).collect()
+}
+
+/// One field of an object in the namespace of KubeEdge; empty if there is none.
+fn field(machine: &Machine<'_>, object: &str, path: &str) -> String {
+    kubectl(machine, &["get", "-n=kubeedge", "--ignore-not-found", object, &format!("-o=jsonpath={{{path}}}")]).good()
 }
 
 const NOTHING: [&str; 0] = [];

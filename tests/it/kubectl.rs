@@ -36,7 +36,8 @@ impl Api {
         let kubectls = kubectls(test)?;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let images = r#"["docker.io/rancher/mirrored-pause:3.6","docker.io/kubeedge/there:v1","docker.io/kubeedge/newer:latest"]"#;
+        let images = r#"["docker.io/rancher/mirrored-pause:3.6","docker.io/kubeedge/there:v1","docker.io/kubeedge/newer:latest",
+            "docker.io/kubeedge/edgemesh-agent:v1.17.0"]"#;
         std::fs::write(folder.path().join("images.json"), images).unwrap();
         let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/standins/apiserver");
         let mut python = Command::new("/usr/bin/python3");

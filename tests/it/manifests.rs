@@ -1,6 +1,7 @@
 //! Everything that the product sets in a cluster, as its own steps send it: real kubectls and the stand-in for the API
 //! must take it as it is, and must not take it with one field misspelt.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use edgelay::clock::SystemClock;
@@ -71,6 +72,9 @@ impl Exec for Machine<'_> {
             let file = args.iter().find_map(|arg| arg.strip_prefix("--filename=")).unwrap();
             let whole = args.contains(&"--validate=strict");
             assert_ne!(whole, args.contains(&"--validate=false"), "{cmd}");
+            // it may hold a secret
+            let mode = std::fs::metadata(file).unwrap().permissions().mode();
+            assert!(mode & 0o077 == 0 || !file.ends_with("manifest.json"), "{file} has mode {mode:o}");
             let sent = Sent { text: std::fs::read_to_string(file).unwrap(), whole };
             if !self.sent.contains(&sent) {
                 for version in VERSIONS {

@@ -5,7 +5,8 @@
 //! `payload`) and unpacks it at the first start.
 //!
 //! Switches for tests, files in /run/standin: `k3s-dies` ends the server at its start, with the file's text as the
-//! reason; with `k3s-never-ready` the API does not become ready.
+//! reason; with `k3s-never-ready` the API does not become ready; `cloudcore-late` holds how many seconds CloudCore takes
+//! longer to serve.
 
 mod agent;
 mod config;

@@ -15,7 +15,8 @@ use crate::plan::{Cx, Step};
 use crate::root::Root;
 use crate::service::{Manager, Service, manager_of};
 use crate::steps::cloud::{
-    Addons, ApiReady, CRDS, CloudCore, Data, EdgeMesh, JOIN_FILE, JoinFileStep, K3sStart, WorkerReady, WorkerToken,
+    Addons, ApiReady, CRDS, CloudCore, Data, EdgeMesh, JOIN_FILE, JoinFileStep, K3sStart, Version, WorkerReady,
+    WorkerToken,
 };
 use crate::steps::{Components, Files, HostFiles, Images};
 
@@ -122,6 +123,11 @@ impl Assembly {
         ApiReady::new(config.kubeconfig.clone(), node, kubeedge, config.ready_timeout)
     }
 
+    /// Of a k3s that was there it is told before the first step; a bundle may not know the version of its own.
+    fn version(&self) -> Version {
+        if self.bundle.k3s.is_some() { Version::Told } else { Version::Untold }
+    }
+
     /// The step that writes the join file; a worker has none.
     pub(super) fn join_file(&self) -> Option<JoinFileStep> {
         let step = || JoinFileStep::new(&self.config, self.chart.clone(), self.edgemesh.is_some());
@@ -187,7 +193,7 @@ impl Assembly {
         }
         let ready = self.api_ready();
         steps.push(Box::new(match config.k3s {
-            K3sMode::Managed => ready.of(self.manager, self.service()),
+            K3sMode::Managed => ready.of((self.manager, self.service()), self.version()),
             K3sMode::Existing => ready,
         }));
         steps.push(Box::new(CloudCore::new(config, self.chart.clone())));

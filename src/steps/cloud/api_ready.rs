@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::clock::{Probe, wait_for};
+use super::pods::probed;
+use crate::clock::wait_for;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
 use crate::host::preflight::untested;
@@ -20,18 +21,28 @@ pub struct ApiReady {
     kubeedge: String,
     limit: Duration,
     service: Option<(Manager, Service)>,
+    told: Version,
+}
+
+/// Whether the checks before the first step knew which Kubernetes it would be, and told what there is to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// They did.
+    Told,
+    /// Only the API knows.
+    Untold,
 }
 
 impl ApiReady {
     /// `node` must be Ready; `kubeedge` is the version whose table says what Kubernetes it was tested with.
     pub fn new(kubeconfig: PathBuf, node: Option<String>, kubeedge: String, limit: Duration) -> Self {
-        ApiReady { kubeconfig, node, kubeedge, limit, service: None }
+        ApiReady { kubeconfig, node, kubeedge, limit, service: None, told: Version::Told }
     }
 
-    /// The same, where `service` is to be asked for its last words.
+    /// The same, where `service` is to be asked for its last words, and the API for its version if that is untold.
     #[must_use]
-    pub fn of(self, manager: Manager, service: Service) -> Self {
-        ApiReady { service: Some((manager, service)), ..self }
+    pub fn of(self, service: (Manager, Service), told: Version) -> Self {
+        ApiReady { service: Some(service), told, ..self }
     }
 
     /// `None`: all is well; else what is not.
@@ -90,17 +101,9 @@ impl Step for ApiReady {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || {
-            Ok(match self.lack(cx.exec) {
-                Ok(None) => Probe::Ready(()),
-                Ok(Some(why)) => Probe::NotYet(why),
-                Err(e) if e.kind() == Kind::Interrupted => return Err(e),
-                Err(e) => Probe::NotYet(e.to_string()),
-            })
-        });
+        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || probed(self.lack(cx.exec)));
         match waited {
-            // Of one that was there already it was told before the first step.
-            Ok(()) if self.service.is_none() => Ok(()),
+            Ok(()) if self.told == Version::Told => Ok(()),
             Ok(()) => self.warn_of_version(cx),
             Err(e) if e.kind() == Kind::Interrupted => Err(e),
             Err(e) => {

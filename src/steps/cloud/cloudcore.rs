@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::firewall;
+use super::pods::{Images, probed};
 use super::release::{self, CUT, Found, PODS, RELEASE, Space};
 use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
@@ -34,6 +35,9 @@ const CLUSTER_WIDE: [&str; 6] = [
     "iptables-manager",
     "kubeedge-admission",
 ];
+
+/// Namespaces whose pods on this node have their images from our bundle.
+const SPACES: [&str; 2] = [NAMESPACE, "kube-system"];
 
 /// The step.
 #[derive(Debug)]
@@ -124,24 +128,34 @@ impl CloudCore {
             .hint("look at 'k3s kubectl -n kubeedge get pods'; then run again"))
     }
 
+    /// In a k3s that was there kube-system is not ours.
+    fn images(&self) -> Images<'_> {
+        let spaces = if self.mode == K3sMode::Existing { SPACES.get(..1) } else { None };
+        Images::new(self.chart.node.as_deref(), spaces.unwrap_or(&SPACES))
+    }
+
+    /// What is not ready. `None`: all is.
+    fn lack(&self, images: &mut Images<'_>, cx: &mut Cx<'_>) -> Result<Option<String>> {
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        let lack = release::lack(&mut kube, &self.chart)?;
+        if lack.is_some() {
+            // Of an upgrade: the new pod cannot run while an old one holds the host's ports.
+            release::evict_old(&mut kube, &self.chart)?;
+        }
+        Ok(images.look(&mut kube, cx.clock)?.or(lack))
+    }
+
     fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let waited = wait_for(cx.clock, "CloudCore to be ready", self.limit, || {
-            let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-            Ok(match release::lack(&mut kube, &self.chart) {
-                Ok(None) => Probe::Ready(()),
-                Ok(Some(why)) => {
-                    // Of an upgrade: the new pod cannot run while an old one holds the host's ports.
-                    release::evict_old(&mut kube, &self.chart)?;
-                    Probe::NotYet(why)
-                }
-                Err(e) if e.kind() == Kind::Interrupted => return Err(e),
-                Err(e) => Probe::NotYet(e.to_string()),
-            })
+        let (clock, mut images) = (cx.clock, self.images());
+        let waited = wait_for(clock, "CloudCore to be ready", self.limit, || {
+            let seen = probed(self.lack(&mut images, cx))?;
+            images.verdict()?;
+            Ok(seen)
         });
         waited.map_err(|e| match e.kind() {
-            Kind::Interrupted => e,
-            _ => Error::new(Kind::Cluster, e.to_string())
+            Kind::Runtime => Error::new(Kind::Cluster, e.to_string())
                 .hint("look at 'k3s kubectl -n kubeedge describe pods'; then run again"),
+            _ => e,
         })
     }
 }
@@ -174,7 +188,8 @@ impl Step for CloudCore {
             Found::Different(difference) => return Ok(Status::Todo(difference.text())),
             Found::Wanted => {}
         }
-        if let Some(why) = release::lack(&mut kube, &self.chart)? {
+        let lack = release::lack(&mut kube, &self.chart)?;
+        if let Some(why) = self.images().look(&mut kube, cx.clock)?.or(lack) {
             return Ok(Status::Todo(why));
         }
         let hash = match release::ca_hash(&self.kubeconfig, cx.exec) {

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::pods::{Images, Pod, probed};
+use crate::clock::wait_for;
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::exec::Exec;
@@ -31,6 +34,7 @@ pub struct EdgeMesh {
     image: String,
     node: Option<String>,
     addresses: Vec<String>,
+    limit: Duration,
 }
 
 impl EdgeMesh {
@@ -42,6 +46,7 @@ impl EdgeMesh {
             image,
             node: config.name.as_ref().map(ToString::to_string),
             addresses: config.addresses.iter().map(ToString::to_string).collect(),
+            limit: config.ready_timeout,
         }
     }
 
@@ -87,7 +92,34 @@ impl EdgeMesh {
                 return Ok(Some(format!("{kind} '{name}' lacks {path}")));
             }
         }
-        Ok(None)
+        self.agent(&mut kube)
+    }
+
+    /// What the agent on this node lacks; those of other nodes have their images from elsewhere.
+    fn agent(&self, kube: &mut Kube<'_>) -> Result<Option<String>> {
+        let Some(node) = &self.node else { return Ok(None) };
+        let pods = kube.pods_on(node, NAMESPACE, "kubeedge=edgemesh-agent")?;
+        let mut pods = pods.iter().map(Pod).filter(|pod| !pod.is_ending());
+        Ok(match pods.next() {
+            None => Some(format!("there is no pod of edgemesh-agent on node '{node}'")),
+            Some(pod) => pod.lack().map(|why| format!("pod '{}' is not Ready: {why}", pod.name())),
+        })
+    }
+
+    fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let (clock, mut images) = (cx.clock, Images::new(self.node.as_deref(), &[NAMESPACE]));
+        let waited = wait_for(clock, "EdgeMesh's agent to be ready", self.limit, || {
+            let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+            let lack = self.agent(&mut kube).and_then(|lack| Ok(images.look(&mut kube, clock)?.or(lack)));
+            let seen = probed(lack)?;
+            images.verdict()?;
+            Ok(seen)
+        });
+        waited.map_err(|e| match e.kind() {
+            Kind::Runtime => Error::new(Kind::Cluster, e.to_string())
+                .hint("look at 'k3s kubectl -n kubeedge logs daemonset/edgemesh-agent'; then run again"),
+            _ => e,
+        })
     }
 }
 
@@ -141,7 +173,8 @@ impl Step for EdgeMesh {
             let key = fresh_key(cx)?;
             Kube::new(&self.kubeconfig, cx.exec).apply(root, &fill(PSK, &[("psk", Text(&key).to_string())]))?;
         }
-        Kube::new(&self.kubeconfig, cx.exec).apply(root, &self.manifest())
+        Kube::new(&self.kubeconfig, cx.exec).apply(root, &self.manifest())?;
+        self.wait(cx)
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {

@@ -11,13 +11,16 @@ use crate::json::Value;
 use crate::k3s::Kube;
 use crate::kubeedge::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
 
-use super::api_ready::not_ready;
+use super::pods::{Pod, text};
 
 /// Labels of helm's records of the release.
 pub(super) const RELEASE: &str = "owner=helm,name=cloudcore";
 /// A record that helm leaves when it is cut: it refuses to go on until it is gone.
 pub(super) const CUT: &str = "owner=helm,name=cloudcore,status=pending-upgrade";
-const DEPLOYED: &str = "owner=helm,name=cloudcore,status=deployed";
+/// A line for each record: its number and its state.
+const STATES: &str =
+    r#"--output=jsonpath={range .items[*]}{.metadata.labels.version}{" "}{.metadata.labels.status}{"\n"}{end}"#;
+const DEPLOYED: &str = "deployed";
 /// By this label of the namespace we know that it is ours.
 const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
 /// Labels of the pods that must run.
@@ -45,11 +48,6 @@ pub(super) enum Found {
     Wanted,
 }
 
-fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
-    let found = path.iter().try_fold(value, |value, key| value.get(key));
-    found.and_then(|value| value.text().ok()).unwrap_or_default()
-}
-
 /// Whose the namespace is; somebody else's is an error.
 pub(super) fn space(kube: &mut Kube<'_>) -> Result<Space> {
     let Some(found) = kube.get("namespace", "default", NAMESPACE)? else { return Ok(Space::None) };
@@ -61,11 +59,25 @@ pub(super) fn space(kube: &mut Kube<'_>) -> Result<Space> {
     Ok(if text(&found, &["status", "phase"]) == "Terminating" { Space::Ending } else { Space::Ours })
 }
 
+/// The state of the newest record. `None`: none was ever deployed.
+fn state(records: &str) -> Option<&str> {
+    let records = records.lines().filter_map(|line| line.split_once(' '));
+    let records: Vec<(u32, &str)> = records.filter_map(|(n, state)| Some((n.parse().ok()?, state))).collect();
+    records.iter().find(|(_, state)| *state == DEPLOYED)?;
+    records.iter().max().map(|(_, state)| *state)
+}
+
 /// Looks at namespace, release, version and configuration.
 pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
     let space = space(kube)?;
-    if space != Space::Ours || !kube.has("secrets", NAMESPACE, DEPLOYED)? {
+    if space != Space::Ours {
         return Ok(Found::Nothing(space));
+    }
+    match state(&kube.shown("secrets", NAMESPACE, RELEASE, STATES)?) {
+        None => return Ok(Found::Nothing(space)),
+        Some(DEPLOYED) => {}
+        // Some of it may be there, and some not.
+        Some(cut) => return Ok(Found::Different(Difference::Values(format!("CloudCore's last upgrade is '{cut}'")))),
     }
     let image = kube.get("deployment", NAMESPACE, "cloudcore")?.map(|found| image_of(&found)).unwrap_or_default();
     if image.rsplit(':').next() != Some(&chart.version) {
@@ -104,59 +116,27 @@ fn image_of(deployment: &Value) -> String {
     first.map(|container| text(container, &["image"]).to_owned()).unwrap_or_default()
 }
 
-/// What a pod waits for, Ready, and where it runs.
-struct Pod<'a>(&'a Value);
-
-impl Pod<'_> {
-    fn is_ending(&self) -> bool {
-        !text(self.0, &["metadata", "deletionTimestamp"]).is_empty()
-    }
-
-    /// Whether it was given to another node than this one.
-    fn is_elsewhere(&self, chart: &Chart) -> bool {
-        let node = text(self.0, &["spec", "nodeName"]);
-        !node.is_empty() && chart.node.as_deref().is_some_and(|own| own != node)
-    }
-
-    /// The tag of its first container's image.
-    fn version(&self) -> &str {
-        let containers = self.0.get("spec").and_then(|s| s.get("containers")).and_then(|c| c.items().ok());
-        let image = containers.and_then(<[Value]>::first).map(|c| text(c, &["image"])).unwrap_or_default();
-        image.rsplit(':').next().unwrap_or_default()
-    }
-
-    /// `None`: it is Ready.
-    fn lack(&self) -> Option<String> {
-        let why = not_ready(self.0)?;
-        let states = self.0.get("status").and_then(|s| s.get("containerStatuses")).and_then(|c| c.items().ok());
-        let waiting = states.unwrap_or_default().iter().map(|c| {
-            let (reason, message) = (["state", "waiting", "reason"], ["state", "waiting", "message"]);
-            format!("{} {}", text(c, &reason), text(c, &message)).trim().to_owned()
-        });
-        Some(waiting.into_iter().find(|w| !w.is_empty()).unwrap_or(why))
-    }
-}
-
 /// What is not ready yet. `None`: pods are Ready, ports answer, secrets are there.
 pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>> {
-    let mut host = String::new();
+    let (mut host, mut ends) = (String::new(), String::new());
     for label in PODS {
         let pods = kube.list("pods", NAMESPACE, label)?;
         let name = label.rsplit('=').next().unwrap_or_default();
         let mut seen = false;
         for pod in pods.iter().map(Pod).filter(|pod| !pod.is_ending()) {
             seen = true;
-            if label != PODS[0] && pod.is_elsewhere(chart) {
+            if label != PODS[0] && pod.is_elsewhere(chart.node.as_deref()) {
                 continue;
             }
             if let Some(why) = pod.lack() {
-                return Ok(Some(format!("pod '{}' is not Ready: {why}", text(pod.0, &["metadata", "name"]))));
+                return Ok(Some(format!("pod '{}' is not Ready: {why}", pod.name())));
             }
             if pod.version() != chart.version {
                 return Ok(Some(format!("a pod of {name} still runs version {}", pod.version())));
             }
             if label == PODS[0] {
                 host = text(pod.0, &["status", "hostIP"]).to_owned();
+                ends = pod.ends();
             }
         }
         if !seen {
@@ -164,7 +144,7 @@ pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>>
         }
     }
     if let Some(why) = ports(&host) {
-        return Ok(Some(why));
+        return Ok(Some(format!("{why}{ends}")));
     }
     for name in ["casecret", "tokensecret"] {
         if kube.field("secret", NAMESPACE, name, ".metadata.name")?.is_empty() {
@@ -179,8 +159,10 @@ pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>>
 pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for label in PODS {
-        for pod in kube.list("pods", NAMESPACE, label)?.iter().map(Pod).filter(|pod| pod.is_elsewhere(chart)) {
-            let (name, node) = (text(pod.0, &["metadata", "name"]), text(pod.0, &["spec", "nodeName"]));
+        for pod in
+            kube.list("pods", NAMESPACE, label)?.iter().map(Pod).filter(|pod| pod.is_elsewhere(chart.node.as_deref()))
+        {
+            let (name, node) = (pod.name(), text(pod.0, &["spec", "nodeName"]));
             found.extend(pod.lack().map(|why| format!("pod '{name}' on node '{node}' is not Ready: {why}")));
         }
     }
@@ -189,9 +171,9 @@ pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String
 
 /// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.
 pub(super) fn evict_old(kube: &mut Kube<'_>, chart: &Chart) -> Result<()> {
-    for pod in kube.list("pods", NAMESPACE, PODS[0])? {
-        if !Pod(&pod).is_ending() && Pod(&pod).version() != chart.version {
-            kube.delete("pod", NAMESPACE, text(&pod, &["metadata", "name"]))?;
+    for pod in kube.list("pods", NAMESPACE, PODS[0])?.iter().map(Pod) {
+        if !pod.is_ending() && pod.version() != chart.version {
+            kube.delete("pod", NAMESPACE, pod.name())?;
         }
     }
     Ok(())
@@ -255,7 +237,6 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::exec::Script;
-    use crate::json::read;
 
     #[test]
     fn encoded_bytes() {
@@ -265,23 +246,6 @@ mod tests {
             assert_eq!(base64(text).as_deref(), Some(bytes));
         }
         assert_eq!(base64("Zm9v!"), None);
-    }
-
-    #[test]
-    fn a_pod_says_what_it_waits_for() {
-        for (json, want) in [
-            (r#"{"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#, None),
-            (
-                r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"ContainersNotReady","message":"x"}],
-                "containerStatuses":[{"state":{"running":{}}},{"state":{"waiting":{"reason":"ImagePullBackOff","message":"m"}}}]}}"#,
-                Some("ImagePullBackOff m"),
-            ),
-            (r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"R"}]}}"#, Some("R")),
-            (r#"{"status":{"phase":"Pending"}}"#, Some("it has no condition Ready yet")),
-        ] {
-            let pod = read(json.as_bytes(), 9999).unwrap();
-            assert_eq!(Pod(&pod).lack().as_deref(), want);
-        }
     }
 
     const KUBECTL: &str = "k3s kubectl --kubeconfig=/k";
@@ -308,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_there_decides_what_is_done() {
-        let helm = format!("{KUBECTL} get secrets --namespace=kubeedge --selector={DEPLOYED} --output=name");
+        let helm = format!("{KUBECTL} get secrets --namespace=kubeedge --selector={RELEASE} '{STATES}'");
         let space = get("namespace", "default", NAMESPACE);
         let begin = |release: &str| Script::default().expect(&space, 0, OURS).expect(&helm, 0, release);
         let ending = OURS.replace("Active", "Terminating");
@@ -316,7 +280,7 @@ mod tests {
                     cloudStream:\\n    enable: true\\n  dynamicController:\\n    enable: true\\n";
         let config = |yaml: &str| format!(r#"{{"data":{{"cloudcore.yaml":"{yaml}"}}}}"#);
         let running = |yaml: &str| {
-            begin("secret/x")
+            begin("2 deployed\n1 superseded\n")
                 .expect(&get("deployment", NAMESPACE, "cloudcore"), 0, &image("cloudcore:v1.22.1"))
                 .expect(&get("daemonset", NAMESPACE, "cloud-iptables-manager"), 0, &image("iptables-manager:v1.22.1"))
                 .expect(&get("daemonset", NAMESPACE, "edge-eclipse-mosquitto"), 0, "")
@@ -328,8 +292,17 @@ mod tests {
             (Script::default().expect(&space, 0, ""), Found::Nothing(Space::None)),
             (Script::default().expect(&space, 0, &ending), Found::Nothing(Space::Ending)),
             (begin(""), Found::Nothing(Space::Ours)),
+            (begin("1 pending-install\n"), Found::Nothing(Space::Ours)),
             (
-                begin("secret/x").expect(&get("deployment", NAMESPACE, "cloudcore"), 0, &image("cloudcore:v1.22.0")),
+                begin("10 pending-upgrade\n8 superseded\n9 deployed\n"),
+                Found::Different(Difference::Values("CloudCore's last upgrade is 'pending-upgrade'".into())),
+            ),
+            (
+                begin("2 deployed\n1 superseded\n").expect(
+                    &get("deployment", NAMESPACE, "cloudcore"),
+                    0,
+                    &image("cloudcore:v1.22.0"),
+                ),
                 Found::Different(Difference::Values(old.into())),
             ),
             (running(&yaml.replace("2.10", "2.11")), Found::Different(Difference::Names(addresses.into()))),

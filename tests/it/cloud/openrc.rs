@@ -16,7 +16,7 @@ fn plug(jail: &Jail) {
 fn a_cloud_with_openrc() {
     let Some(mut jail) = Jail::with_openrc("a_cloud_with_openrc") else { return };
     plug(&jail);
-    jail.put(bundle("cloud"), "root/cloud.bundle");
+    jail.put(&bundle("cloud"), "root/cloud.bundle");
     std::fs::write(jail.root().join("root/cloud.json"), CONFIG).unwrap();
     jail.sh(&format!("{FILES} >/root/before")).good();
     let log = || jail.sh("tail -n 40 /var/log/edgelay/k3s.log").said();

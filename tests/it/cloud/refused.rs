@@ -20,7 +20,7 @@ fn an_image_that_is_missing_is_named_when_the_bundle_is_made() {
             }
         }
     }
-    let done = create("cloud", folder.path(), &folder.path().join("made.bundle"));
+    let done = create("cloud", &[folder.path().to_owned()], &folder.path().join("made.bundle"), "v1.22.0");
     assert_eq!(done.code, 5, "{}", done.said());
     for name in ["docker.io/kubeedge/cloudcore:v1.22.0", "docker.io/rancher/klipper-lb:v0.4.13"] {
         assert!(done.said().contains(name), "no '{name}' in: {}", done.said());
@@ -30,8 +30,8 @@ fn an_image_that_is_missing_is_named_when_the_bundle_is_made() {
 #[test]
 fn what_cannot_become_a_cloud_is_refused() {
     let Some(bed) = Bed::start("what_cannot_become_a_cloud_is_refused") else { return };
-    let machine = cloud(&bed);
-    machine.put(bundle("edge"), "/root/edge.bundle");
+    let machine = cloud(&bed, "cloud");
+    machine.put(&bundle("edge"), "/root/edge.bundle");
     let before = listing(&machine);
     let untouched = |case: &str| {
         let mut found = difference(&before, &listing(&machine));
@@ -44,6 +44,9 @@ fn what_cannot_become_a_cloud_is_refused() {
     untouched("the edge's bundle");
     install(&machine, &["--advertise-address=10.77.0.300"]).fails(3, "10.77.0.300");
     untouched("an address that is none");
+    install(&machine, &["--edgemesh=true"])
+        .fails(5, "lacks what EdgeMesh needs: image 'docker.io/kubeedge/edgemesh-agent'");
+    untouched("EdgeMesh without its image");
     machine.sh("(setsid python3 -m http.server 6443 >/dev/null 2>&1 &)").good();
     let taken = wait_for(PATIENCE, || (machine.sh("exec 3<>/dev/tcp/127.0.0.1/6443").code == 0).then_some(()));
     assert!(taken.is_some());
@@ -65,6 +68,50 @@ fn what_cannot_become_a_cloud_is_refused() {
     assert!(late.said().contains("the API is not ready"), "{}", late.said());
     std::fs::remove_file(machine.root().join("run/standin/k3s-never-ready")).unwrap();
     machine.run(&["systemctl", "restart", "k3s"]).good();
+    // CloudCore takes longer than keadm waits, but not longer than we do
+    std::fs::write(machine.root().join("run/standin/keadm-wait-ms"), "1000").unwrap();
+    std::fs::write(machine.root().join("run/standin/cloudcore-late"), "5").unwrap();
     good(install(&machine, &[]), &machine);
     is_green(&machine);
+    std::fs::remove_file(machine.root().join("run/standin/cloudcore-late")).unwrap();
+    images_that_cannot_come(&machine);
+}
+
+/// A pod whose image no bundle has: told by its name, soon, and not after ten minutes.
+fn images_that_cannot_come(machine: &Machine<'_>) {
+    for (name, space, first, image) in [
+        ("late", "kube-system", "", "rancher/mirrored-metrics-server:v9.9.9"),
+        (
+            "never",
+            "kubeedge",
+            r#""initContainers":[{"name":"first","image":"kubeedge/nothing:v1"}],"#,
+            "kubeedge/cloudcore:v1.22.0",
+        ),
+    ] {
+        let pod = format!(
+            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}","namespace":"{space}"}},"spec":{{"nodeName":"cloud-1",{first}
+                "containers":[{{"name":"main","image":"{image}","imagePullPolicy":"IfNotPresent"}}]}}}}"#
+        );
+        std::fs::write(machine.root().join("root/pod.json"), pod).unwrap();
+        kubectl(machine, &["create", "--filename=/root/pod.json"]).good();
+        let waits = wait_for(PATIENCE, || {
+            let path = "-o=jsonpath={.status.initContainerStatuses[*].state.waiting.reason}{.status.containerStatuses[*].state.waiting.reason}";
+            kubectl(machine, &["get", "pod", name, "-n", space, path]).out.contains("ImagePullBackOff").then_some(())
+        });
+        assert!(waits.is_some(), "{}", kubectl(machine, &["get", "pods", "-A", "-o=yaml"]).said());
+        let begun = std::time::Instant::now();
+        let (container, image, like) = match first {
+            "" => ("main", image, "only 'docker.io/rancher/mirrored-metrics-server:v0.8.0'"),
+            _ => ("first", "kubeedge/nothing:v1", "none like it"),
+        };
+        let seen = format!(
+            "pod '{space}/{name}' cannot start: container '{container}' waits for image '{image}' (ImagePullBackOff)"
+        );
+        machine.run(&["edgelay", "cloud", "status"]).fails(11, &seen);
+        install(machine, &[]).fails(8, &format!("{seen}; containerd has {like}"));
+        assert!(begun.elapsed() < PATIENCE / 2, "it took {:?}", begun.elapsed());
+        kubectl(machine, &["delete", "pod", name, "-n", space, "--wait=false", "--grace-period=0", "--force"]).good();
+    }
+    good(install(machine, &[]), machine);
+    is_green(machine);
 }

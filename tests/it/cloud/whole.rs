@@ -13,7 +13,7 @@ fn running(machine: &Machine<'_>) -> String {
 fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
     let edge = bed.machine("edge");
     edge.put(edgelay(), "/usr/local/bin/edgelay");
-    edge.put(bundle("edge"), "/root/edge.bundle");
+    edge.put(&bundle("edge"), "/root/edge.bundle");
     edge.sh("mkdir -p /run/standin; echo 100 >/run/standin/keadm-tick-ms; umask 077; : >/root/join.json").good();
     let join = std::fs::read_to_string(cloud.root().join(&JOIN_FILE[1..])).unwrap();
     let install = |join: &str| {
@@ -32,18 +32,23 @@ fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
     let known = wait_for(PATIENCE, || (kubectl(cloud, &["get", "node", "edge-1"]).code == 0).then_some(()));
     assert!(known.is_some(), "{}", kubectl(cloud, &["get", "nodes"]).said());
     assert_eq!(edge.run(&["edgelay", "status"]).code, 0);
-    // nothing of the cloud's was sent to the edge
-    let path = "-o=jsonpath={.items[?(@.spec.nodeName==\"edge-1\")].metadata.name}";
-    assert_eq!(kubectl(cloud, &["get", "pods", "-A", path]).good(), "");
+    // EdgeMesh was asked for by the join file
+    let yaml = std::fs::read_to_string(edge.root().join("etc/kubeedge/config/edgecore.yaml")).unwrap();
+    assert!(yaml.contains("clusterDNS:\n") && yaml.contains("- 169.254.96.16\n"), "{yaml}");
+    let server = yaml.split("metaServer:").nth(1).unwrap_or_default();
+    assert!(server.lines().take(20).any(|line| line.trim() == "enable: true"), "{yaml}");
+    // of all that runs in the cloud only EdgeMesh's agent was sent to the edge
+    let path = "-o=jsonpath={.items[?(@.spec.nodeName==\"edge-1\")].metadata.labels.kubeedge}";
+    assert_eq!(kubectl(cloud, &["get", "pods", "-A", path]).good(), "edgemesh-agent");
 }
 
 fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
     let worker = bed.machine("worker");
     worker.put(edgelay(), "/usr/local/bin/edgelay");
-    worker.put(bundle("cloud"), "/root/cloud.bundle");
+    worker.put(&bundle("mesh"), "/root/cloud.bundle");
     let token = cloud.sh("cat /var/lib/rancher/k3s/server/node-token").good();
     let give = |token: &str| {
-        worker.sh("umask 077; : >/root/token").good();
+        worker.sh("umask 077; rm -f /root/token; : >/root/token").good();
         std::fs::write(worker.root().join("root/token"), token).unwrap();
     };
     let install = || {
@@ -58,6 +63,10 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
             "--node-name=worker-1",
         ])
     };
+    give(&token);
+    worker.sh("chmod 644 /root/token").good();
+    install().fails(3, "token file '/root/token'");
+    assert_eq!(worker.sh("ls -d /usr/local/bin/k3s /var/lib/edgelay/config.json /etc/rancher").out, "");
     let wrong = format!("{}{}\n", &token.trim()[..token.trim().len() - 8], "00000000");
     give(&wrong);
     let refused = install();
@@ -66,6 +75,11 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
     give(&token);
     let done = install();
     assert_eq!(done.code, 0, "{}\n{}", done.said(), worker.journal("k3s-agent"));
+    let starts = || worker.sh("systemctl show -p ExecMainStartTimestampMonotonic -p NRestarts k3s-agent").good();
+    let before = starts();
+    worker.sh("rm /root/token").good();
+    good(install(), &worker);
+    assert_eq!(starts(), before, "a second run started the agent again");
     let ready = kubectl(cloud, &["wait", "--for=condition=Ready", "node/worker-1", "--timeout=60s"]);
     assert_eq!(ready.code, 0, "{}", ready.said());
     // its own pods run there, from its own images
@@ -77,25 +91,57 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
     assert!(runs.is_some(), "{}", kubectl(cloud, &["get", "pods", "-A", "-o=wide"]).said());
 }
 
+/// EdgeMesh runs with a key of its own and this node as the relay; returns the key as the cluster has it.
+fn meshed(machine: &Machine<'_>, said: &str) -> String {
+    let key = field(machine, "secret/edgemesh-agent-psk", ".data.psk");
+    let plain = machine.sh(&format!("echo {key} | base64 -d")).good();
+    assert!(plain.len() == 64 && plain.bytes().all(|b| b.is_ascii_hexdigit()), "'{plain}' is no key of 32 bytes");
+    assert!(!said.contains(&plain), "the key is in the output");
+    let holders = machine
+        .sh(&format!("grep -rlI {plain} /var/lib/edgelay /var/log /etc /root /run /tmp; journalctl | grep {plain}"));
+    assert_eq!(holders.said(), "", "the key is on the disk");
+    let config = field(machine, "cm/edgemesh-agent-cfg", ".data.edgemesh-agent\\.yaml");
+    assert!(
+        config.contains(&format!(r#""relayNodes":[{{"nodeName":"cloud-1","advertiseAddress":["{ADDRESS}"]}}]"#)),
+        "{config}"
+    );
+    let label = "-o=jsonpath={.metadata.labels}";
+    let labels = kubectl(machine, &["get", "service", "kubernetes", "-n=default", label]).good();
+    assert!(labels.contains(r#""service.edgemesh.kubeedge.io/service-proxy-name":"""#), "{labels}");
+    for kind in ["destinationrules", "gateways", "virtualservices"] {
+        kubectl(machine, &["get", &format!("crd/{kind}.networking.istio.io")]).good();
+    }
+    let ready = r#"-o=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}"#;
+    let agent =
+        ["get", "pods", "-n=kubeedge", "-l=kubeedge=edgemesh-agent", "--field-selector=spec.nodeName=cloud-1", ready];
+    assert_eq!(kubectl(machine, &agent).good(), "True");
+    key
+}
+
 #[test]
 fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
     let Some(bed) = Bed::start("a_cloud_is_made_and_an_edge_and_a_worker_join_it") else { return };
-    let machine = cloud(&bed);
+    let machine = cloud(&bed, "mesh");
     let said = good(install(&machine, &[]), &machine);
     assert!(said.contains("Pre-imported 4 KubeEdge images"), "{said}");
     is_green(&machine);
     let token = machine.run(&["keadm", "gettoken", "--kube-config=/etc/rancher/k3s/k3s.yaml"]).good();
     assert!(!said.contains(token.trim().rsplit('.').next().unwrap()), "the token is in the output");
     assert_eq!(machine.sh(&format!("stat -c %a {JOIN_FILE} /etc/rancher/k3s/k3s.yaml")).good(), "600\n600\n");
-    let yaml =
-        kubectl(&machine, &["get", "-n=kubeedge", "cm/cloudcore", "-o=jsonpath={.data.cloudcore\\.yaml}"]).good();
+    let yaml = field(&machine, "cm/cloudcore", ".data.cloudcore\\.yaml");
     assert!(yaml.contains("dynamicController:\n    enable: true\n"), "{yaml}");
     assert!(yaml.contains(&format!("advertiseAddress:\n    - {ADDRESS}\n")), "{yaml}");
+
+    // none waits for its image: done is done
+    let pods = "-o=jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}";
+    assert_eq!(kubectl(&machine, &["get", "pods", "-A", pods]).good(), "");
+    let key = meshed(&machine, &said);
 
     let before = (listing(&machine), running(&machine));
     good(install(&machine, &[]), &machine);
     assert_eq!(difference(&before.0, &listing(&machine)), NOTHING, "a second run touched files");
     assert_eq!(difference(&before.1, &running(&machine)), NOTHING, "a second run started or sent something");
+    assert_eq!(field(&machine, "secret/edgemesh-agent-psk", ".data.psk"), key);
 
     join_edge(&bed, &machine);
     join_worker(&bed, &machine);
@@ -110,14 +156,17 @@ fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
 #[test]
 fn what_was_made_goes_and_the_data_with_purge_only() {
     let Some(bed) = Bed::start("what_was_made_goes_and_the_data_with_purge_only") else { return };
-    let machine = cloud(&bed);
-    let files = "find /usr/local /etc /opt /var/lib/kubelet /run/k3s /var/lib/rancher -xdev ! -path /etc/mtab -printf '%p %y %m %s\\n' \
+    let machine = cloud(&bed, "cloud");
+    let files = "find /usr/local /etc /opt /root /run/edgelay /var/lib/kubelet /var/lib/edgelay /run/k3s /var/lib/rancher -xdev ! -path /etc/mtab -printf '%p %y %m %s\\n' \
                  2>/dev/null | sort";
     let before = machine.sh(files).out;
     good(install(&machine, &[]), &machine);
+    // as a cut leaves it between its writing and its removal
+    machine.sh("echo secret >/var/lib/edgelay/manifest.json").good();
     machine.run(&["edgelay", "cloud", "uninstall", "--yes"]).good();
     let left = difference(&before, &machine.sh(files).out);
-    assert!(left.iter().all(|line| line.contains("/rancher")), "{left:?}");
+    let kept = ["/rancher", "/var/lib/edgelay/journal.jsonl ", "/var/lib/edgelay/lock ", "/var/lib/edgelay "];
+    assert!(left.iter().all(|line| kept.iter().any(|kept| line.contains(kept))), "{left:?}");
     assert!(machine.root().join("var/lib/rancher/k3s/server/db/standin.json").exists(), "the data is gone");
     assert_eq!(machine.sh("pgrep -l 'k3s|containerd|kubectl'").out, "");
     // the cluster comes back as it was
@@ -141,7 +190,7 @@ fn cut(machine: &Machine<'_>, step: &str, after: &str) {
 #[test]
 fn a_cut_install_goes_on() {
     let Some(bed) = Bed::start("a_cut_install_goes_on") else { return };
-    let machine = cloud(&bed);
+    let machine = cloud(&bed, "cloud");
     for (step, after) in
         [("components", "0.1"), ("k3s-start", "0.5"), ("images", "0.2"), ("cloudcore", "0.4"), ("cloudcore", "3")]
     {
@@ -152,12 +201,44 @@ fn a_cut_install_goes_on() {
     let before = running(&machine);
     good(install(&machine, &[]), &machine);
     assert_eq!(difference(&before, &running(&machine)), NOTHING);
+    an_upgrade_goes_on(&machine);
+}
+
+/// A newer KubeEdge on the cloud that runs. The upgrade ends in the middle: keadm dies when half of the release's objects
+/// are the new ones, CloudCore's among them; then edgelay is killed.
+fn an_upgrade_goes_on(machine: &Machine<'_>) {
+    let versions = || field(machine, "pods", ".items[*].spec.containers[0].image");
+    let token = |machine: &Machine<'_>| machine.sh(&format!("grep -o '\"ca_hash\".*' {JOIN_FILE}")).good();
+    let (k3s, trust) = (machine.sh("systemctl show -p ExecMainStartTimestampMonotonic k3s").good(), token(machine));
+    machine.put(&bundle("newer"), "/root/cloud.bundle");
+    machine.sh("mkdir -p /run/standin; echo 20 >/run/standin/keadm-cut").good();
+    install(machine, &[]).fails(8, "keadm upgrade cloud");
+    let release = ["get", "secrets", "-n=kubeedge", "-l=owner=helm", "-o=jsonpath={.items[*].metadata.labels.status}"];
+    assert!(kubectl(machine, &release).good().contains("pending-upgrade"));
+    let core = field(machine, "deployment/cloudcore", ".spec.template.spec.containers[0].image");
+    assert_eq!(core, "kubeedge/cloudcore:v1.22.1");
+    machine.sh("rm /run/standin/keadm-cut").good();
+    machine.run(&["edgelay", "cloud", "status"]).fails(11, "CloudCore's last upgrade is 'pending-upgrade'");
+    let line = INSTALL.join(" ");
+    machine.sh(&format!("{line} >/dev/null 2>&1 & sleep 2; kill -9 $!; wait; true")).good();
+    good(install(machine, &[]), machine);
+    is_green(machine);
+    let found = versions();
+    assert!(found.contains("kubeedge/controller-manager:v1.22.1") && !found.contains("v1.22.0"), "{found}");
+    assert!(!kubectl(machine, &release).good().contains("pending"));
+    assert!(std::fs::read_to_string(machine.root().join(&JOIN_FILE[1..])).unwrap().contains("\"v1.22.1\""));
+    // edges go on trusting it, and k3s was left alone
+    assert_eq!(token(machine), trust);
+    assert_eq!(machine.sh("systemctl show -p ExecMainStartTimestampMonotonic k3s").good(), k3s);
+    let before = running(machine);
+    good(install(machine, &[]), machine);
+    assert_eq!(difference(&before, &running(machine)), NOTHING);
 }
 
 #[test]
 fn a_k3s_that_was_there_is_used_and_left() {
     let Some(bed) = Bed::start("a_k3s_that_was_there_is_used_and_left") else { return };
-    let machine = cloud(&bed);
+    let machine = cloud(&bed, "cloud");
     machine.put(&cloud_inputs().join("components/k3s"), "/usr/local/bin/k3s");
     machine
         .sh("mkdir -p /etc/rancher/k3s; printf 'node-name: cloud-1\\negress-selector-mode: disabled\\n' >/etc/rancher/k3s/config.yaml; \

@@ -100,7 +100,7 @@ def main():
     for name, default in (("db", None), ("bind", "0.0.0.0"), ("port", "6443"), ("node", "server"), ("ip", "127.0.0.1"), ("san", ""),
                           ("images", "images.json"), ("kubeconfig", None), ("mode", "600"), ("version", "v1.34.2+k3s1"), ("token", ""),
                           ("pause", "rancher/mirrored-pause:3.6"), ("disable", ""), ("labels", ""), ("dns", "10.43.0.10"), ("service-ip", "10.43.0.1"),
-                          ("ready-file", ""), ("never-ready", "")):
+                          ("ready-file", ""), ("switches", "/nonexistent")):
         parser.add_argument("--" + name, default=default)
     given = parser.parse_args()
     certificates = Certificates(os.path.join(os.path.dirname(given.db), "tls"))
@@ -129,7 +129,7 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     cluster.disabled = set(filter(None, given.disable.split(",")))
     cluster.tick()
-    if not (given.never_ready and os.path.exists(given.never_ready)):
+    if not os.path.exists(os.path.join(given.switches, "k3s-never-ready")):
         cluster.ready = True
     if given.ready_file:
         write(given.ready_file, f"{port}\n", 0o644)

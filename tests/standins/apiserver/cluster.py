@@ -9,6 +9,9 @@ from cloudcore import CloudCore
 from store import Store, established, now, suffix
 
 TICK = 0.2
+# A kubelet looks for an image that it has not got after 60 to 90 s; nothing is different but that here it is a bit sooner.
+BACK_OFF = 3.0
+LACKS = "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"
 NODE_INFO = {"architecture": "amd64", "operatingSystem": "linux", "osImage": "stand-in", "kernelVersion": os.uname().release, "bootID": "-",
              "machineID": "-", "systemUUID": "-", "kubeProxyVersion": "-", "containerRuntimeVersion": "containerd://2.1.5-k3s1"}
 EDGE = "node-role.kubernetes.io/edge"
@@ -42,7 +45,7 @@ class Cluster:
         self.cloudcore = CloudCore(self)
         self.ready, self.ca, self.password, self.disabled = False, "", "", set()
         self.wake = threading.Event()
-        self.issue = None
+        self.issue, self.again = None, {}
 
     def say(self, level, text):
         print(f'time="{now()}" level={level} msg={json.dumps(text)}', file=sys.stderr, flush=True)
@@ -193,13 +196,18 @@ class Cluster:
         return set(self.agents.held.get(node, {}).get("images", ())) if node in self.agents.held else None
 
     def pod(self, pod):
-        if pod["status"].get("phase") == "Succeeded":
+        if (pod.get("status") or {}).get("phase") == "Succeeded":
             return
-        node = pod["spec"].get("nodeName")
+        pod.setdefault("status", {"phase": "Pending"})  # one that somebody made by hand
+        uid, node = pod["metadata"]["uid"], pod["spec"].get("nodeName")
+        if time.monotonic() < self.again.get(uid, 0):
+            return
         status = {"phase": "Pending", "conditions": [condition("PodScheduled", bool(node), "" if node else "Unschedulable")]}
         images = self.images(node) if node else None
         if images is not None:
             status = self.started(pod, images)
+            if any(lacks(entry) for entry in entries(status)):
+                self.back_off(pod, status)
         new = copy.deepcopy(pod)
         for key in "startTime", "podIP", "hostIP":
             if key in pod["status"]:
@@ -210,22 +218,38 @@ class Cluster:
     def started(self, pod, images):
         spec, pause = pod["spec"], full_name(self.settings.pause)
         hung = pause not in images  # not even a sandbox
-        entries, good = [], not hung
-        for container in spec["containers"]:
+        entries, first, good = [], [], not hung
+        for container in spec.get("initContainers") or []:
             state, ok = container_state(container, images, hung)
+            if ok:
+                state = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+            first.append({"name": container["name"], "image": container["image"], "imageID": "", "ready": ok, "restartCount": 0,
+                          "state": state if good else {"waiting": {"reason": "PodInitializing"}}})
+            good = good and ok
+        initialized = good
+        for container in spec["containers"]:
+            state, ok = container_state(container, images, hung) if initialized or hung else ({"waiting": {"reason": "PodInitializing"}}, False)
             entries.append({"name": container["name"], "image": container["image"], "imageID": "", "ready": ok, "started": ok,
                             "restartCount": 0, "state": state})
             good = good and ok
-        for container in spec.get("initContainers") or []:
-            good = good and container_state(container, images, hung)[1]
         done = spec.get("restartPolicy") != "Always" and good
         phase = "Succeeded" if done else "Running" if good else "Pending"
-        conditions = [condition("PodScheduled", True), condition("Initialized", good), condition("Ready", good and not done), condition("ContainersReady", good and not done)]
+        conditions = [condition("PodScheduled", True), condition("Initialized", initialized), condition("Ready", good and not done), condition("ContainersReady", good and not done)]
         if done:
             for entry in entries:
                 entry.update(ready=False, started=False, state={"terminated": {"exitCode": 0, "reason": "Completed"}})
-        return {"phase": phase, "conditions": conditions, "containerStatuses": entries, "hostIP": self.settings.ip,
+        return {"phase": phase, "conditions": conditions, "containerStatuses": entries, **({"initContainerStatuses": first} if first else {}), "hostIP": self.settings.ip,
                 "podIP": self.settings.ip, "startTime": pod["metadata"]["creationTimestamp"]}
+
+    def back_off(self, pod, status):
+        """The first failure is told as it was, further ones as waiting."""
+        uid = pod["metadata"]["uid"]
+        known = uid in self.again
+        self.again[uid] = time.monotonic() + BACK_OFF
+        for entry in entries(status):
+            waiting = lacks(entry)
+            if waiting and waiting["reason"] == "ImagePullBackOff" and not known:
+                entry["state"] = {"waiting": {"reason": "ErrImagePull", "message": waiting["message"].split(": ErrImagePull: ")[1]}}
 
     def status(self, kind, owner):
         pods = [pod for pod in self.store.list(self.store.named("Pod"), owner["metadata"]["namespace"])
@@ -250,6 +274,16 @@ class Cluster:
 
     def logs(self, pod):
         return self.cloudcore.log() if pod["metadata"]["name"].startswith("cloudcore-") else ""
+
+
+def entries(status):
+    return (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
+
+
+def lacks(entry):
+    """What a container waits for, if that is its image."""
+    waiting = entry["state"].get("waiting") or {}
+    return waiting if waiting.get("reason") in LACKS else None
 
 
 def pairs(listed):

@@ -91,7 +91,7 @@ fn api(config: &Config) -> Result<Child, String> {
         ("--dns", config.one("cluster-dns").unwrap_or("10.43.0.10")),
         ("--service-ip", &first_of(config.one("service-cidr").unwrap_or("10.43.0.0/16"))),
         ("--ready-file", READY),
-        ("--never-ready", &format!("{SWITCHES}/k3s-never-ready")),
+        ("--switches", SWITCHES),
     ] {
         command.arg(format!("{flag}={value}"));
     }
