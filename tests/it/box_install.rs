@@ -296,6 +296,8 @@ fn drift_is_seen_and_mended() {
         ("/root/ctr -n k8s.io images rm docker.io/kubeedge/pause:3.6", "a lost image"),
         ("systemctl stop edgecore", "a stopped edgecore"),
         ("rm /usr/local/sbin/runc", "a lost program"),
+        // got anew with the token, which keadm cannot do
+        ("rm /etc/kubeedge/certs/server.crt", "a lost certificate"),
     ] {
         machine.sh(spoil).good();
         assert_eq!(machine.run(&["edgelay", "status"]).code, 11, "{what} is not seen");

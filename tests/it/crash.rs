@@ -18,7 +18,7 @@ use edgelay::ids::Arch;
 use edgelay::mode;
 use edgelay::mode::cloud;
 use edgelay::mode::edge::{BundleSource, Factory, ImagesWhen, Request, Scope, install, uninstall};
-use edgelay::mode::factory;
+use edgelay::mode::{factory, firstboot};
 use edgelay::plan::{self, Cx, Journal};
 use edgelay::report::{Report, Style};
 use edgelay::root::Root;
@@ -26,9 +26,9 @@ use edgelay::steps::{KernelArguments, System, WantedArguments};
 
 use crate::support::bundles::{Inputs, program};
 
-const DIR: &str = "EDGELAY_TEST_CRASH_DIR";
-const AT: &str = "EDGELAY_TEST_CRASH_AT";
-const VERB: &str = "EDGELAY_TEST_CRASH_VERB";
+pub(crate) const DIR: &str = "EDGELAY_TEST_CRASH_DIR";
+pub(crate) const AT: &str = "EDGELAY_TEST_CRASH_AT";
+pub(crate) const VERB: &str = "EDGELAY_TEST_CRASH_VERB";
 
 /// A config file of someone else's, which an install replaces and an uninstall puts back.
 const FOREIGN: &str = "etc/containerd/config.toml";
@@ -74,6 +74,11 @@ fn child() {
     }
     if std::env::var(VERB).as_deref() == Ok("uninstall") {
         return uninstall(&root, &report).unwrap();
+    }
+    // Of the machine that it runs in, which is a throw-away one.
+    if std::env::var(VERB).as_deref() == Ok("firstboot") {
+        let once = firstboot::Request { config: None, patience: firstboot::Patience::Once };
+        return firstboot::run(&once, &report).unwrap();
     }
     if std::env::var(VERB).as_deref() == Ok("arguments") {
         return edit_arguments(&root, &report);

@@ -1,5 +1,8 @@
 //! First boots without systemd: where the configuration is looked for, and a whole one under OpenRC.
 
+#[cfg(feature = "crash-points")]
+mod cuts;
+
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -131,6 +134,9 @@ fn a_sealed_image_boots_with_openrc_and_becomes_a_node_once() {
     let waiting = result(&jail);
     assert_eq!(waiting["message"], "no configuration was found", "{waiting}\n{}", log(&jail));
     jail.sh("rc-service edgelay-firstboot status").good();
+
+    #[cfg(feature = "crash-points")]
+    cuts::cut_anywhere_it_becomes_the_same_node(&jail, &cloud);
 
     let stick = Stick::new(scratch.path(), "EDGELAY");
     stick.plug(&jail, "sdy");
