@@ -6,11 +6,12 @@ use super::{Check, Look, Outcome, identity, list, machine, network, services, st
 use crate::error::Result;
 use crate::exec;
 use crate::host::net::{self, Iptables};
+use crate::host::reach::{self, Answer};
 use crate::host::{Init, init_system};
 use crate::ids::RelPath;
 
 /// The checks of the cloud side.
-pub const CLOUD: [Check; 20] = [
+pub const CLOUD: [Check; 21] = [
     check("root", machine::root, "edgelay runs as root"),
     check("capabilities", machine::capabilities, "with the capabilities that containers need"),
     check("architecture", machine::architecture, "the bundle is for this processor"),
@@ -33,6 +34,7 @@ pub const CLOUD: [Check; 20] = [
     check("ports", network::ports, "6443 and 10000 to 10004 are free, or held by what we installed"),
     check("node-address", network::node_address, "the node IP is this machine's, or there is a default route"),
     check("advertise-address", advertise_address, "one of the advertised addresses is this machine's"),
+    check("server", server, "the server that a worker joins answers"),
     check("kubernetes-version", kubernetes_version, "KubeEdge was tested with this Kubernetes"),
     check("clock", identity::clock, "not before the time at which the bundle was made"),
 ];
@@ -117,6 +119,16 @@ fn advertise_address(look: &Look<'_>) -> Result<Outcome> {
     })
 }
 
+/// k3s's agent would say nothing for long and try for ever.
+fn server(look: &Look<'_>) -> Result<Outcome> {
+    let Some(server) = &look.cx.wanted.server else { return Ok(Outcome::skip("this is no new worker")) };
+    let advice = "start k3s on the server, let its port through every firewall in between, or correct the address";
+    Ok(match reach::try_all(&[server], look.cx.connect_limit).first() {
+        Some(answer) if *answer != Answer::Open => Outcome::fail(format!("{server} {answer}"), advice),
+        _ => Outcome::pass(format!("{server} {}", Answer::Open)),
+    })
+}
+
 /// For each KubeEdge by its minor version, the oldest and the newest minor version of Kubernetes that it was tested
 /// with (README of that release).
 const TESTED: [(&str, u32, u32); 5] =
@@ -196,6 +208,20 @@ mod tests {
         assert_eq!(one(&bed, "iptables"), told(Pass, "iptables writes legacy rules", ""));
         let none = Bed::new().with(|tree| tree.without("run/systemd/system").file("proc/1/comm", "tini\n"));
         assert_eq!(none.one_of(&CLOUD, "service-manager", |_| {}).0, Warn);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let one = || {
+            Bed::new()
+                .one_of(&CLOUD, "server", |w| w.server = Some(crate::ids::HostPort::new("127.0.0.1", port).unwrap()))
+        };
+        assert_eq!(one(), told(Pass, &format!("127.0.0.1:{port} open"), ""));
+        drop(listener);
+        assert_eq!(one().0, Fail);
+        assert_eq!(Bed::new().one_of(&CLOUD, "server", |_| {}), told(Skip, "this is no new worker", ""));
     }
 
     #[test]

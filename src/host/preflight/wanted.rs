@@ -86,6 +86,8 @@ pub struct Wanted<'a> {
     pub cloud: Option<Cloud>,
     /// Addresses that the cloud side is to be reached at.
     pub advertise: Vec<IpAddr>,
+    /// The server that a worker is to join.
+    pub server: Option<HostPort>,
     /// k3s, where one is wanted.
     pub k3s: Option<K3s>,
     /// Whether the bundle has KubeEdge's image for nft rules.
@@ -175,6 +177,7 @@ impl Wanted<'_> {
             node_name: config.name.clone().map(Ok),
             node_ip: config.ip,
             advertise: config.addresses.clone(),
+            server: config.server.clone(),
             k3s: Some(K3s::New),
             ..Wanted::default()
         }

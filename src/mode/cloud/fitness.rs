@@ -49,9 +49,12 @@ fn wanted<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Wan
     }
     if cx.journal.knows("k3s-start") || cx.journal.knows("cloudcore") {
         wanted.ports.clear();
+        // It has joined; a server that is away for a while is no reason to leave the rest undone.
+        wanted.server = None;
     }
     if !cx.root.is_live() {
         wanted.ports.clear();
+        wanted.server = None;
         wanted.node_name = None;
         wanted.advertise.clear();
     }

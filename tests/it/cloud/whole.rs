@@ -51,21 +51,24 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
         worker.sh("umask 077; rm -f /root/token; : >/root/token").good();
         std::fs::write(worker.root().join("root/token"), token).unwrap();
     };
-    let install = || {
+    let install_from = |server: &str| {
         worker.run(&[
             "edgelay",
             "cloud",
             "worker",
             "install",
             "--bundle=/root/cloud.bundle",
-            "--server=10.77.0.10:6443",
+            &format!("--server={server}"),
             "--token-file=/root/token",
             "--node-name=worker-1",
         ])
     };
+    let install = || install_from("10.77.0.10:6443");
     give(&token);
     worker.sh("chmod 644 /root/token").good();
     install().fails(3, "token file '/root/token'");
+    give(&token);
+    install_from("10.77.0.10:6444").fails(4, "10.77.0.10:6444 ");
     assert_eq!(worker.sh("ls -d /usr/local/bin/k3s /var/lib/edgelay/config.json /etc/rancher").out, "");
     let wrong = format!("{}{}\n", &token.trim()[..token.trim().len() - 8], "00000000");
     give(&wrong);
