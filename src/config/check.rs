@@ -4,7 +4,7 @@ use crate::sorted::Map;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use crate::ids::{BadName, Cidr, HostPort, NodeName};
+use crate::ids::{BadName, Cidr, HostPort, NodeName, RelPath};
 
 use super::value::{Refusal, parse_port};
 use super::{ContainerdMode, JoinMethod, K3sMode, LabelKey, LabelValue, Reboot, Taint};
@@ -131,6 +131,16 @@ pub fn socket(text: &str) -> Result<PathBuf, Refusal> {
         return Err(BadName::TooLong(MAX_SOCKET_PATH).into());
     }
     path(text)
+}
+
+/// A directory that will stand in containerd's configuration and in the options of mounts.
+pub(super) fn store(text: &str) -> Result<String, Refusal> {
+    let text = text.trim_end_matches('/');
+    RelPath::from_absolute(text)?;
+    match text.contains([',', ':', '"', '\\']) || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        true => Err(Refusal::new("has a character that cannot stand in the options of a mount")),
+        false => Ok(text.to_owned()),
+    }
 }
 
 pub(super) fn join_method(text: &str) -> Result<JoinMethod, Refusal> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Lift, Result};
-use crate::ids::{Cidr, HostPort, NodeName};
+use crate::ids::{Cidr, HostPort, NodeName, RelPath};
 
 use super::{LabelKey, LabelValue, Taint};
 
@@ -32,6 +32,8 @@ pub struct EdgeConfig {
     pub containerd: ContainerdMode,
     /// Its socket, an absolute path.
     pub containerd_address: PathBuf,
+    /// Where its images and snapshots lie, an absolute path; none for the board's choice, else its own.
+    pub containerd_root: Option<String>,
     /// How long one `keadm join` may take.
     pub join_timeout: Duration,
     /// Who joins the node.
@@ -175,6 +177,7 @@ impl Default for EdgeConfig {
             mqtt: false,
             containerd: ContainerdMode::Managed,
             containerd_address: PathBuf::from("/run/containerd/containerd.sock"),
+            containerd_root: None,
             // keadm itself gives up after five minutes of waiting; ours must not end before it has said why.
             join_timeout: Duration::from_secs(10 * 60),
             board: BoardSettings { profile: None, profiles: None, kernel_arguments: true, reboot: Reboot::Never },
@@ -199,6 +202,13 @@ pub struct Identity {
 }
 
 impl EdgeConfig {
+    /// Where containerd's images and snapshots lie.
+    pub fn containerd_root(&self) -> RelPath<'_> {
+        const USUAL: RelPath<'static> = RelPath::literal("var/lib/containerd");
+        // Whatever sets it has checked it; the fallback keeps this total without a panic.
+        self.containerd_root.as_deref().and_then(|path| RelPath::from_absolute(path).ok()).unwrap_or(USUAL)
+    }
+
     /// The identity, or one error that names everything missing.
     pub fn identity(&self) -> Result<Identity> {
         let (Some(host), Some(node), Some(token_file)) = (&self.cloud.host, &self.node.name, &self.token_file) else {

@@ -387,6 +387,24 @@ pub static KEYS: &[Key] = &[
         show: Of::Edge(|config| path(&config.containerd_address)),
     },
     Key {
+        path: "containerd_root",
+        flag: "containerd-root",
+        env: "EDGELAY_CONTAINERD_ROOT",
+        form: Form::Text,
+        placeholder: "DIR",
+        default: "",
+        help: "where containerd keeps images [default: the board's]",
+        more: "An absolute path on a file system that an overlay can lie on, such as a disk beside a small root. The \
+               board's profile says where it belongs, `/var/lib/containerd` on most. It is settled by the first install and \
+               cannot be changed after it.",
+        known_as: &["containerd-data-dir", "data-root"],
+        set: Of::Edge(|config, raw| {
+            config.containerd_root = Some(check::store(raw.one()?)?);
+            Ok(())
+        }),
+        show: Of::Edge(|config| config.containerd_root.as_ref().and_then(one)),
+    },
+    Key {
         path: "join.method",
         flag: "join-method",
         env: "EDGELAY_JOIN_METHOD",

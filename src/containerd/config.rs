@@ -12,8 +12,13 @@ use crate::service::Service;
 
 /// The config file.
 pub const PATH: RelPath<'static> = RelPath::literal("etc/containerd/config.toml");
-/// containerd's persistent data: content store, snapshots, metadata.
+/// containerd's persistent data, content store, snapshots and metadata, where nothing else is said.
 pub const ROOT: RelPath<'static> = RelPath::literal("var/lib/containerd");
+/// For a step's summary: where its data lies if that is not the usual place.
+pub fn elsewhere(root: &str) -> String {
+    if root == ROOT.as_str() { String::new() } else { format!(" (in /{root})") }
+}
+
 /// containerd's volatile data.
 pub const STATE: RelPath<'static> = RelPath::literal("run/containerd");
 
@@ -33,6 +38,8 @@ pub struct Settings<'a> {
     pub sandbox_image: &'a str,
     /// The socket, an absolute path.
     pub address: &'a Path,
+    /// Where images and snapshots lie.
+    pub root: RelPath<'a>,
     /// Absolute path of runc: services started without `/usr/local/sbin` on their PATH would not find it.
     pub runc: &'a str,
     /// The host may not lower OOM scores (no CAP_SYS_RESOURCE): without this setting no sandbox starts there.
@@ -81,7 +88,7 @@ state = "/{state}"
           BinaryName = "{runc}"
           SystemdCgroup = false
 "#,
-        root = ROOT.as_str(),
+        root = settings.root.as_str(),
         state = STATE.as_str(),
         sandbox = settings.sandbox_image,
         bin_dir = crate::cni::BIN_DIR,
@@ -123,6 +130,7 @@ mod tests {
         let settings = Settings {
             sandbox_image: "docker.io/kubeedge/pause:3.6",
             address: Path::new("/run/containerd/containerd.sock"),
+            root: ROOT,
             runc: "/usr/local/sbin/runc",
             restrict_oom_score_adj: true,
             memory: Class::Large,
@@ -152,6 +160,8 @@ state = "/run/containerd"
           SystemdCgroup = false
 "#;
         assert_eq!(render(&settings).unwrap(), expected);
+        let elsewhere = render(&Settings { root: RelPath::literal("data/containerd"), ..settings }).unwrap();
+        assert_eq!(elsewhere, expected.replace("/var/lib/containerd", "/data/containerd"));
         let plain = render(&Settings { restrict_oom_score_adj: false, ..settings }).unwrap();
         assert_eq!(plain, expected.replace("    restrict_oom_score_adj = true\n", ""));
         let small = render(&Settings { memory: Class::Small, ..settings }).unwrap();

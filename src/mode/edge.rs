@@ -108,7 +108,7 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     }
     prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
         plan::run(steps.get(before..).unwrap_or_default(), cx)?;
-        times::settle(cx, parts.bundle.as_ref().map(|facts| facts.built))?;
+        times::settle(cx, parts.config.containerd_root(), parts.bundle.as_ref().map(|facts| facts.built))?;
         report.run_ends(&parts.outcome());
         Ok(())
     })?;
@@ -142,6 +142,7 @@ pub fn preflight(mut request: Request, report: &Report) -> Result<Vec<preflight:
         Prepared::new(request, &root, report)?
     } else {
         let mut parts = Assembly::new(request.config, None, request.scope, &root, Need::Exact)?;
+        parts.take_board_storage();
         parts.ignored = Some(request.ignored);
         parts.load_token(report);
         Prepared { bundle: None, parts, steps: Vec::new() }
@@ -226,8 +227,12 @@ impl Prepared {
         }
         // Staging asks nobody who the node is, and must not forget it.
         if let (Scope::Stage, Some(record), true) = (scope, &record, joined) {
-            let EdgeConfig { pod_cidr, containerd, containerd_address, .. } = config;
-            config = EdgeConfig { pod_cidr, containerd, containerd_address, ..record.config.clone() };
+            let EdgeConfig { pod_cidr, containerd, containerd_address, containerd_root, .. } = config;
+            config = EdgeConfig { pod_cidr, containerd, containerd_address, containerd_root, ..record.config.clone() };
+        }
+        // Where the images are is settled: a profile that says otherwise by now must not leave them behind.
+        if let (None, Some(record)) = (&config.containerd_root, &record) {
+            config.containerd_root.clone_from(&record.config.containerd_root);
         }
         let staged = match (&bundle, &record) {
             (None, Some(record)) => Some(record.bundle()?),
@@ -251,6 +256,9 @@ impl Prepared {
             report.warn(&warning);
         }
         let mut parts = Assembly::new(config, known, scope, root, Need::Exact)?;
+        if record.is_none() {
+            parts.take_board_storage();
+        }
         parts.ignored = Some(ignored);
         parts.line_containerd = factory.line_containerd;
         parts.edgelay = factory.edgelay;

@@ -105,7 +105,7 @@ pub fn seal(request: &Request, report: &Report) -> Result<Outcome> {
     if !left.is_empty() {
         return Ok(Outcome::Refused(left));
     }
-    let record = finish(&bundle, &mut cx, findings)?;
+    let record = finish(&installed, &bundle, &mut cx, findings)?;
     Ok(Outcome::Sealed(Box::new(record)))
 }
 
@@ -116,17 +116,18 @@ pub fn arm(root: &std::path::Path) -> Result<()> {
     root.write(MARKER, 0o644, b"{\"schema\":1}\n").map(|_| ())
 }
 
-fn finish(bundle: &Bundle, cx: &mut Cx<'_>, removed: Vec<Finding>) -> Result<Record> {
+fn finish(installed: &Installed, bundle: &Bundle, cx: &mut Cx<'_>, removed: Vec<Finding>) -> Result<Record> {
     let built = bundle.manifest().built.seconds();
     marks::machine_id(cx)?;
-    marks::containerd_identity(cx)?;
+    marks::containerd_identity(cx, installed.config.containerd_root())?;
     presets::freeze(cx)?;
-    let record = Record::new(bundle, cx, removed)?;
+    let record = Record::new(bundle, &installed.config, cx, removed)?;
     // Durable before the marker says so.
     cx.root.sync_all()?;
     cx.root.write(MARKER, 0o644, record.marker()?.as_bytes())?;
-    super::edge::settle_times(cx, Some(built))?;
-    marks::settle_times(cx, built)?;
+    let store = installed.config.containerd_root();
+    super::edge::settle_times(cx, store, Some(built))?;
+    marks::settle_times(cx, store, built)?;
     cx.root.sync_all()?;
     Ok(record.sealed_at(cx.clock.unix()))
 }

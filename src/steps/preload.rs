@@ -11,7 +11,7 @@ use crate::containerd::import::{self, Options, View};
 use crate::containerd::private::{self, Release, SOCKET_NAME};
 use crate::containerd::{Client, config};
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Result, Trail};
+use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::exec::{Cmd, Exec, Host, Tied, find, shorten};
 use crate::ids::RelPath;
 use crate::oci::Image;
@@ -24,7 +24,8 @@ use super::images::Told;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Which images were put into the store.
 const FACT: &str = "preloaded";
-const DATABASE: RelPath<'static> = RelPath::literal("var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db");
+/// Below containerd's root.
+const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const CONFIG: RelPath<'static> = RelPath::literal("config.toml");
 const LOG: RelPath<'static> = RelPath::literal("log");
 
@@ -44,12 +45,17 @@ pub struct Line {
 pub struct Preload {
     images: Vec<Image>,
     line: Line,
+    root: String,
 }
 
 impl Preload {
-    /// Imports `images`, in this order.
-    pub fn new(images: Vec<Image>, line: Line) -> Self {
-        Preload { images, line }
+    /// Imports `images`, in this order, into the containerd whose data will lie in `root`.
+    pub fn new(images: Vec<Image>, line: Line, root: RelPath<'_>) -> Self {
+        Preload { images, line, root: root.as_str().to_owned() }
+    }
+
+    fn root(&self) -> RelPath<'_> {
+        RelPath::parse(&self.root).unwrap_or(config::ROOT)
     }
 
     /// All that is in the store afterwards.
@@ -65,12 +71,14 @@ impl Step for Preload {
     }
 
     fn summary(&self) -> String {
-        format!("put {} images into the store", self.images.len())
+        format!("put {} images into the store{}", self.images.len(), config::elsewhere(&self.root))
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         // The fact is noted when all is synced, and nobody but us has been at the store of a system that never ran.
-        if cx.root.stat(DATABASE)?.is_none_or(|meta| meta.size == 0) {
+        let database = format!("{}/{DATABASE}", self.root());
+        let database = RelPath::from_absolute(&database).lift(Kind::Bug, || "containerd's database".to_owned())?;
+        if cx.root.stat(database)?.is_none_or(|meta| meta.size == 0) {
             return Ok(Status::todo("the store is empty"));
         }
         Ok(match cx.journal.fact(FACT) {
@@ -83,21 +91,21 @@ impl Step for Preload {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let line = Root::open(Path::new("/"))?;
         let program = self.line.choose(&line, cx)?;
-        cx.will_make(config::ROOT)?;
-        cx.root.mkdir(config::ROOT, 0o711)?;
+        cx.will_make(self.root())?;
+        cx.root.mkdir(self.root(), 0o711)?;
         let place = Place::make(&line, cx.root)?;
-        let store = cx.root.absolute(config::ROOT);
+        let store = cx.root.absolute(self.root());
         let mut daemon = place.start(&program, &store, cx)?;
         let imported = place.wait(&mut daemon, cx).and_then(|()| self.import(&place, &store, cx));
         let stopped = daemon.stop();
         imported.and(stopped).map_err(|e| place.explain(e))?;
         // What it wrote when it closed its databases.
-        cx.root.sync_fs(config::ROOT)?;
+        cx.root.sync_fs(self.root())?;
         cx.journal.remember(FACT, &self.version())
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.remove_made(|path| path == config::ROOT.as_str())?;
+        cx.remove_made(|path| path == self.root)?;
         cx.journal.forget(FACT)
     }
 }

@@ -20,10 +20,10 @@ pub(super) const HOPELESS: u32 = 3;
 /// What containerd was last started with.
 const FACT: &str = "containerd-runs-with";
 /// A power cut can leave this file empty, and containerd then refuses some calls for ever.
-const UUID: RelPath<'static> = RelPath::literal("var/lib/containerd/io.containerd.grpc.v1.introspection/uuid");
+const UUID: &str = "io.containerd.grpc.v1.introspection/uuid";
 
-/// Directories that containerd and the plugins it calls have to themselves.
-const MADE: [RelPath<'static>; 5] = [config::ROOT, config::STATE, config::OPT, config::NRI, cni::STATE];
+/// Directories that containerd and the plugins it calls have to themselves, besides its root.
+const MADE: [RelPath<'static>; 4] = [config::STATE, config::OPT, config::NRI, cni::STATE];
 
 /// The step.
 #[derive(Debug)]
@@ -32,12 +32,19 @@ pub struct RuntimeStart {
     service: Service,
     address: PathBuf,
     version: String,
+    root: String,
 }
 
 impl RuntimeStart {
-    /// `version` changes whenever containerd must be started again: with its files and its program.
-    pub fn new(manager: Manager, service: Service, address: PathBuf, version: String) -> Self {
-        RuntimeStart { manager, service, address, version }
+    /// `version` changes whenever containerd must be started again: with its files and its program; `root` is where its
+    /// data lies.
+    pub fn new(manager: Manager, service: Service, address: PathBuf, version: String, root: RelPath<'_>) -> Self {
+        RuntimeStart { manager, service, address, version, root: root.as_str().to_owned() }
+    }
+
+    /// Directories that containerd and the plugins it calls have to themselves.
+    fn made(&self) -> impl Iterator<Item = RelPath<'_>> {
+        std::iter::once(RelPath::parse(&self.root).unwrap_or(config::ROOT)).chain(MADE)
     }
 
     fn state(&self, cx: &mut Cx<'_>) -> Result<State> {
@@ -56,7 +63,7 @@ impl Step for RuntimeStart {
     }
 
     fn summary(&self) -> String {
-        "start containerd and wait for CRI".to_owned()
+        format!("start containerd{} and wait for CRI", config::elsewhere(&self.root))
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
@@ -73,12 +80,15 @@ impl Step for RuntimeStart {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        for dir in MADE {
+        for dir in self.made() {
             cx.will_make(dir)?;
         }
         cx.may_make(config::NETNS)?;
-        if cx.root.stat(UUID)?.is_some_and(|meta| meta.size == 0) {
-            cx.root.remove(UUID)?;
+        let uuid = format!("{}/{UUID}", self.root);
+        if let Ok(uuid) = RelPath::parse(&uuid)
+            && cx.root.stat(uuid)?.is_some_and(|meta| meta.size == 0)
+        {
+            cx.root.remove(uuid)?;
         }
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
         // Running with these very files and not healthy yet may be a start that is under way: waiting comes first.
@@ -116,11 +126,11 @@ impl Step for RuntimeStart {
         services.stop(&self.service)?;
         services.forget(&self.service)?;
         leftovers::remove_bridge(cx)?;
-        for dir in MADE {
+        for dir in self.made() {
             leftovers::unmount_below(dir, cx)?;
         }
         cx.remove_emptied(config::NETNS)?;
-        cx.remove_made(|path| MADE.iter().any(|dir| dir.as_str() == path))?;
+        cx.remove_made(|path| self.made().any(|dir| dir.as_str() == path))?;
         cx.journal.forget(FACT)
     }
 }

@@ -347,11 +347,20 @@ fn a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over() {
     let before = contents(&machine);
     std::fs::write(bed.cloud("nodes/edge-1"), "").unwrap();
     let token = std::fs::read_to_string(machine.root().join("root/token")).unwrap().trim().to_owned();
-    let plan = install(&machine, &["--dry-run"]).good();
+    // its images on another disk, say
+    let elsewhere = "--containerd-root=/srv/pods/images";
+    let plan = install(&machine, &["--dry-run", elsewhere]).good();
+    assert!(plan.contains("start containerd (in /srv/pods/images) and wait for CRI"), "{plan}");
     assert!(plan.contains("without keadm (keadm needs 'pidof', which is not on this machine)"), "{plan}");
-    let done = install(&machine, &[]);
+    let done = install(&machine, &[elsewhere]);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("edgecore"));
     is_green(&machine);
+    machine
+        .sh("test -s /srv/pods/images/io.containerd.metadata.v1.bolt/meta.db && test ! -e /var/lib/containerd")
+        .good();
+    let moved = install(&machine, &["--containerd-root=/srv/other"]);
+    moved.fails(3, "'containerd_root' is '/srv/other', but this host was installed with '/srv/pods/images'");
+    assert_eq!(install(&machine, &[]).code, 0, "what was settled need not be said again");
     assert!(std::fs::metadata(bed.cloud("nodes/edge-1")).unwrap().len() > 0, "it has not registered");
     token_is_nowhere(&machine, &token, &done.said());
     let mode = machine.sh("stat -c '%a %n' /etc/kubeedge/config/edgecore.yaml; ls /etc/kubeedge").good();
@@ -360,4 +369,5 @@ fn a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over() {
     machine.sh("mount --bind /var/lib/kubelet /var/lib/kubelet").good();
     machine.run(&["edgelay", "edge", "uninstall", "--yes"]).good();
     assert_eq!(difference(&before, &contents(&machine)), NOTHING);
+    machine.sh("test ! -e /srv/pods").good();
 }

@@ -112,7 +112,7 @@ fn shown(out: &str, path: &str) -> (serde_json::Value, String) {
 }
 
 /// For each key three different good values: as JSON in the file, in the environment, as a flag.
-const VALUES: [(&str, [&str; 3]); 21] = [
+const VALUES: [(&str, [&str; 3]); 22] = [
     ("cloud.host", [r#""10.0.0.1""#, "10.0.0.2", "10.0.0.3"]),
     ("cloud.websocket_port", ["10", "11", "12"]),
     ("cloud.cert_port", ["20", "21", "22"]),
@@ -127,6 +127,7 @@ const VALUES: [(&str, [&str; 3]); 21] = [
     ("mqtt", ["true", "false", "true"]),
     ("containerd", [r#""existing""#, "managed", "existing"]),
     ("containerd_address", [r#""/a.sock""#, "/b.sock", "/c.sock"]),
+    ("containerd_root", [r#""/a/b""#, "/b", "/c"]),
     ("join.method", [r#""keadm""#, "native", "auto"]),
     ("join_timeout", [r#""5m""#, "2m", "1h"]),
     ("board.profile", [r#""rk3588""#, "rk3568", "generic-arm64"]),

@@ -144,6 +144,39 @@ fn staging_goes_on_and_sealing_comes_after() {
     line.sh("b", arm, named).fails(4, "not fit for being copied: node-ip, node-name");
 }
 
+const GATE: &str = r#"{"schema": 1, "id": "acme-gate", "name": "Acme Gate", "base": "generic-arm64", "architecture": "arm64",
+    "storage": {"containerd_root": "/var/lib/containerd/images"}}"#;
+
+#[test]
+fn a_board_decides_where_the_images_lie() {
+    let Some(line) = Line::start("a_board_decides_where_the_images_lie") else { return };
+    let arm = Arch::Arm64;
+    std::fs::create_dir(line.path("profiles")).unwrap();
+    std::fs::write(line.path("profiles/acme-gate.json"), GATE).unwrap();
+    let script = format!(
+        r#"gate() {{ stage --board-profile acme-gate --board-profiles {dir}/profiles "$@"; }}
+        at() {{ grep -qx "root = \"/$1\"" "$T/etc/containerd/config.toml"; test -s "$T/$1/io.containerd.metadata.v1.bolt/meta.db"; }}
+        gate --dry-run >/run/plan; grep -F '(in /var/lib/containerd/images)' /run/plan
+        gate; at var/lib/containerd/images; test ! -e "$T/var/lib/containerd/io.containerd.metadata.v1.bolt"
+        if gate 2>&1 | grep -E '^\[.* done '; then exit 9; fi
+        {edgelay} status --root "$T"
+        code=0; gate --containerd-root /opt/images || code=$?; test $code = 3
+        mkdir -p "$T/var/lib/containerd/images/io.containerd.grpc.v1.cri/sandboxes/x"
+        echo pod >"$T/var/lib/containerd/images/io.containerd.grpc.v1.cri/sandboxes/x/status"
+        code=0; seal --clean || code=$?; test $code = 4
+        rm -r "$T/var/lib/containerd/images/io.containerd.grpc.v1.cri"
+        seal --clean -o json; test ! -e "$T/var/lib/containerd/images/io.containerd.grpc.v1.introspection"
+        {edgelay} edge uninstall --root "$T" --yes; test ! -e "$T/var/lib/containerd/images"
+        # What is set stands above the profile.
+        gate --containerd-root /var/lib/containerd; at var/lib/containerd"#,
+        dir = show(&line),
+        edgelay = env!("CARGO_BIN_EXE_edgelay"),
+    );
+    let said = line.sh("gate", arm, &script).good();
+    let board = r#""board":{"profile":"acme-gate","name":"Acme Gate","containerd_root":"/var/lib/containerd/images"}"#;
+    assert!(said.contains(board), "{said}");
+}
+
 #[test]
 fn a_containerd_that_must_not_touch_the_store_does_not() {
     let Some(line) = Line::start("a_containerd_that_must_not_touch_the_store_does_not") else { return };

@@ -61,6 +61,14 @@ fn probes(daemon: &mut Daemon) {
         }
         Err(e) => assert!(!modern(daemon) && e.is(Code::Unimplemented), "{e}"),
     }
+    // What preflight asks a containerd that was there before us.
+    let survey = edgelay::containerd::health::survey(&daemon.socket()).unwrap();
+    assert!(survey.version.contains(daemon.version()), "{survey:?}");
+    assert!(
+        survey.not_ready.iter().any(|(condition, why)| condition == "NetworkReady" && !why.is_empty()),
+        "{survey:?}"
+    );
+    assert_eq!((survey.cgroup_driver, survey.pause.is_some()), (Some("cgroupfs"), !modern(daemon)), "{survey:?}");
     assert_eq!(client.cri_images().snapshotter().unwrap().as_deref(), Some("overlayfs"));
 
     let mut introspection: Introspection<'_> = client.introspection();

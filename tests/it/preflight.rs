@@ -16,7 +16,7 @@ fn wanted() -> Wanted<'static> {
     let mut config = EdgeConfig::default();
     config.node.name = "edge-1".parse().ok();
     config.mqtt = true;
-    Wanted::of_edge(&config)
+    Wanted::of_edge(Box::leak(Box::new(config)))
 }
 
 #[test]

@@ -23,8 +23,7 @@ pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
         }
     }
     if !closed.is_empty() {
-        let advice = "remount them writable, or bind a writable directory over them";
-        return Ok(Outcome::fail(format!("read-only: {}", list(&closed)), advice));
+        return Ok(refuse(&closed, look.cx.wanted.board.as_ref().and_then(|board| board.prefix.as_deref())));
     }
     // The agent sets kernel parameters when it starts.
     if look.cx.machine.space(RelPath::literal("proc/sys"))?.read_only {
@@ -32,6 +31,19 @@ pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
     }
     let paths: Vec<String> = wanted.iter().map(ToString::to_string).collect();
     Ok(Outcome::pass(format!("{} can be written", list(&paths))))
+}
+
+/// Paths of programs stand in units and in keadm itself: they stay, and what is below them moves to the `prefix` of the
+/// board's profile.
+fn refuse(closed: &[String], prefix: Option<&str>) -> Outcome {
+    let seen = format!("read-only: {}", list(closed));
+    match prefix.filter(|prefix| *prefix != "/usr/local" && closed.iter().any(|path| path.starts_with("/usr/"))) {
+        Some(prefix) => {
+            let advice = "at each boot over /usr/local, as its profile has it for a read-only root";
+            Outcome::fail(seen, format!("bind {prefix} {advice}"))
+        }
+        None => Outcome::fail(seen, "remount them writable, or bind a writable directory over them"),
+    }
 }
 
 /// Below 15 % free the agent reports DiskPressure and deletes images, which cannot be pulled again; 20 % leave it room.
@@ -186,6 +198,22 @@ mod tests {
         let mut few = device(900, 1000, 1, "/a");
         few.space.inodes = 19_999;
         assert_eq!(told(&[few]).1, "/a: only 19999 inodes are free");
+    }
+
+    #[test]
+    fn a_read_only_root_is_refused_with_what_its_profile_knows() {
+        let advice = |closed: &[&str], prefix| {
+            let closed: Vec<String> = closed.iter().map(|path| (*path).to_owned()).collect();
+            let (verdict, seen, advice) = told(refuse(&closed, prefix));
+            assert_eq!((verdict, seen), (Verdict::Fail, format!("read-only: {}", list(&closed))));
+            advice
+        };
+        let usual = "remount them writable, or bind a writable directory over them";
+        assert_eq!(advice(&["/usr/local/bin"], None), usual);
+        assert_eq!(advice(&["/usr/local/bin"], Some("/usr/local")), usual);
+        assert_eq!(advice(&["/etc"], Some("/data/local")), usual);
+        let bind = "bind /data/local at each boot over /usr/local, as its profile has it for a read-only root";
+        assert_eq!(advice(&["/etc", "/usr/local/bin"], Some("/data/local")), bind);
     }
 
     #[test]

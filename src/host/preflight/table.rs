@@ -110,7 +110,7 @@ pub const EDGE: [Check; 39] = [
 ];
 
 /// The checks of a system that is staged but does not run.
-pub const TARGET: [Check; 14] = [
+pub const TARGET: [Check; 15] = [
     check("root", target::root, "edgelay runs as root"),
     check("architecture", target::architecture, "its programs are for the bundle's processor"),
     check("kernel-features", target::kernel_features, "every kernel below its `/lib/modules` has what pods need"),
@@ -121,6 +121,11 @@ pub const TARGET: [Check; 14] = [
     check("read-only", storage::read_only, "the directories that are written to can be written to"),
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check("containerd-store", storage::containerd_store, "its images will lie on a file system that can hold them"),
+    check(
+        "persistence",
+        target::persistence,
+        "what its copies will know of themselves survives a reboot, by its profile",
+    ),
     check("kubeedge-files", services::kubeedge_files, "its `/etc/kubeedge` is empty or ours"),
     check("kubelet-files", services::kubelet_files, "its `/var/lib/kubelet` has nothing that another kubelet left"),
     check("node-name", identity::node_name, "one that is given is a name that no other machine is likely to have"),

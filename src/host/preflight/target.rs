@@ -84,6 +84,16 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     Ok(Outcome::pass(seen))
 }
 
+/// Only its profile knows what it keeps: where it is mounted now says nothing of that.
+pub(super) fn persistence(look: &Look<'_>) -> Result<Outcome> {
+    let Some(board) = &look.cx.wanted.board else { return Ok(Outcome::skip("no profile is named")) };
+    if board.fleeting.is_empty() {
+        return Ok(Outcome::pass("its profile keeps all that a node writes about itself"));
+    }
+    let seen = format!("not kept over a reboot, by its profile: {}", list(&board.fleeting));
+    Ok(Outcome::warn(seen, "bind directories of a persistent disk over them, or each node forgets itself"))
+}
+
 pub(super) fn service_manager(look: &Look<'_>) -> Result<Outcome> {
     Ok(match init_installed(look.cx.target)? {
         Some(Init::Systemd) => Outcome::pass("systemd is installed"),
@@ -101,6 +111,24 @@ mod tests {
     use crate::host::tree::Tree;
 
     const ARM64: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0";
+
+    #[test]
+    fn what_a_profile_keeps() {
+        use crate::host::preflight::TARGET;
+        use crate::host::preflight::Verdict::{Pass, Skip, Warn};
+        use crate::host::preflight::testing::{Bed, told};
+        let bed = Bed::new();
+        let one = |fleeting: &[&str]| {
+            bed.one_of(&TARGET, "persistence", |w| {
+                w.board.as_mut().unwrap().fleeting = fleeting.iter().map(|path| (*path).to_owned()).collect();
+            })
+        };
+        assert_eq!(one(&[]), told(Pass, "its profile keeps all that a node writes about itself", ""));
+        let seen = "not kept over a reboot, by its profile: /etc/kubeedge and /var/lib/containerd";
+        let advice = "bind directories of a persistent disk over them, or each node forgets itself";
+        assert_eq!(one(&["/etc/kubeedge", "/var/lib/containerd"]), told(Warn, seen, advice));
+        assert_eq!(bed.one_of(&TARGET, "persistence", |w| w.board = None), told(Skip, "no profile is named", ""));
+    }
 
     #[test]
     fn the_first_program_tells_the_processor() {

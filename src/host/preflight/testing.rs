@@ -143,6 +143,7 @@ impl Bed {
                 arguments_in: None,
                 will_edit: false,
                 iptables: None,
+                prefix: None,
                 fleeting: Vec::new(),
             }),
             ..Wanted::default()

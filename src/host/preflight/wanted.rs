@@ -115,6 +115,8 @@ pub struct Board {
     pub will_edit: bool,
     /// Which rules its kernels serve, `legacy` or `nft`, where it is only one kind.
     pub iptables: Option<&'static str>,
+    /// Where programs belong instead of `/usr/local` if the root cannot be written to while it runs.
+    pub prefix: Option<String>,
     /// Directories of ours that do not survive a reboot.
     pub fleeting: Vec<String>,
 }
@@ -133,11 +135,11 @@ pub enum K3s {
 /// Name of the bridge in our conflist.
 const POD_BRIDGE: &str = "cni0";
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
     /// What an edge node of this configuration wants, as far as the configuration tells. Still to be filled in from
     /// elsewhere: bundle (`architecture`, `disk`, `time_floor`), journal (`own_programs`, `kubeedge_files_are_ours`),
     /// and `token`.
-    pub fn of_edge(config: &EdgeConfig) -> Self {
+    pub fn of_edge(config: &'a EdgeConfig) -> Self {
         let mut ports = vec![PortNeed::AGENT];
         ports.extend(if config.edgemesh { &[PortNeed::META_SERVER, PortNeed::EDGEMESH][..] } else { &[] });
         ports.extend(config.mqtt.then_some(PortNeed::MQTT));
@@ -145,7 +147,7 @@ impl Wanted<'_> {
         Wanted {
             memory: Some(MemoryNeed::EDGE),
             writable: Self::EDGE_WRITABLE.to_vec(),
-            containerd_store: managed.then_some(RelPath::literal("var/lib/containerd")),
+            containerd_store: managed.then(|| config.containerd_root()),
             joins_with_keadm: true,
             programs: ProgramNeed::KEADM.to_vec(),
             ports,

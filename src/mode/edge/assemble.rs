@@ -111,6 +111,15 @@ impl Assembly {
         })
     }
 
+    /// What was set by nobody is as the board has it. Not for what is installed already: its images are where they are.
+    pub(super) fn take_board_storage(&mut self) {
+        let Some(board) = &self.board else { return };
+        let root = board.containerd_root();
+        if self.config.containerd_root.is_none() && is_managed(&self.config) && root != runtime::ROOT.to_string() {
+            self.config.containerd_root = Some(root.to_owned());
+        }
+    }
+
     /// Reads the token, for the checks; from now on no report shows it.
     pub(super) fn load_token(&mut self, report: &Report) {
         self.token = self.config.token_file.as_deref().filter(|_| self.scope != Scope::Stage).map(load_token);
@@ -191,7 +200,11 @@ impl Assembly {
             steps.push(Box::new(Images::new(bundle.images().to_vec(), address)));
         } else {
             if self.images == ImagesWhen::Now {
-                steps.push(Box::new(Preload::new(bundle.images().to_vec(), self.line(bundle)?)));
+                steps.push(Box::new(Preload::new(
+                    bundle.images().to_vec(),
+                    self.line(bundle)?,
+                    self.config.containerd_root(),
+                )));
             }
             if let Some(program) = self.program(bundle) {
                 steps.push(Box::new(FirstBoot::new(program, bundle.manifest().architecture, self.manager)));
@@ -232,6 +245,7 @@ impl Assembly {
         let config = runtime::render(&runtime::Settings {
             sandbox_image: &sandbox_image(bundle)?,
             address: &self.config.containerd_address,
+            root: self.config.containerd_root(),
             runc: &place("runc")?,
             restrict_oom_score_adj: self.restrict_oom_score_adj,
             memory: self.class(),
@@ -244,7 +258,7 @@ impl Assembly {
             Files::new("runtime-files", "containerd's config, conflist and unit", files, (self.manager, &service));
         let version = self.runtime_version(bundle, &files);
         let address = self.config.containerd_address.clone();
-        let start = RuntimeStart::new(self.manager, service, address, version);
+        let start = RuntimeStart::new(self.manager, service, address, version, self.config.containerd_root());
         steps.push(Box::new(files));
         if self.is_live {
             steps.push(Box::new(start));

@@ -22,6 +22,7 @@ pub(super) struct Underneath {
     identity: Identity,
     arguments: Option<WantedArguments>,
     will_edit: bool,
+    is_live: bool,
 }
 
 /// Whether a profile that is gone is an error: when installing it is; what is installed can be looked at without.
@@ -59,6 +60,7 @@ pub(super) fn look(config: &EdgeConfig, root: &Root, need: Need) -> Result<Optio
         model: facts.model,
         arguments,
         will_edit: config.board.kernel_arguments,
+        is_live: root.is_live(),
         profile,
         reason,
     }))
@@ -90,16 +92,18 @@ pub(super) fn system(root: &Root) -> System {
     if root.is_live() { System::Running } else { System::Mounted }
 }
 
-/// What the node would forget itself without.
-const KEPT: [RelPath<'static>; 7] = [
+/// What the node would forget itself without, besides containerd's data.
+const KEPT: [RelPath<'static>; 6] = [
     RelPath::literal("etc/kubeedge"),
     runtime::PATH,
-    runtime::ROOT,
     crate::cni::CONFLIST,
     RelPath::literal("var/lib/kubeedge"),
     RelPath::literal("var/lib/kubelet"),
     crate::plan::Journal::PATH,
 ];
+
+/// Where programs are laid down.
+const PROGRAMS: RelPath<'static> = RelPath::literal("usr/local/bin");
 
 impl Underneath {
     /// The arguments that are to be edited, if that is allowed.
@@ -108,10 +112,12 @@ impl Underneath {
     }
 
     /// For the checks.
-    pub(super) fn facts(&self) -> Board {
+    pub(super) fn facts(&self, store: RelPath<'_>) -> Board {
         let Underneath { profile, reason, class, .. } = self;
         let model = self.model.as_deref().map(|model| format!(" ({model})")).unwrap_or_default();
-        let kept = KEPT.into_iter().map(|path| path.to_string());
+        // In the image of a root that is read-only they are as lasting as the image.
+        let programs = self.is_live.then_some(PROGRAMS);
+        let kept = KEPT.into_iter().chain([store]).chain(programs).map(|path| path.to_string());
         Board {
             seen: format!("{}{model}: {reason}; memory class {class}", profile.id),
             identity: match &self.identity.found {
@@ -122,9 +128,15 @@ impl Underneath {
             memory_cgroup: profile.kernel.memory_cgroup.join(" "),
             arguments_in: self.arguments.as_ref().map(|wanted| format!("/{}", wanted.path)),
             will_edit: self.will_edit,
+            prefix: profile.storage.read_only_root.then(|| profile.storage.prefix.clone()),
             iptables: (profile.iptables != Iptables::Any).then(|| profile.iptables.word()),
             fleeting: kept.filter(|path| !profile.storage.keeps(path)).collect(),
         }
+    }
+
+    /// Where containerd's data belongs on it.
+    pub(super) fn containerd_root(&self) -> &str {
+        &self.profile.storage.containerd_root
     }
 
     /// Kernel modules that its profile names.

@@ -18,6 +18,8 @@ pub(super) struct Side<'a> {
 /// Refuses what only an uninstall makes room for, and tells what will have no effect.
 pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<Vec<String>> {
     differs("containerd", old.config.containerd.as_str(), new.config.containerd.as_str())?;
+    let store = |side: &Side<'_>| side.config.containerd_root().to_string();
+    differs("containerd_root", &store(old), &store(new))?;
     if !joined {
         return Ok(Vec::new());
     }
@@ -117,10 +119,18 @@ mod tests {
             assert_eq!(refused(text, kubeedge, true).err().unwrap_or_default(), why);
             assert_eq!(refused(text, kubeedge, false), Ok(Vec::new()), "{text}: only staged");
         }
-        let why = "'containerd' is 'existing', but this host was installed with 'managed'";
-        for joined in [true, false] {
-            assert_eq!(refused(r#"{"containerd": "existing"}"#, None, joined), Err(why.into()));
+        for (text, why) in [
+            (r#"{"containerd": "existing"}"#, "'containerd' is 'existing', but this host was installed with 'managed'"),
+            (
+                r#"{"containerd_root": "/data/images"}"#,
+                "'containerd_root' is '/data/images', but this host was installed with '/var/lib/containerd'",
+            ),
+        ] {
+            for joined in [true, false] {
+                assert_eq!(refused(text, None, joined), Err(why.into()));
+            }
         }
+        assert_eq!(refused(r#"{"containerd_root": "/var/lib/containerd/"}"#, None, true), Ok(Vec::new()));
     }
 
     #[test]

@@ -8,13 +8,13 @@ use crate::bundle::Program;
 use crate::bundle::elf::loader;
 use crate::clock::{Probe, rfc3339, wait_for};
 use crate::config::render_duration;
-use crate::containerd::{config as runtime, health};
+use crate::containerd::health;
 use crate::error::{Kind, Result};
 use crate::host::preflight::{
     Context, Cri, DiskNeed, Finding, ProgramNeed, ProgramToRun, Wanted, preflight, preflight_target,
 };
 use crate::host::time;
-use crate::ids::RelPath;
+use crate::ids::{RelPath, Token};
 use crate::plan::{Cx, Step};
 use crate::root::Type;
 use crate::steps::KeptBundle;
@@ -24,11 +24,13 @@ const HEAD: u64 = 4096;
 
 /// Runs every check, with the failures that the user wants ignored made warnings.
 pub(super) fn check(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<Finding>> {
-    let mut wanted = wanted(parts, steps, cx)?;
+    let token = parts.token.take();
+    let parts = &*parts;
+    let mut wanted = wanted(parts, token, steps, cx)?;
     wanted.time_floor = floor(parts, cx);
     wanted.programs_to_run = programs(parts, cx);
     wanted.cri = cri(parts, cx)?;
-    wanted.board = parts.board.as_ref().map(super::board::Underneath::facts);
+    wanted.board = parts.board.as_ref().map(|board| board.facts(parts.config.containerd_root()));
     let mut context = Context::new(cx.root, cx.root, cx.clock, wanted);
     let mut findings = if cx.root.is_live() {
         preflight(&context)
@@ -83,13 +85,18 @@ pub(super) fn keep_time(cx: &Cx<'_>) -> Result<()> {
     if cx.root.is_live() { time::save_stamp(cx.root, cx.root, cx.clock) } else { Ok(()) }
 }
 
-fn wanted<'a>(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Wanted<'a>> {
+fn wanted<'a>(
+    parts: &'a Assembly,
+    token: Option<Result<Token>>,
+    steps: &[Box<dyn Step>],
+    cx: &mut Cx<'_>,
+) -> Result<Wanted<'a>> {
     let mut wanted = Wanted::of_edge(&parts.config);
     wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).collect();
     wanted.kubeedge_files_are_ours = cx.journal.has_made("etc/kubeedge");
     wanted.disk = disk(parts, steps, cx)?;
     // Whoever has joined needs none: a token is good for a day, and is gone when a first boot has ended.
-    wanted.token = parts.token.take().filter(|_| is_to_come("join", steps, cx));
+    wanted.token = token.filter(|_| is_to_come("join", steps, cx));
     if let Some(bundle) = &parts.bundle {
         wanted.architecture = Some(bundle.architecture);
     }
@@ -141,16 +148,17 @@ fn cri(parts: &Assembly, cx: &Cx<'_>) -> Result<Option<std::result::Result<Cri, 
 }
 
 /// Room for what is not there yet: a second run on a disk that the first one filled must not be refused.
-fn disk<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<DiskNeed<'a>>> {
+fn disk<'a>(parts: &'a Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<DiskNeed<'a>>> {
     const PROGRAMS: RelPath<'static> = RelPath::literal("usr/local");
     let Some(bundle) = &parts.bundle else { return Ok(Vec::new()) };
+    let store = parts.config.containerd_root();
     let mut needs = Vec::new();
     let whole = [
         ("components", PROGRAMS, bundle.components),
-        ("images", runtime::ROOT, bundle.store),
+        ("images", store, bundle.store),
         ("kept-bundle", KeptBundle::PATH, bundle.file),
         // Its images come out of it at the first boot, beside it.
-        ("kept-bundle", runtime::ROOT, bundle.store),
+        ("kept-bundle", store, bundle.store),
     ];
     for (id, path, bytes) in whole {
         let step = steps.iter().find(|step| step.id() == id);

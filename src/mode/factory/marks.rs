@@ -1,6 +1,6 @@
 //! Small files that must be in a certain state in every copy of an image.
 
-use crate::error::Result;
+use crate::error::{Kind, Lift, Result};
 use crate::ids::RelPath;
 use crate::plan::Cx;
 use crate::root::Type;
@@ -8,7 +8,7 @@ use crate::steps::MARKER;
 
 pub(super) const MACHINE_ID: RelPath<'static> = RelPath::literal("etc/machine-id");
 pub(super) const DBUS_ID: RelPath<'static> = RelPath::literal("var/lib/dbus/machine-id");
-const UUID_DIR: RelPath<'static> = RelPath::literal("var/lib/containerd/io.containerd.grpc.v1.introspection");
+const UUID_DIR: &str = "io.containerd.grpc.v1.introspection";
 
 /// Empty, and neither absent nor `uninitialized`: systemd takes those for the very first boot of a new system, enables
 /// every unit that its presets allow (all, on Debian), and may ask for a root password on the console and wait for ever.
@@ -22,12 +22,14 @@ pub(super) fn machine_id(cx: &Cx<'_>) -> Result<()> {
 }
 
 /// containerd makes itself an identity once; copies would all have the same.
-pub(super) fn containerd_identity(cx: &Cx<'_>) -> Result<()> {
-    cx.root.remove_tree(UUID_DIR).map(|_| ())
+pub(super) fn containerd_identity(cx: &Cx<'_>, store: RelPath<'_>) -> Result<()> {
+    let dir = format!("{store}/{UUID_DIR}");
+    let dir = RelPath::from_absolute(&dir).lift(Kind::Bug, || format!("'{dir}'"))?;
+    cx.root.remove_tree(dir).map(|_| ())
 }
 
 /// As the times of what was staged: equal images from equal work.
-pub(super) fn settle_times(cx: &Cx<'_>, built: u64) -> Result<()> {
+pub(super) fn settle_times(cx: &Cx<'_>, store: RelPath<'_>, built: u64) -> Result<()> {
     for path in [MACHINE_ID, MARKER, super::presets::PATH] {
         cx.root.set_time(path, built)?;
         let mut above = path.split().0;
@@ -36,5 +38,5 @@ pub(super) fn settle_times(cx: &Cx<'_>, built: u64) -> Result<()> {
             above = dir.split().0;
         }
     }
-    cx.root.set_dir_time(RelPath::literal("var/lib/containerd"), built)
+    cx.root.set_dir_time(store, built)
 }

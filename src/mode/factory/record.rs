@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use super::unique::Finding;
+use crate::board::Set;
 use crate::bundle::Bundle;
 use crate::clock::rfc3339;
+use crate::config::EdgeConfig;
 use crate::error::Result;
 use crate::json;
 use crate::plan::Cx;
@@ -22,6 +24,7 @@ pub struct Record {
     sealed: Option<String>,
     edgelay: &'static str,
     bundle: BundleRecord,
+    board: BoardRecord,
     /// `stored`, or `first-boot`: in the bundle that lies in the image.
     images_are: &'static str,
     images: Vec<ImageRecord>,
@@ -37,6 +40,16 @@ struct BundleRecord {
     kubeedge: String,
     built: String,
     bytes: u64,
+}
+
+/// Which boards it is for, as it was staged.
+#[derive(Debug, Clone, Serialize)]
+struct BoardRecord {
+    /// Id of the profile; null where each copy finds its own at its first boot.
+    profile: Option<String>,
+    /// The profile's name for people; null where its directory is not at hand any more.
+    name: Option<String>,
+    containerd_root: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -57,7 +70,11 @@ struct ComponentRecord {
 }
 
 impl Record {
-    pub(super) fn new(bundle: &Bundle, cx: &Cx<'_>, removed: Vec<Finding>) -> Result<Self> {
+    pub(super) fn new(bundle: &Bundle, config: &EdgeConfig, cx: &Cx<'_>, removed: Vec<Finding>) -> Result<Self> {
+        let profile = config.board.profile.clone();
+        // A directory of profiles may be gone since, ignoring: the id is recorded all the same.
+        let set = Set::load(config.board.profiles.as_deref()).ok();
+        let name = set.zip(profile.as_deref()).and_then(|(set, id)| Some(set.get(id).ok()?.name.clone()));
         let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
         let sizes_of = manifest.images.iter().map(|entry| entry.unpacked);
         let images = bundle.images().iter().zip(sizes_of).map(|(image, unpacked)| ImageRecord {
@@ -84,6 +101,7 @@ impl Record {
                 built: manifest.built.to_string(),
                 bytes: sizes.file,
             },
+            board: BoardRecord { profile, name, containerd_root: config.containerd_root().to_string() },
             images_are: if kept { "first-boot" } else { "stored" },
             images: images.collect(),
             components: components.collect(),
@@ -115,7 +133,8 @@ impl Record {
             text.push_str(&format!("removed  {:<14} {}\n", finding.check, finding.seen));
         }
         text.push_str(&format!(
-            "sealed: KubeEdge {kubeedge} for {architecture}, {} images {}, bundle {identity} of {built}\n",
+            "sealed: KubeEdge {kubeedge} for {architecture}, board {}, {} images {}, bundle {identity} of {built}\n",
+            self.board.profile.as_deref().unwrap_or("to be found at the first boot"),
             self.images.len(),
             self.images_are
         ));

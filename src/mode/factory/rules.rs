@@ -16,12 +16,15 @@ pub(super) enum Cure {
 pub(super) struct Rule {
     /// Its name.
     pub(super) name: &'static str,
-    /// Where it lies; `*` stands for any part of a name. Directories count only if something is in them.
+    /// Where it lies; `*` stands for any part of a name, a leading [`STORE`] for containerd's root. Directories count only if something is in them.
     pub(super) places: &'static [&'static str],
     pub(super) cure: Cure,
     /// What copies would suffer from, and what to do.
     pub(super) advice: &'static str,
 }
+
+/// What stands for containerd's root in a place.
+pub(super) const STORE: &str = "CONTAINERD";
 
 const REMOVED: &str = "--clean removes it";
 
@@ -53,9 +56,9 @@ pub(super) const RULES: [Rule; 14] = [
     Rule {
         name: "pods",
         places: &[
-            "var/lib/containerd/io.containerd.runtime.v2.task/k8s.io",
-            "var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes",
-            "var/lib/containerd/io.containerd.grpc.v1.cri/containers",
+            "CONTAINERD/io.containerd.runtime.v2.task/k8s.io",
+            "CONTAINERD/io.containerd.grpc.v1.cri/sandboxes",
+            "CONTAINERD/io.containerd.grpc.v1.cri/containers",
         ],
         cure: Cure::Person,
         advice: "pods ran here; run 'edgelay edge uninstall' there, and stage the system anew",

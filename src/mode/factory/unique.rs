@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::edge::Record as Installed;
 use super::marks::{DBUS_ID, MACHINE_ID};
-use super::rules::{Cure, RULES};
+use super::rules::{Cure, RULES, STORE};
 use crate::error::Result;
 use crate::ids::RelPath;
 use crate::plan::Cx;
@@ -39,7 +39,11 @@ pub(super) fn find(installed: &Installed, cx: &Cx<'_>) -> Result<Vec<Finding>> {
     identity(cx.root, &mut findings)?;
     for rule in &RULES {
         for place in rule.places {
-            for path in expand(cx.root, place)? {
+            let place = match place.strip_prefix(STORE) {
+                Some(rest) => format!("{}{rest}", installed.config.containerd_root().as_str()),
+                None => (*place).to_owned(),
+            };
+            for path in expand(cx.root, &place)? {
                 let removable = rule.cure != Cure::Person;
                 let seen = format!("/{path}");
                 findings.push(Finding { check: rule.name, seen, removable, advice: rule.advice, cure: rule.cure });
