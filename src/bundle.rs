@@ -54,6 +54,7 @@ use self::tape::Tape;
 use self::volumes::Opened;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Image};
 use crate::sys::ahead::Ahead;
 use crate::sys::signal::Stoppable;
@@ -207,7 +208,7 @@ impl Bundle {
 }
 
 impl Blobs for Bundle {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>> {
         if self.metadata(&blob.digest).is_some() {
             let bytes = self.metadata(&blob.digest).unwrap_or_default();
             return Ok(Box::new(Verified::new(bytes, blob.digest, blob.size)));

@@ -19,6 +19,7 @@ pub mod crash;
 pub mod digest;
 pub mod error;
 pub mod exec;
+pub mod feed;
 pub mod host;
 pub mod ids;
 pub mod images;

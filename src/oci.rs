@@ -13,11 +13,11 @@ pub use parse::{Config, DockerEntry, IndexEntry, MAX_DOCUMENT, Manifest, docker_
 pub use select::{Found, MAX_LAYERS, Store, check_layers, choose};
 
 use std::fmt;
-use std::io::Read;
 
 use crate::archive::Window;
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::feed::Feed;
 use crate::ids::ImageRef;
 
 /// What identifies a blob: its digest, its size in bytes, and what its bytes mean.
@@ -120,7 +120,7 @@ pub trait Blobs {
     /// ([`crate::digest::Verified`]); its errors are of [`crate::error::Kind::Bundle`] and name the file and entry.
     ///
     /// A place that can only be read forward (a pipe) refuses a blob that has already gone by.
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>>;
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>>;
 
     /// Where the blob lies, so that callers can ask for several in the order in which they come cheapest.
     /// `None`: not there.

@@ -6,6 +6,7 @@ use edgelay_codec::{Gzip, MAX_WINDOW, Zstd};
 
 use super::{bad, unreadable};
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 
 /// How a layer or a whole archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +64,12 @@ impl Window {
 }
 
 /// The uncompressed bytes of `input`.
-pub fn decoder<'a>(how: Compression, input: impl Read + 'a) -> Box<dyn Read + 'a> {
+pub fn decoder<'a>(how: Compression, input: impl Read + 'a) -> Box<dyn Feed + 'a> {
     decode(how, Box::new(input), Window::Whole)
 }
 
 /// Apart, so that the decoders' code is made once and not for every kind of input.
-fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>, window: Window) -> Box<dyn Read + 'a> {
+fn decode<'a>(how: Compression, input: Box<dyn Feed + 'a>, window: Window) -> Box<dyn Feed + 'a> {
     match how {
         Compression::Plain => input,
         Compression::Gzip => Box::new(Gzip::new(input)),
@@ -77,12 +78,12 @@ fn decode<'a>(how: Compression, input: Box<dyn Read + 'a>, window: Window) -> Bo
 }
 
 /// The uncompressed tar of a layer, whatever its compression; at most [`MAX_LAYER`] bytes of it.
-pub fn layer_reader<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+pub fn layer_reader<'a>(input: impl Read + 'a) -> Result<Box<dyn Feed + 'a>> {
     layer_stream(Box::new(input), Window::Whole).map(|(_, tar)| tar)
 }
 
 /// [`layer_reader`], with the compression that it undoes.
-pub fn layer_stream<'a>(mut input: Box<dyn Read + 'a>, window: Window) -> Result<(Compression, Box<dyn Read + 'a>)> {
+pub fn layer_stream<'a>(mut input: Box<dyn Feed + 'a>, window: Window) -> Result<(Compression, Box<dyn Feed + 'a>)> {
     let mut head = Vec::with_capacity(HEAD);
     let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
     (&mut input).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the layer"))?;

@@ -9,6 +9,7 @@ use super::index::IMAGE_TYPE;
 use crate::archive::{Compression, HEAD, layer_reader};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Image};
 
 /// What is known of layers that were looked at, by the digest of their blobs.
@@ -51,7 +52,7 @@ impl Layers {
 }
 
 /// As many of the first bytes as there are.
-fn fill(from: &mut dyn Read, head: &mut [u8]) -> Result<usize> {
+fn fill(from: &mut dyn Feed, head: &mut [u8]) -> Result<usize> {
     let mut bytes = Vec::with_capacity(head.len());
     from.take(head.len() as u64).read_to_end(&mut bytes).lift(Kind::Bundle, || "read it".into())?;
     for (to, byte) in head.iter_mut().zip(&bytes) {

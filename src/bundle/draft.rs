@@ -1,7 +1,7 @@
 //! From local files to a bundle that is ready to be written.
 
 use crate::sorted::Map;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::catalogue::{Catalogue, Need};
@@ -15,6 +15,7 @@ use super::time::Timestamp;
 use super::write;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Result};
+use crate::feed::Feed;
 use crate::ids::Arch;
 use crate::oci::{Blobs, Descriptor, Image};
 
@@ -121,7 +122,7 @@ struct Sources {
 }
 
 impl Blobs for Sources {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>> {
         match self.origins.get(&blob.digest) {
             Some(origin) => Ok(Box::new(Verified::new(origin.open()?, blob.digest, blob.size))),
             None => self.images.source(&blob.digest)?.open(blob),

@@ -9,6 +9,7 @@ use super::elf::Program;
 use crate::archive::{Entry, EntryKind, Forward, Walk, layer_reader};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::feed::Feed;
 
 /// A file, or a file inside an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) struct Measure {
     pub(super) head: Vec<u8>,
 }
 
-type Archive = Walk<Forward<Box<dyn Read>>>;
+type Archive = Walk<Forward<Box<dyn Feed>>>;
 
 fn open_file(path: &Path) -> Result<File> {
     let file = File::open(path).lift(Kind::Host, || format!("open '{}'", path.display()))?;
@@ -49,7 +50,7 @@ fn read_of(path: &Path) -> String {
 
 impl Origin {
     /// A reader of the bytes.
-    pub(super) fn open(&self) -> Result<Box<dyn Read>> {
+    pub(super) fn open(&self) -> Result<Box<dyn Feed>> {
         let Some(inside) = &self.inside else { return Ok(Box::new(open_file(&self.file)?)) };
         let mut archive = open_archive(&self.file)?;
         while let Some(entry) = archive.advance().doing(|| read_of(&self.file))? {

@@ -8,6 +8,7 @@ use super::manifest::{MEDIA_TYPE, Manifest};
 use super::tar::{END, Header, Name, padding};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Image};
 
 /// One buffer of this size is all that a blob of any length takes in memory.
@@ -63,7 +64,7 @@ fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).lift(Kind::Host, || "write the bundle".into())
 }
 
-fn copy(out: &mut dyn Write, from: &mut dyn Read, label: &str, size: u64) -> Result<()> {
+fn copy(out: &mut dyn Write, from: &mut dyn Feed, label: &str, size: u64) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut done = 0u64;
     loop {

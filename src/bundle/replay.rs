@@ -3,9 +3,11 @@
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::feed::Feed;
+
 /// The pipe, and what was read of it so far. The limits on a bundle's metadata bound what is kept.
 struct Pipe {
-    source: Box<dyn Read + Send>,
+    source: Box<dyn Feed + Send>,
     head: Vec<u8>,
 }
 
@@ -32,7 +34,7 @@ impl std::fmt::Debug for Replay {
 }
 
 /// Two readers of `source`. The second must not be used before the first was used for the last time.
-pub fn record(source: Box<dyn Read + Send>) -> (Recorder, Replay) {
+pub fn record(source: Box<dyn Feed + Send>) -> (Recorder, Replay) {
     let pipe = Arc::new(Mutex::new(Pipe { source, head: Vec::new() }));
     (Recorder(pipe.clone()), Replay { pipe, at: 0 })
 }

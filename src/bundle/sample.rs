@@ -1,13 +1,13 @@
 //! Small bundles in memory, for the tests of this module.
 
 use crate::sorted::Map;
-use std::io::Read;
 
 use super::image::{CONFIG_TYPE, LAYER_TYPES};
 use super::index::IMAGE_TYPE;
 use super::{Component, ImageEntry, Manifest, Role, Timestamp, write};
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Result};
+use crate::feed::Feed;
 use crate::ids::Arch;
 use crate::oci::{Blobs, Descriptor, Image, Layer, Platform};
 
@@ -24,7 +24,7 @@ impl Memory {
 }
 
 impl Blobs for Memory {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>> {
         let bytes = self.0.get(&blob.digest).ok_or_else(|| Error::new(Kind::Bundle, "no such blob"))?;
         Ok(Box::new(Verified::new(bytes.as_slice(), blob.digest, blob.size)))
     }

@@ -6,6 +6,7 @@ use super::fault::{Fault, Flaw, Sound};
 use super::manifest::MAX_METADATA;
 use super::tar::{self, BLOCK, Found, Header, Name, NoHeader};
 use crate::digest::Digest;
+use crate::feed::Feed;
 
 /// A file, a block device, several volumes in a row: anything that can seek.
 pub trait Seekable: Read + Seek + Send {}
@@ -13,7 +14,7 @@ impl<T: Read + Seek + Send> Seekable for T {}
 
 enum Medium {
     File(Box<dyn Seekable>, u64),
-    Pipe(Box<dyn Read + Send>),
+    Pipe(Box<dyn Feed + Send>),
 }
 
 /// The medium and how far it was read.
@@ -38,7 +39,7 @@ impl Tape {
         Ok(Tape { medium: Medium::File(file, length), pos: 0 })
     }
 
-    pub(super) fn pipe(pipe: Box<dyn Read + Send>) -> Self {
+    pub(super) fn pipe(pipe: Box<dyn Feed + Send>) -> Self {
         Tape { medium: Medium::Pipe(pipe), pos: 0 }
     }
 

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 
 use crate::digest::Digest;
+use crate::feed::Feed;
 
 /// Size of a tar block.
 pub(super) const BLOCK: u64 = 512;
@@ -139,7 +140,7 @@ pub(super) enum NoHeader {
 }
 
 /// Reads a header.
-pub(super) fn read(from: &mut dyn Read) -> Result<Found, NoHeader> {
+pub(super) fn read(from: &mut dyn Feed) -> Result<Found, NoHeader> {
     let first = block(from)?;
     if first == [0; 512] {
         return Ok(Found::End);
@@ -160,7 +161,7 @@ pub(super) fn read(from: &mut dyn Read) -> Result<Found, NoHeader> {
     if header.encode() == all { Ok(Found::Entry(header)) } else { Err(foreign()) }
 }
 
-fn block(from: &mut dyn Read) -> Result<Block, NoHeader> {
+fn block(from: &mut dyn Feed) -> Result<Block, NoHeader> {
     let mut block = [0; 512];
     from.read_exact(&mut block).map_err(|e| match e.kind() {
         io::ErrorKind::UnexpectedEof => NoHeader::Short,

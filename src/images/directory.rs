@@ -7,6 +7,7 @@ use std::path::Path;
 use super::shelf::{HEAD_BYTES, Item, Shelf};
 use crate::archive::{COPY_AGAIN, bad};
 use crate::error::{Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::ids::RelPath;
 use crate::root::{Root, Type};
 
@@ -40,7 +41,7 @@ impl Shelf for Directory {
         Ok(Some(Item { name: name.to_owned(), size, head, position: 0 }))
     }
 
-    fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, item: &Item) -> Result<Box<dyn Feed + '_>> {
         let path = RelPath::parse(&item.name).lift(Kind::Bundle, || format!("entry name '{}'", item.name))?;
         match self.file(path)? {
             Some(file) => Ok(Box::new(file.take(item.size))),

@@ -7,6 +7,7 @@ use super::shelf::{Item, Shelf};
 use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, Window, bad, unreadable};
 use crate::digest::{Digest, Hasher, Verified};
 use crate::error::{Error, Result, Trail};
+use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
 
 /// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less.
@@ -141,7 +142,7 @@ impl Store for Held {
 }
 
 impl Blobs for Held {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>> {
         if let Some(bytes) = self.made.get(&blob.digest) {
             return Ok(Box::new(Verified::new(&bytes[..], blob.digest, blob.size)));
         }

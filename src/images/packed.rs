@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::archive::{Compression, Forward, Skip, Window, decoder, unreadable};
 use crate::error::{Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::sys::ahead::Ahead;
 
 /// An archive file.
@@ -13,7 +14,7 @@ pub(super) struct Packed {
     file: Ahead,
     how: Compression,
     /// For compressed files: the reader that is under way, and the offset at which it stands.
-    under_way: Option<(Forward<Box<dyn Read>>, u64)>,
+    under_way: Option<(Forward<Box<dyn Feed>>, u64)>,
 }
 
 impl Packed {
@@ -32,7 +33,7 @@ impl Packed {
     }
 
     /// The bytes from `offset` on.
-    pub(super) fn from(&mut self, offset: u64) -> Result<Box<dyn Read + '_>> {
+    pub(super) fn from(&mut self, offset: u64) -> Result<Box<dyn Feed + '_>> {
         if self.how == Compression::Plain {
             self.file.seek(SeekFrom::Start(offset)).lift(Kind::Bundle, || "seek".to_owned())?;
             return Ok(Box::new(&mut self.file));
@@ -46,7 +47,7 @@ impl Packed {
         Ok(Box::new(Passing(self)))
     }
 
-    fn restart(&mut self) -> Result<Box<dyn Read>> {
+    fn restart(&mut self) -> Result<Box<dyn Feed>> {
         self.file.seek(SeekFrom::Start(0)).lift(Kind::Bundle, || "seek".to_owned())?;
         // The copy shares the position; nobody else reads while it is in use.
         let file = self.file.try_clone().lift(Kind::Host, || "open it once more".to_owned())?;

@@ -1,9 +1,8 @@
 //! Named files, wherever they lie: what a tar archive and a directory have in common.
 
-use std::io::Read;
-
 use crate::archive::{HEAD, Window};
 use crate::error::Result;
+use crate::feed::Feed;
 
 /// A file on a [`Shelf`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub(super) trait Shelf {
     fn find(&self, name: &str) -> Result<Option<Item>>;
 
     /// The bytes of an item: exactly `item.size`, or an error.
-    fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>>;
+    fn open(&mut self, item: &Item) -> Result<Box<dyn Feed + '_>>;
 
     /// Nothing is looked for by its name any more.
     fn forget(&mut self);

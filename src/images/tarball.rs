@@ -13,6 +13,7 @@ use crate::archive::{
     unreadable,
 };
 use crate::error::{Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::oci::MAX_DOCUMENT;
 
 /// Links from one entry to the next. Docker makes one; more than this is a loop.
@@ -147,7 +148,7 @@ impl Shelf for Tarball {
         Err(bad(format!("entry '{name}' is a link that leads in a loop")).hint(MAKE_AGAIN))
     }
 
-    fn open(&mut self, item: &Item) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, item: &Item) -> Result<Box<dyn Feed + '_>> {
         if let Some(bytes) = self.kept.get(&item.name) {
             return Ok(Box::new(&bytes[..]));
         }

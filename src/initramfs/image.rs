@@ -1,15 +1,16 @@
 //! The files of an image, in the one order that makes the same bytes of the same input.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 
 use super::modules::{Found, Tables, name_of};
 use super::newc::Archive;
 use super::wanted;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed::Feed;
 
 /// A file that goes into an image: how many bytes, and where they come from.
-pub type Content<'a> = (u64, Box<dyn Read + 'a>);
+pub type Content<'a> = (u64, Box<dyn Feed + 'a>);
 
 /// Which modules an image brings, and when they are loaded.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -9,6 +9,8 @@
 
 use std::io::{self, Read, Write};
 
+use crate::feed::Feed;
+
 /// Writes one archive.
 pub struct Archive<'w> {
     out: &'w mut dyn Write,
@@ -46,7 +48,7 @@ impl<'w> Archive<'w> {
     }
 
     /// A file of `size` bytes, which `content` must have.
-    pub fn file(&mut self, name: &str, mode: u32, size: u32, content: &mut dyn Read) -> io::Result<()> {
+    pub fn file(&mut self, name: &str, mode: u32, size: u32, content: &mut dyn Feed) -> io::Result<()> {
         self.head(name, FILE | mode, size, (0, 0))?;
         let copied = io::copy(&mut content.take(u64::from(size)), &mut self.out)?;
         self.at += copied;

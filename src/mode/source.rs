@@ -1,10 +1,10 @@
 //! Where a bundle comes from.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use crate::bundle::{Bundle, Role, record};
 use crate::error::{Error, Kind, Result};
+use crate::feed::Feed;
 use crate::steps::KeptFrom;
 
 /// Where the bundle comes from.
@@ -12,7 +12,7 @@ pub enum BundleSource {
     /// A file or block device.
     File(PathBuf),
     /// A pipe that can only be read forward; the name is for messages.
-    Pipe(Box<dyn Read + Send>, String),
+    Pipe(Box<dyn Feed + Send>, String),
 }
 
 impl std::fmt::Debug for BundleSource {

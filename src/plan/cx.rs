@@ -1,11 +1,10 @@
 //! What a step may touch.
 
-use std::io::Read;
-
 use super::Journal;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::exec::Exec;
+use crate::feed::Feed;
 use crate::ids::RelPath;
 use crate::oci::Blobs;
 use crate::report::Report;
@@ -59,7 +58,7 @@ impl Cx<'_> {
     }
 
     /// As [`Cx::put`], for bytes of any length that come from a reader; the caller has looked whether it is needed.
-    pub fn put_stream(&mut self, path: RelPath<'_>, mode: u32, from: &mut dyn Read) -> Result<u64> {
+    pub fn put_stream(&mut self, path: RelPath<'_>, mode: u32, from: &mut dyn Feed) -> Result<u64> {
         self.claim(path)?;
         self.root.write_stream(path, mode, from)
     }

@@ -12,6 +12,7 @@ use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 use super::{Meta, Root, Type};
 use crate::crash;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::ids::RelPath;
 use crate::sys::signal;
 
@@ -57,7 +58,7 @@ impl Root {
 
     /// Puts what `from` delivers into the file `path`; returns the number of bytes. The file appears only after `from`
     /// ended well, so a reader that verifies its bytes ([`crate::digest::Verified`]) keeps bad ones off the disk's names.
-    pub fn write_stream(&self, path: RelPath<'_>, mode: u32, from: &mut dyn Read) -> Result<u64> {
+    pub fn write_stream(&self, path: RelPath<'_>, mode: u32, from: &mut dyn Feed) -> Result<u64> {
         self.write_with(path, mode, &mut |file| {
             let mut buffer = vec![0; BUFFER];
             loop {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::bundle::{self, Flaw, Replay};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::feed::Feed;
 use crate::ids::{Arch, RelPath};
 use crate::plan::{Cx, Status, Step};
 use crate::sys::signal::{self, Stoppable};
@@ -65,7 +66,7 @@ impl Step for KeptBundle {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let reader: Box<dyn Read + Send> = match &self.source {
+        let reader: Box<dyn Feed + Send> = match &self.source {
             Some(Source::File(path)) => {
                 Box::new(bundle::volumes::open(path).lift(Kind::Host, || format!("open '{}'", path.display()))?)
             }
@@ -100,7 +101,7 @@ impl KeptBundle {
 
 impl KeptBundle {
     /// The verifier reads; all that it reads goes to the file.
-    fn copy(&self, from: Box<dyn Read + Send>, file: &File) -> Result<()> {
+    fn copy(&self, from: Box<dyn Feed + Send>, file: &File) -> Result<()> {
         let to = file.try_clone().lift(Kind::Host, || format!("open '{}' twice", Self::PATH))?;
         let failed = Arc::default();
         let tee = Tee { from: Stoppable(from), to, failed: Arc::clone(&failed) };
@@ -123,7 +124,7 @@ impl KeptBundle {
 
 /// Writes down whatever is read through it.
 struct Tee {
-    from: Stoppable<Box<dyn Read + Send>>,
+    from: Stoppable<Box<dyn Feed + Send>>,
     to: File,
     /// Why it could not be written, as the reader only knows that it could not read.
     failed: Arc<Mutex<Option<io::Error>>>,

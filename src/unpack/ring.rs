@@ -7,6 +7,8 @@
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::feed::Feed;
+
 /// Buffers and their size: enough that both sides keep running while one does something long, and little memory.
 const BUFFERS: usize = 4;
 const SIZE: usize = 64 << 10;
@@ -69,7 +71,7 @@ pub fn ring() -> (Filler, Drawer) {
 
 impl Filler {
     /// Passes on all of `source`. `false`: the other side went before its end.
-    pub fn pass(self, source: &mut dyn Read) -> io::Result<bool> {
+    pub fn pass(self, source: &mut dyn Feed) -> io::Result<bool> {
         loop {
             let empty = self.0.wait(|state| match state.drawer_gone {
                 true => Some(None),
@@ -91,7 +93,7 @@ impl Filler {
 }
 
 /// Reads until the buffer is full or the source ends.
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn fill(source: &mut dyn Feed, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {

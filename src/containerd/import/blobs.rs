@@ -6,6 +6,7 @@ use std::io::Read;
 use crate::containerd::{Client, Code, Committed, Ingest, MAX_WRITE, Opened, Upload};
 use crate::digest::Digest;
 use crate::error::{Kind, Lift, Result, Trail};
+use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Image};
 use crate::sys::signal;
 
@@ -144,7 +145,7 @@ fn stream(
 }
 
 /// Reads until the buffer is full or the source ends, so that messages are as large as they may be.
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+fn fill(source: &mut dyn Feed, buffer: &mut [u8]) -> Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {
@@ -161,7 +162,7 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
 struct InMemory<'a>(&'a [u8]);
 
 impl Blobs for InMemory<'_> {
-    fn open(&mut self, _: &Descriptor) -> Result<Box<dyn Read + '_>> {
+    fn open(&mut self, _: &Descriptor) -> Result<Box<dyn Feed + '_>> {
         Ok(Box::new(self.0))
     }
 

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use crate::containerd::{MAX_WRITE, Upload};
 use crate::error::{Kind, Lift, Result};
+use crate::feed::Feed;
 use crate::sys::signal;
 
 use super::Progress;
@@ -11,7 +12,7 @@ use super::store::explain;
 
 /// Reads on, and passes on what was read.
 pub(super) struct Intake<'a> {
-    source: Box<dyn Read + 'a>,
+    source: Box<dyn Feed + 'a>,
     what: &'a str,
     progress: &'a mut dyn Progress,
     upload: Option<Copy<'a>>,
@@ -38,7 +39,7 @@ impl Copy<'_> {
 
 impl<'a> Intake<'a> {
     pub(super) fn new(
-        source: Box<dyn Read + 'a>,
+        source: Box<dyn Feed + 'a>,
         what: &'a str,
         progress: &'a mut dyn Progress,
         upload: Option<Upload<'a>>,

@@ -131,9 +131,8 @@ pub(super) fn check(images: &[Image]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
+    use crate::feed::Feed;
     use crate::oci::{Layer, Platform};
 
     fn image(name: &str, layers: &[u8]) -> Image {
@@ -158,7 +157,7 @@ mod tests {
     struct Places(Vec<u8>);
 
     impl Blobs for Places {
-        fn open(&mut self, _: &Descriptor) -> Result<Box<dyn Read + '_>> {
+        fn open(&mut self, _: &Descriptor) -> Result<Box<dyn Feed + '_>> {
             Err(Error::new(Kind::Bug, "not read here"))
         }
         fn position(&self, blob: &Digest) -> Option<u64> {

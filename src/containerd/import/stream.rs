@@ -3,12 +3,12 @@
 //! This thread reads the blob, hashes it and decompresses; the other one hashes the tar and writes the files. Between
 //! them is a bounded ring. Neither side commits anything: the caller does, after both digests.
 
-use std::io::Read;
 use std::thread;
 
 use crate::archive::{Compression, Window, layer_stream, unreadable};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Result};
+use crate::feed::Feed;
 use crate::oci::Layer;
 use crate::sys::cores;
 use crate::unpack::{self, Target, ring};
@@ -22,7 +22,7 @@ const STACK: usize = 256 << 10;
 /// Applies the layer whose blob `blob` gives to `target`; the digest of its tar.
 ///
 /// `blob` may not be read to its end, where its own digest is checked: that is left to the caller.
-pub(super) fn apply(blob: &mut (dyn Read + '_), window: Window, layer: &Layer, target: &Target) -> Result<Digest> {
+pub(super) fn apply(blob: &mut (dyn Feed + '_), window: Window, layer: &Layer, target: &Target) -> Result<Digest> {
     let (how, mut tar) = layer_stream(Box::new(blob), window)?;
     // A tar that is its own blob is hashed there already.
     let known = (how == Compression::Plain && layer.blob.digest == layer.diff_id).then_some(layer.diff_id);
@@ -42,7 +42,7 @@ pub(super) fn apply(blob: &mut (dyn Read + '_), window: Window, layer: &Layer, t
     })
 }
 
-fn write(target: &Target, tar: &mut dyn Read, known: Option<Digest>) -> Result<Digest> {
+fn write(target: &Target, tar: &mut dyn Feed, known: Option<Digest>) -> Result<Digest> {
     if let Some(digest) = known {
         return unpack::apply(target, tar).map(|()| digest);
     }

@@ -1,12 +1,12 @@
 //! Layers that go straight into their snapshots: what is in the daemon afterwards, and what becomes of it.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use edgelay::containerd::Client;
 use edgelay::containerd::import::{Layers, Presence, Progress, Unpack};
 use edgelay::digest::Digest;
 use edgelay::error::Error;
+use edgelay::feed::Feed;
 use edgelay::oci::{Blobs, Descriptor, Image};
 
 use super::{
@@ -204,7 +204,7 @@ fn shared_layers_are_read_once_and_stay_while_used(version: &str) {
 struct Backwards(Box<dyn Blobs>, Option<u64>);
 
 impl Blobs for Backwards {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>, Error> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>, Error> {
         let at = self.position(&blob.digest);
         assert!(at > self.1, "{} lies at {at:?}, and {:?} was read before", blob.digest, self.1);
         self.1 = at;

@@ -1,12 +1,12 @@
 //! What we import is what `ctr images import` makes of the same file.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 
 use edgelay::clock::SystemClock;
 use edgelay::containerd::import::{Action, Layers, Presence, State, Unpack};
 use edgelay::digest::Digest;
 use edgelay::error::Error;
+use edgelay::feed::Feed;
 use edgelay::mode::image::{self, Place};
 use edgelay::oci::{Blobs, Descriptor, Image};
 
@@ -110,7 +110,7 @@ fn the_commands_serve_any_namespace(version: &str) {
 struct Pipe(Box<dyn Blobs>, Option<u64>);
 
 impl Blobs for Pipe {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>, Error> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>, Error> {
         let at = self.0.position(&blob.digest);
         assert!(at > self.1, "{} lies at {at:?}, and {:?} was read before", blob.digest, self.1);
         self.1 = at;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use edgelay::digest::Hashing;
+use edgelay::feed::Feed;
 use serde_json::json;
 
 use super::{clear, on_every_containerd};
@@ -81,7 +82,7 @@ impl Drop for Group {
 
 /// Reads as the tar of `files` files of `size` zeros.
 fn zeros(files: u64, size: u64) -> impl Read {
-    let end: Box<dyn Read> = Box::new(io::repeat(0).take(1024));
+    let end: Box<dyn Feed> = Box::new(io::repeat(0).take(1024));
     (0..files).rev().fold(end, |rest, n| {
         let header = E { size: Some(size), ..E::file(format!("{n}"), "") }.header();
         Box::new(io::Cursor::new(header).chain(io::repeat(0).take(size)).chain(rest))

@@ -1,7 +1,6 @@
 //! Nothing is done twice, and a full disk costs nothing but the attempt.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +9,7 @@ use edgelay::containerd::Client;
 use edgelay::containerd::import::{self, Action, Options};
 use edgelay::digest::Digest;
 use edgelay::error::Error;
+use edgelay::feed::Feed;
 use edgelay::oci::{Blobs, Descriptor};
 
 use super::{clear, leftovers, load, on_every_containerd, presence};
@@ -26,7 +26,7 @@ const NAME: &str = "docker.io/kubeedge/app:v1";
 struct Opened<'a>(&'a mut dyn Blobs, BTreeSet<Digest>);
 
 impl Blobs for Opened<'_> {
-    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Read + '_>, Error> {
+    fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>, Error> {
         self.1.insert(blob.digest);
         self.0.open(blob)
     }

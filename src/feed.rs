@@ -1,0 +1,30 @@
+//! What bytes come from, behind a pointer.
+//!
+//! A table of `dyn Read` holds all methods that `Read` has, and each of the dozens of readers here would be compiled with
+//! all of them: 28 KiB. A [`Feed`] has one, and `Read` is built on it once.
+
+use std::io::{self, Read};
+
+/// Any reader: `dyn Feed` is to be written wherever `dyn Read` would be.
+pub trait Feed {
+    /// As [`Read::read`].
+    fn draw(&mut self, into: &mut [u8]) -> io::Result<usize>;
+}
+
+impl<R: Read> Feed for R {
+    fn draw(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.read(into)
+    }
+}
+
+impl Read for dyn Feed + '_ {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.draw(into)
+    }
+}
+
+impl Read for dyn Feed + Send + '_ {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.draw(into)
+    }
+}
