@@ -1,7 +1,7 @@
 //! What bytes come from, behind a pointer.
 //!
 //! A table of `dyn Read` holds all methods that `Read` has, and each of the dozens of readers here would be compiled with
-//! all of them: 28 KiB. A [`Feed`] has one, and `Read` is built on it once.
+//! all of them: 40 KiB. A [`Feed`] has one, and `Read` is built on it once.
 
 use std::io::{self, Read};
 
@@ -15,6 +15,13 @@ impl<R: Read> Feed for R {
     fn draw(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.read(into)
     }
+}
+
+/// The first bytes that come, at most `limit`.
+pub fn first(from: &mut dyn Feed, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 impl Read for dyn Feed + '_ {

@@ -15,7 +15,6 @@ pub use lock::Lock;
 pub use write::Change;
 
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +25,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::sys::statvfs::fstatvfs;
 
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed;
 use crate::ids::RelPath;
 
 /// What lies at a path.
@@ -148,9 +148,8 @@ impl Root {
 
     /// Reads a whole file of at most `limit` bytes. `None`: nothing there.
     pub fn read(&self, path: RelPath<'_>, limit: usize) -> Result<Option<Vec<u8>>> {
-        let Some(file) = self.open_file(path)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        file.take(limit as u64 + 1).read_to_end(&mut bytes).lift(Kind::Host, || self.failed("read", path))?;
+        let Some(mut file) = self.open_file(path)? else { return Ok(None) };
+        let bytes = feed::first(&mut file, limit + 1).lift(Kind::Host, || self.failed("read", path))?;
         if bytes.len() > limit {
             let what =
                 format!("'{}' is larger than the {limit} bytes that are read of it", self.absolute(path).display());

@@ -13,11 +13,12 @@ mod unit;
 pub use unit::Service;
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::exec::{Exec, shorten};
+use crate::feed;
 use crate::host::{Init, init_installed, init_system};
 use crate::ids::RelPath;
 use crate::root::Root;
@@ -210,9 +211,7 @@ fn log_tail(root: &Root, name: &str) -> String {
 fn end_of(mut log: File) -> std::io::Result<Vec<u8>> {
     let start = log.metadata()?.len().saturating_sub(LOG_TAIL as u64 + 1);
     log.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    log.take(LOG_TAIL as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    feed::first(&mut log, LOG_TAIL + 1)
 }
 
 fn remove_logs(root: &Root, name: &str) -> Result<()> {

@@ -6,7 +6,7 @@ use edgelay_codec::{Gzip, MAX_WINDOW, Zstd};
 
 use super::{bad, unreadable};
 use crate::error::{Error, Result};
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 
 /// How a layer or a whole archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +84,7 @@ pub fn layer_reader<'a>(input: impl Read + 'a) -> Result<Box<dyn Feed + 'a>> {
 
 /// [`layer_reader`], with the compression that it undoes.
 pub fn layer_stream<'a>(mut input: Box<dyn Feed + 'a>, window: Window) -> Result<(Compression, Box<dyn Feed + 'a>)> {
-    let mut head = Vec::with_capacity(HEAD);
-    let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
-    (&mut input).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the layer"))?;
+    let head = feed::first(&mut input, HEAD).map_err(|e| unreadable(e, "the layer"))?;
     let how = Compression::sniff(&head)?;
     let input = decode(how, Box::new(Cursor::new(head).chain(input)), window);
     Ok((how, Box::new(Capped { input, left: MAX_LAYER })))

@@ -16,6 +16,7 @@ use std::io::{self, ErrorKind, Read};
 
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 
 use header::{BLOCK, Header};
 use pax::Records;
@@ -252,7 +253,7 @@ impl<R: Read> Members<R> {
         // Of its size at once: growing would take twice as much.
         let mut data = Vec::with_capacity(usize::try_from(self.left).unwrap_or_default());
         let place = self.place();
-        self.read_to_end(&mut data).map_err(|e| unreadable(e, &place))?;
+        (self as &mut dyn Feed).read_to_end(&mut data).map_err(|e| unreadable(e, &place))?;
         Ok(data)
     }
 

@@ -17,6 +17,7 @@ use tar::{EntryType, Header, PaxExtensions};
 use super::name::entry_name;
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
 use crate::error::{Kind, Lift, Result};
+use crate::feed::Feed;
 
 /// Entries of one archive. A `docker save` of fifty images has some thousands.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -282,7 +283,7 @@ impl<R: Skip> Walk<R> {
         }
         let mut data = Vec::new();
         let place = self.place();
-        self.read_to_end(&mut data).map_err(|e| unreadable(e, &place))?;
+        (self as &mut dyn Feed).read_to_end(&mut data).map_err(|e| unreadable(e, &place))?;
         Ok(data)
     }
 

@@ -2,14 +2,13 @@
 //! only where they use Docker's media types.
 
 use crate::sorted::Map;
-use std::io::Read;
 
 use super::image::{CONFIG_TYPE, LAYER_TYPES, parse_manifest};
 use super::index::IMAGE_TYPE;
 use crate::archive::{Compression, HEAD, layer_reader};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Lift, Result, Trail};
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use crate::oci::{Blobs, Descriptor, Image};
 
 /// What is known of layers that were looked at, by the digest of their blobs.
@@ -53,8 +52,7 @@ impl Layers {
 
 /// As many of the first bytes as there are.
 fn fill(from: &mut dyn Feed, head: &mut [u8]) -> Result<usize> {
-    let mut bytes = Vec::with_capacity(head.len());
-    from.take(head.len() as u64).read_to_end(&mut bytes).lift(Kind::Bundle, || "read it".into())?;
+    let bytes = feed::first(from, head.len()).lift(Kind::Bundle, || "read it".into())?;
     for (to, byte) in head.iter_mut().zip(&bytes) {
         *to = *byte;
     }

@@ -9,7 +9,7 @@ use super::elf::Program;
 use crate::archive::{Entry, EntryKind, Forward, Walk, layer_reader};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Lift, Result, Trail};
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 
 /// A file, or a file inside an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +86,7 @@ pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<Map<String
 
 fn measure(from: impl Read) -> std::io::Result<Measure> {
     let mut reader = Hashing::new(from);
-    let mut head = Vec::with_capacity(Program::HEAD);
-    (&mut reader).take(Program::HEAD as u64).read_to_end(&mut head)?;
+    let head = feed::first(&mut reader, Program::HEAD)?;
     std::io::copy(&mut reader, &mut std::io::sink())?;
     let (digest, size) = reader.finish();
     Ok(Measure { digest, size, head })

@@ -12,6 +12,7 @@ use super::tar::Name;
 use super::{Bundle, Sizes};
 use crate::digest::{Digest, Hashing};
 use crate::error::Result;
+use crate::feed;
 use crate::ids::{Arch, ImageRef};
 
 /// What [`verify`] found.
@@ -91,15 +92,15 @@ fn step(cursor: &mut Cursor, flaws: &mut Vec<Flaw>) -> Option<usize> {
 fn read_part(cursor: &mut Cursor, index: usize, manifest: &Manifest, flaws: &mut Vec<Flaw>) {
     let Some(part) = cursor.parts().get(index).cloned() else { return };
     let mut reader = Hashing::new(&mut *cursor);
-    let mut head = Vec::with_capacity(Program::HEAD);
-    let read = (&mut reader)
-        .take(Program::HEAD as u64)
-        .read_to_end(&mut head)
-        .and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()));
-    if let Err(e) = read {
-        flaws.push(Flaw::new(Fault::Unreadable, format!("{} cannot be read: {e}", part.label)));
-        return;
-    }
+    let read = feed::first(&mut reader, Program::HEAD)
+        .and_then(|head| std::io::copy(&mut reader, &mut std::io::sink()).map(|_| head));
+    let head = match read {
+        Ok(head) => head,
+        Err(e) => {
+            flaws.push(Flaw::new(Fault::Unreadable, format!("{} cannot be read: {e}", part.label)));
+            return;
+        }
+    };
     let (digest, size) = reader.finish();
     if size < part.header.size {
         return; // The file ends here; the next step says so.

@@ -1,11 +1,11 @@
 //! The settings of a configuration, from all their sources.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use crate::config::{self, CloudConfig, MAX_FILE, Of, Resolved, Table};
 use crate::error::{Kind, Lift, Result};
+use crate::feed;
 
 use super::Surroundings;
 use super::flags;
@@ -56,14 +56,12 @@ type Parse<'a> = &'a dyn Fn(&[u8], &str) -> Result<Vec<config::Setting>>;
 
 fn read(path: &Path, limit: usize, parse: Parse<'_>) -> Result<Vec<config::Setting>> {
     let name = path.display().to_string();
-    let mut text = Vec::new();
     // One byte more than allowed, so that the parser sees that there is too much.
-    let limit = limit as u64 + 1;
-    let outcome = match name.as_str() {
-        "-" => std::io::stdin().lock().take(limit).read_to_end(&mut text),
-        _ => File::open(path).and_then(|file| file.take(limit).read_to_end(&mut text)),
+    let text = match name.as_str() {
+        "-" => feed::first(&mut std::io::stdin(), limit + 1),
+        _ => File::open(path).and_then(|mut file| feed::first(&mut file, limit + 1)),
     };
-    outcome.lift(Kind::Config, || format!("read configuration '{name}'"))?;
+    let text = text.lift(Kind::Config, || format!("read configuration '{name}'"))?;
     parse(&text, &name)
 }
 

@@ -3,8 +3,8 @@
 //! Evidence in order of weight: what [`super::trial`] found by trying; traces that a loaded feature leaves in `/proc` and
 //! `/sys`; the lists of built-in and loadable modules; the kernel's configuration. No module is loaded by looking.
 
+use crate::feed;
 use crate::sorted::{Map, Set};
-use std::io::Read;
 
 use super::trial::Tried;
 use super::{SMALL, TABLE, kernel_release};
@@ -237,11 +237,10 @@ fn options(root: &Root, release: &str) -> Result<Option<Map<String, char>>> {
     let Some(packed) = root.read(RelPath::literal("proc/config.gz"), TABLE)? else {
         return boot_options(root, release);
     };
-    let mut text = Vec::new();
-    let reader = edgelay_codec::Gzip::new(packed.as_slice());
+    let mut reader = edgelay_codec::Gzip::new(packed.as_slice());
     // A damaged file is no evidence, so what was read up to the fault is not used either.
-    let read = reader.take(TABLE as u64).read_to_end(&mut text);
-    Ok(read.ok().map(|_| parse_options(&String::from_utf8_lossy(&text))))
+    let text = feed::first(&mut reader, TABLE).ok();
+    Ok(text.map(|text| parse_options(&String::from_utf8_lossy(&text))))
 }
 
 fn boot_options(root: &Root, release: &str) -> Result<Option<Map<String, char>>> {

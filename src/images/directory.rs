@@ -7,7 +7,7 @@ use std::path::Path;
 use super::shelf::{HEAD_BYTES, Item, Shelf};
 use crate::archive::{COPY_AGAIN, bad};
 use crate::error::{Kind, Lift, Result};
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use crate::ids::RelPath;
 use crate::root::{Root, Type};
 
@@ -35,9 +35,7 @@ impl Shelf for Directory {
         let Some(mut file) = self.file(path)? else { return Ok(None) };
         let failed = || format!("read entry '{name}'");
         let size = file.metadata().lift(Kind::Bundle, failed)?.len();
-        let mut head = Vec::with_capacity(HEAD_BYTES);
-        let limit = u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
-        (&mut file).take(limit).read_to_end(&mut head).lift(Kind::Bundle, failed)?;
+        let head = feed::first(&mut file, HEAD_BYTES).lift(Kind::Bundle, failed)?;
         Ok(Some(Item { name: name.to_owned(), size, head, position: 0 }))
     }
 

@@ -13,7 +13,7 @@ use crate::archive::{
     unreadable,
 };
 use crate::error::{Kind, Lift, Result};
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use crate::oci::MAX_DOCUMENT;
 
 /// Links from one entry to the next. Docker makes one; more than this is a loop.
@@ -54,9 +54,7 @@ impl Tarball {
         if !meta.is_file() {
             return Err(bad("is no regular file, expected an archive or a directory"));
         }
-        let mut head = Vec::with_capacity(HEAD);
-        let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
-        (&mut file).take(limit).read_to_end(&mut head).map_err(|e| unreadable(e, "the archive"))?;
+        let head = feed::first(&mut file, HEAD).map_err(|e| unreadable(e, "the archive"))?;
         let how = Compression::sniff(&head)?;
         file.seek(SeekFrom::Start(0)).lift(Kind::Bundle, || "seek".to_owned())?;
         let again = file.try_clone().lift(Kind::Host, failed)?;
@@ -121,7 +119,9 @@ impl List {
         let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
         if size <= MAX_DOCUMENT.min(*room) && matches!(head.first(), Some(b'{' | b'[')) {
             let mut bytes = head.clone();
-            walk.read_to_end(&mut bytes).map_err(|e| unreadable(e, &format!("entry '{}'", entry.name)))?;
+            (walk as &mut dyn Feed)
+                .read_to_end(&mut bytes)
+                .map_err(|e| unreadable(e, &format!("entry '{}'", entry.name)))?;
             *room -= size;
             self.kept.insert(entry.name.clone(), bytes);
         }

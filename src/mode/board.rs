@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::board::{Class, Facts, Profile, Set, identity};
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed;
 use crate::host;
 use crate::json::{Data, Text, Value};
 use crate::report::one_line;
@@ -141,11 +142,9 @@ fn plain(value: &Value) -> String {
 /// Whether `file` is a profile, on top of those that are known.
 pub fn check(file: &Path, profiles: Option<&Path>, format: Format) -> Result<String> {
     let name = file.display().to_string();
-    let file = std::fs::File::open(file).lift(Kind::Config, || format!("open board profile '{name}'"))?;
-    let mut text = Vec::new();
+    let mut file = std::fs::File::open(file).lift(Kind::Config, || format!("open board profile '{name}'"))?;
     // One byte more than allowed, so that the reader sees that there is too much.
-    let limit = crate::board::MAX_FILE as u64 + 1;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, limit), &mut text)
+    let text = feed::first(&mut file, crate::board::MAX_FILE + 1)
         .lift(Kind::Config, || format!("read board profile '{name}'"))?;
     let (set, id) = Set::with_file(&text, &name, profiles)?;
     let profile = set.get(&id)?;

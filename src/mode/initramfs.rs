@@ -11,6 +11,7 @@ use crate::bundle::elf::loader;
 use crate::clock::SystemClock;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::exec::{Cmd, Exec, Host};
+use crate::feed;
 use crate::ids::{Arch, RelPath};
 use crate::initramfs::frame::RawFrame;
 use crate::initramfs::image::Content;
@@ -87,14 +88,13 @@ pub fn create(request: &Request, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Enough of a program to see its segments.
-const ELF_HEAD: u64 = 4096;
+const ELF_HEAD: usize = 4096;
 
 /// A program that must run on `arch` without any library.
 fn program(path: &Path, arch: Arch) -> Result<Content<'static>> {
     let unreadable = || format!("read '{}'", path.display());
     let mut file = File::open(path).lift(Kind::Host, unreadable)?;
-    let mut head = Vec::new();
-    (&mut file).take(ELF_HEAD).read_to_end(&mut head).lift(Kind::Host, unreadable)?;
+    let head = feed::first(&mut file, ELF_HEAD).lift(Kind::Host, unreadable)?;
     let unfit = |why: String| Err(Error::new(Kind::Usage, format!("'{}' {why}", path.display())));
     match Program::of(&head) {
         Program::For(found) if found == arch => {}

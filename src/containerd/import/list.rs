@@ -1,9 +1,8 @@
 //! The images of a namespace, and how much of each is there.
 
-use std::io::Read;
-
 use crate::digest::{Digest, Verified};
 use crate::error::{Kind, Lift, Result};
+use crate::feed;
 use crate::oci::{Config, Descriptor, Image, Layer, MAX_DOCUMENT, Manifest, Meaning, Platform, index};
 
 use super::plan::PINNED;
@@ -143,10 +142,9 @@ fn document(store: &mut Store<'_>, blob: &Descriptor) -> Result<std::result::Res
     let Some(reader) = store.read_blob(digest)? else {
         return Ok(Err(format!("blob {digest} is missing")));
     };
-    let mut bytes = Vec::new();
-    let read = Verified::new(reader, *digest, *size).read_to_end(&mut bytes);
-    match read.lift(Kind::Runtime, || format!("read blob {digest}")) {
-        Ok(_) => Ok(Ok(bytes)),
+    let bytes = feed::first(&mut Verified::new(reader, *digest, *size), MAX_DOCUMENT + 1);
+    match bytes.lift(Kind::Runtime, || format!("read blob {digest}")) {
+        Ok(bytes) => Ok(Ok(bytes)),
         Err(e) if e.kind() == Kind::Bundle => Ok(Err(e.to_string())),
         Err(e) => Err(e),
     }

@@ -1,10 +1,9 @@
 //! The checks of a system that does not run: what its files tell. The machine that prepares it is not judged by them.
 
-use std::io::Read;
-
 use super::{Look, Outcome, list};
 use crate::bundle::Program;
 use crate::error::Result;
+use crate::feed;
 use crate::host::kernel::{FEATURES, Kernel, State, Use};
 use crate::host::{Init, init_installed};
 use crate::ids::{Arch, RelPath};
@@ -31,10 +30,9 @@ const WITNESSES: [RelPath<'static>; 6] = [
 /// The processor that the programs below `root` are for. `None`: there are none, or they are for another one yet.
 pub fn architecture_of(root: &Root) -> Result<Option<(Arch, RelPath<'static>)>> {
     for path in WITNESSES {
-        let Some(file) = root.open_file(path)? else { continue };
-        let mut head = Vec::new();
-        // A directory, say: ignoring, another witness may tell.
-        let _ = file.take(Program::HEAD as u64).read_to_end(&mut head);
+        let Some(mut file) = root.open_file(path)? else { continue };
+        // A directory, say: another witness may tell.
+        let head = feed::first(&mut file, Program::HEAD).unwrap_or_default();
         if let Program::For(arch) = Program::of(&head) {
             return Ok(Some((arch, path)));
         }

@@ -1,7 +1,5 @@
 //! What an edge install wants of the machine, and the checks of it.
 
-use std::io::Read;
-
 use super::Scope;
 use super::assemble::Assembly;
 use crate::bundle::Program;
@@ -10,6 +8,7 @@ use crate::clock::{Probe, rfc3339, wait_for};
 use crate::config::render_duration;
 use crate::containerd::health;
 use crate::error::{Kind, Result};
+use crate::feed;
 use crate::host::preflight::{
     Context, Cri, DiskNeed, Finding, ProgramNeed, ProgramToRun, Wanted, preflight, preflight_target,
 };
@@ -20,7 +19,7 @@ use crate::root::Type;
 use crate::steps::KeptBundle;
 
 /// Where linkers put the segments' table and the loader's name: within the first page.
-const HEAD: u64 = 4096;
+const HEAD: usize = 4096;
 
 /// Runs every check, with the failures that the user wants ignored made warnings.
 pub(super) fn check(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<Finding>> {
@@ -122,9 +121,8 @@ fn programs(parts: &Assembly, cx: &mut Cx<'_>) -> Vec<ProgramToRun> {
         return Vec::new();
     };
     let programs = bundle.programs.iter().filter_map(|(name, blob)| {
-        let mut head = Vec::new();
         // A damaged bundle is told when its blobs are laid down, ignoring: with where it is damaged.
-        blobs.open(blob).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
+        let head = feed::first(&mut blobs.open(blob).ok()?, HEAD).ok()?;
         let program = Program::of(&head);
         let elf = matches!(program, Program::For(_) | Program::Other(_));
         elf.then(|| ProgramToRun {

@@ -1,11 +1,11 @@
 //! Judging the target before anything is written to it: a system's root, for this processor.
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 
 use crate::bundle::Program;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed;
 use crate::host::block::Device;
 use crate::ids::{Arch, RelPath};
 use crate::report::bytes;
@@ -77,9 +77,8 @@ fn name(root: &Root) -> Result<Option<String>> {
 /// The first of its programs that is for another processor.
 fn foreign(root: &Root, arch: Arch) -> Result<Option<String>> {
     for path in PROGRAMS {
-        let Some(file) = root.open_file(path)? else { continue };
-        let mut head = Vec::new();
-        file.take(Program::HEAD as u64).read_to_end(&mut head).lift(Kind::Host, || format!("read '{path}'"))?;
+        let Some(mut file) = root.open_file(path)? else { continue };
+        let head = feed::first(&mut file, Program::HEAD).lift(Kind::Host, || format!("read '{path}'"))?;
         if let (Program::For(_) | Program::Other(_), Some(why)) =
             (Program::of(&head), Program::of(&head).mismatch(arch))
         {
