@@ -77,8 +77,15 @@ const KNOWN: &[Known] = &[
     Known("command not found", Kind::Host, "install the program that keadm could not find"),
 ];
 
+/// Marks of lines in which EdgeCore looks for somebody else than CloudHub, every few seconds and for as long as it runs:
+/// the tunnel's server, an MQTT broker, its own kubelet. That one of them refuses it says nothing of the join.
+const ASIDE: [&str; 3] = ["edgestream.go:", "] connect error:", "kubelet healthz"];
+
 /// The error for a join that ended badly. `said` are keadm's words, `log` EdgeCore's; secrets are masked already.
 pub fn explain(said: &str, log: &str) -> Error {
+    let lines: Vec<&str> = log.lines().filter(|line| !ASIDE.iter().any(|mark| line.contains(mark))).collect();
+    let log = lines.join("\n");
+    let log = log.as_str();
     let known = KNOWN.iter().find(|k| log.contains(k.0)).or_else(|| KNOWN.iter().find(|k| said.contains(k.0)));
     let telling = |text: &str, needle: &str| text.lines().rev().find(|l| l.contains(needle)).map(str::to_owned);
     let words = last_error(said);
@@ -149,6 +156,14 @@ fn last_error(said: &str) -> String {
 mod tests {
     use super::*;
 
+    /// As v1.22.0 writes them, with nobody at the tunnel's port and at the broker's.
+    const OTHERS: &str = "\
+W1130 07:32:47.441738     877 edged.go:648] failed to get kubelet healthz syncloop, err: Get \"http://localhost:10350/healthz/syncloop\": dial tcp 127.0.0.1:10350: connect: connection refused
+E1130 07:27:37.287024     443 edgestream.go:147] dial wss://10.77.0.2:10004/v1/kubeedge/connect error dial tcp 10.77.0.2:10004: connect: connection refused
+E1130 07:27:37.287036     443 edgestream.go:114] TLSClientConnect error dial tcp 10.77.0.2:10004: i/o timeout
+E1130 07:27:38.287036     443 common.go:101] connect error: network Error : dial tcp 127.0.0.1:1883: connect: connection refused
+W1130 07:27:45.295449     443 edgehub.go:138] connection is broken, will reconnect after 30s";
+
     #[test]
     fn the_cause_is_told_not_the_symptom() {
         let timeout = "I1123 join.go:1] 9. Run EdgeCore daemon\nError: timed out waiting for the condition\n";
@@ -178,6 +193,7 @@ mod tests {
                 "CloudCore runs",
             ),
             ("", "", Kind::Cluster, "it said nothing", "journalctl"),
+            (timeout, OTHERS, Kind::Cluster, "keadm join: timed out waiting for the condition", "journalctl"),
             (
                 "what went wrong\nUsage:\n  keadm join [flags]\n",
                 "",

@@ -74,12 +74,13 @@ impl Step for Edgecore {
             cx.put_link(&path, &target)?;
         }
         let current = cx.journal.fact(FACT) == Some(&self.version());
+        let begun = cx.clock.unix();
         let mut services = cx.services(self.manager);
         if !(current && services.state(&service())? == State::Active) {
             services.reload()?;
             services.restart(&service())?;
         }
-        self.wait(cx)?;
+        self.wait(begun, cx)?;
         cx.journal.remember(FACT, &self.version())
     }
 
@@ -103,7 +104,7 @@ impl Edgecore {
         })
     }
 
-    fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
+    fn wait(&self, begun: u64, cx: &mut Cx<'_>) -> Result<()> {
         let waited = wait_for(cx.clock, "EdgeCore's health", LIMIT, || {
             Ok(match healthy() {
                 Ok(()) => Probe::Ready(()),
@@ -112,7 +113,7 @@ impl Edgecore {
         });
         match waited {
             Err(e) if e.kind() != Kind::Interrupted => {
-                let log = cx.services(self.manager).last_words(&service());
+                let log = cx.services(self.manager).words_since(&service(), begun);
                 let cause = explain("", &cx.report.mask(&log));
                 let hint = cause.hint_text().unwrap_or_default().to_owned();
                 Err(Error::new(Kind::Cluster, format!("{e}; {cause}")).hint(hint))

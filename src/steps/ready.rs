@@ -73,7 +73,7 @@ impl Step for NodeReady {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let (mut told, begun) = (None, cx.clock.elapsed());
+        let (mut told, begun, since) = (None, cx.clock.elapsed(), cx.clock.unix());
         let waited = wait_for(cx.clock, "the node to be Ready", LIMIT, || {
             Ok(match self.look(cx.root)? {
                 Seen::Ready => Probe::Ready(()),
@@ -95,7 +95,8 @@ impl Step for NodeReady {
         }
         match waited {
             Err(e) if e.kind() != Kind::Interrupted => {
-                let log = cx.services(self.manager).last_words(&service());
+                // Its last words alone may be its tunnel's, which speaks every two seconds where nobody answers it.
+                let log = cx.services(self.manager).words_since(&service(), since);
                 let cause = explain("", &cx.report.mask(&log));
                 let hint = cause.hint_text().unwrap_or_default().to_owned();
                 Err(Error::new(Kind::Cluster, e.to_string()).hint(hint))
@@ -106,5 +107,37 @@ impl Step for NodeReady {
 
     fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Script;
+    use crate::plan::tests::with_cx;
+
+    #[test]
+    fn the_hint_is_of_all_that_edgecore_said_meanwhile_not_of_its_last_lines() {
+        with_cx(|cx| {
+            let mut config = crate::config::EdgeConfig::default();
+            config.cloud.host = Some("10.77.0.2".into());
+            config.node.name = Some("edge-1".parse().unwrap());
+            config.token_file = Some("/t".into());
+            let step = NodeReady::new(Manager::Systemd, config.identity().unwrap(), true);
+            let words = format!("journalctl --no-pager -o cat -n 200 --since=@{} -u edgecore.service", cx.clock.unix());
+            let tunnel = "E1130 07:27:37.287036     443 edgestream.go:114] TLSClientConnect error dial tcp \
+                          10.77.0.2:10004: connect: connection refused\n";
+            let said = format!("E1130 ws.go:84] dial websocket error(websocket: bad handshake)\n{}", tunnel.repeat(40));
+            let mut script = Script::default().expect(&words, 0, &said);
+            let Cx { root, clock, report, .. } = *cx;
+            let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+            let e = step.apply(&mut cx).unwrap_err();
+            let want =
+                "waited 120 s for the node to be Ready; last seen: EdgeCore has no connection to 10.77.0.2:10000";
+            assert_eq!(e.to_string(), want);
+            let hint = "set cloud.websocket_port to CloudHub's WebSocket port, 10000 by default";
+            assert_eq!(e.hint_text(), Some(hint));
+            assert!(script.done());
+        });
     }
 }

@@ -129,6 +129,12 @@ fn start(config: Yaml, path: String, token_in_file: bool) {
             *config.place(&["modules", "edgeHub", "token"]) = Yaml::Str(String::new());
             save(&path, &config);
         }
+        // as the real one: not before there is a certificate
+        if hub_node.config.is_true("modules.edgeStream.enable") {
+            let text = |key: &str| hub_node.config.text(&format!("modules.{key}"));
+            let (server, ip) = (text("edgeStream.server"), text("edged.nodeIP"));
+            thread::spawn(move || hub::want_tunnel(&server, &ip));
+        }
         hub::run(&hub_node);
     });
     if node.config.is_true("modules.eventBus.enable") && node.config.text("modules.eventBus.mqttMode") != "0" {

@@ -191,6 +191,21 @@ fn write_text(to: &mut ChildStdin, text: &str) -> std::io::Result<()> {
     to.flush()
 }
 
+/// Asks for the tunnel every two seconds until somebody answers; what it says of it fills the log, and nothing else
+/// minds.
+pub(crate) fn want_tunnel(server: &str, node_ip: &str) {
+    loop {
+        klog::line('I', "edgestream.go:121", "Start a new tunnel stream connection ...");
+        if node_ip.is_empty() {
+            klog::line('I', "edgestream.go:131", "get node local IP address successfully: 192.0.2.1");
+        }
+        let Err(why) = dial(server) else { return };
+        klog::line('E', "edgestream.go:147", &format!("dial wss://{server}/v1/kubeedge/connect error {why}"));
+        klog::line('E', "edgestream.go:114", &format!("TLSClientConnect error {why}"));
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
 /// Without a broker this goes on for ever, and nothing else minds.
 pub(crate) fn want_broker(server: &str) {
     let address = server.trim_start_matches("tcp://").to_string();
