@@ -1,7 +1,7 @@
 //! Image files on disk → images as data, and a place that hands out their blobs.
 //!
 //! Read-only. Taken are `docker save` archives, old and new, and OCI layouts as tar or directory; a tar may be gzip or
-//! zstd as a whole. Documents of at most 512 KiB, 2 MiB altogether, are held in memory, layers never are.
+//! zstd as a whole. Documents of at most 512 KiB, 640 KiB altogether, are held in memory, layers never are.
 
 mod directory;
 mod docker;

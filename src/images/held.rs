@@ -11,7 +11,7 @@ use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
 
 /// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less.
-const MAX_DOCUMENTS: usize = 768 << 10;
+const MAX_DOCUMENTS: usize = 640 << 10;
 
 /// A shelf that knows which item is which blob.
 pub(super) struct Held {

@@ -10,8 +10,8 @@ use super::path::{self, Start};
 use crate::archive::{MAKE_AGAIN, bad};
 use crate::error::Result;
 
-/// Room for all records of a layer: some 75,000 directories. Large real layers have 50,000.
-const MAX_BYTES: usize = 3 << 19;
+/// Room for all records of a layer: some 62,000 directories. Large real layers have 50,000.
+const MAX_BYTES: usize = 5 << 18;
 
 /// The list grows by so much at a time, and never to twice what it needs.
 const STEP: usize = 128 << 10;
