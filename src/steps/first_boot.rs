@@ -69,7 +69,15 @@ start() {
 
 stop() {
     ebegin "Stopping $RC_SVCNAME"
-    [ ! -s "$running" ] || kill -s TERM -- "-$(cat "$running")"
+    if [ -s "$running" ]; then
+        group=$(cat "$running")
+        kill -s TERM -- "-$group"
+        # It ends when what it is at is safe to be left.
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+            kill -s 0 -- "-$group" 2>/dev/null || break
+            sleep 1
+        done
+    fi
     rm -f "$running"
     eend 0
 }

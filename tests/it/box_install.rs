@@ -145,7 +145,10 @@ fn an_install_is_green_stays_as_it_is_and_survives_a_reboot() {
     assert_eq!(second.code, 0, "{}", second.said());
     assert_eq!(difference(&files, &listing(&machine)), NOTHING, "a second run touched files");
     assert_eq!(starts(&machine), services, "a second run restarted something");
-    assert_eq!(difference(&store, &blobs(&machine)), NOTHING, "a second run sent a blob");
+    let mut store = difference(&store, &blobs(&machine));
+    // containerd removes what the sandbox of the first run left, when it has time.
+    store.retain(|line| line.starts_with('+'));
+    assert_eq!(store, NOTHING, "a second run sent a blob");
 
     machine.reboot();
     let back = wait_for(Duration::from_secs(90), || (machine.run(&["edgelay", "status"]).code == 0).then_some(()));
@@ -296,6 +299,10 @@ fn drift_is_seen_and_mended() {
         ("/root/ctr -n k8s.io images rm docker.io/kubeedge/pause:3.6", "a lost image"),
         ("systemctl stop edgecore", "a stopped edgecore"),
         ("rm /usr/local/sbin/runc", "a lost program"),
+        (
+            "cd /usr/local/sbin; head -c 1000 runc >half; chmod 755 half; mv half runc",
+            "a program of which a card lost the rest",
+        ),
         // got anew with the token, which keadm cannot do
         ("rm /etc/kubeedge/certs/server.crt", "a lost certificate"),
     ] {

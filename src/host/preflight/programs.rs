@@ -34,11 +34,7 @@ pub(super) fn bundle_programs(look: &Look<'_>) -> Result<Outcome> {
     for path in installed(look) {
         match version(look, &path) {
             Ok(version) => run.push(version),
-            Err(why) => {
-                let advice =
-                    "lay it down anew with 'edgelay edge install', or look whether its file system is mounted noexec";
-                return Ok(Outcome::fail(format!("{path} does not run: {why}"), advice));
-            }
+            Err(why) => return Ok(useless(look, &path, &why)),
         }
     }
     Ok(match (wanted.as_slice(), run.as_slice()) {
@@ -46,6 +42,18 @@ pub(super) fn bundle_programs(look: &Look<'_>) -> Result<Outcome> {
         (_, []) => Outcome::pass(format!("{} programs find what they are linked against", wanted.len())),
         (_, run) => Outcome::pass(format!("they run: {}", list(run))),
     })
+}
+
+/// An installed program that does not run. One of ours is no reason to stop: the install lays it down anew if it is damaged.
+fn useless(look: &Look<'_>, path: &str, why: &str) -> Outcome {
+    let seen = format!("{path} does not run: {why}");
+    let advice = "look whether its file system is mounted noexec, and whether its C library is there";
+    match look.cx.wanted.containerd {
+        Containerd::Managed => {
+            Outcome::warn(seen, format!("'edgelay edge install' lays it down anew if it is damaged; else {advice}"))
+        }
+        Containerd::Existing(_) => Outcome::fail(seen, advice),
+    }
 }
 
 /// containerd and runc, ours or those of a containerd that is there already; only on the running system.
