@@ -10,7 +10,7 @@ use super::release::{self, CUT, Found, PODS, RELEASE, Space};
 use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result, Trail};
-use crate::exec::Cmd;
+use crate::exec::{Cmd, Life};
 use crate::host::preflight::PACKAGE_MANAGERS;
 use crate::ids::RelPath;
 use crate::k3s::Kube;
@@ -116,6 +116,8 @@ impl CloudCore {
 
     fn keadm(&self, mut cmd: Cmd, cx: &mut Cx<'_>) -> Result<()> {
         cmd.path_first.extend(lend_package_manager(cx)?);
+        // Were we killed, it would go on, and write its release between what the next run clears and makes.
+        cmd.life = Life::Ours;
         let output = cx.exec.run(&cmd)?;
         log::debug!("keadm said: {}", printable(&format!("{}\n{}", output.stdout, output.stderr)));
         if output.code == 0 {
