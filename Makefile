@@ -18,7 +18,7 @@ demo: ## build edgelay, make an offline bundle, install an edge node from it in 
 test: ## run all tests: unit, wire, real containerd, whole installs
 	tests/run
 
-test-boards: dist ## all virtual machines: sticks, faults, power cuts, first boots on amd64 and arm64; half an hour, an hour if it is busy (root)
+test-boards: dist ## all virtual machines: sticks, faults, power cuts, first boots, hooks, on amd64 and arm64 (root)
 	tests/setup
 	tests/vm/run --all
 

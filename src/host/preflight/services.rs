@@ -141,6 +141,11 @@ pub(super) fn foreign_edgecore(look: &Look<'_>) -> Result<Outcome> {
 /// Names shown of a directory with leftovers.
 const SHOWN: usize = 4;
 
+fn shown(names: &[String]) -> String {
+    let first = names.get(..SHOWN).unwrap_or(names).join(", ");
+    if names.len() > SHOWN { format!("{first} and more") } else { first }
+}
+
 pub(super) fn kubeedge_files(look: &Look<'_>) -> Result<Outcome> {
     let dir = RelPath::literal("etc/kubeedge");
     let names = look.cx.target.list(dir)?.unwrap_or_default();
@@ -150,9 +155,7 @@ pub(super) fn kubeedge_files(look: &Look<'_>) -> Result<Outcome> {
     if look.cx.wanted.kubeedge_files_are_ours {
         return Ok(Outcome::pass(format!("{dir} is ours")));
     }
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-    let more = if names.len() > SHOWN { " and more" } else { "" };
-    let seen = format!("{dir} is not empty and not ours: {}{more}", shown.join(", "));
+    let seen = format!("{dir} is not empty and not ours: {}", shown(&names));
     Ok(Outcome::fail(seen, format!("save what you need of {dir} and remove it")))
 }
 
@@ -167,8 +170,7 @@ pub(super) fn kubelet_files(look: &Look<'_>) -> Result<Outcome> {
     if look.cx.wanted.kubeedge_files_are_ours {
         return Ok(Outcome::pass(format!("{KUBELET} is our node's")));
     }
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-    let seen = format!("{KUBELET} has what another kubelet left: {}", shown.join(", "));
+    let seen = format!("{KUBELET} has what another kubelet left: {}", shown(&names));
     Ok(Outcome::warn(seen, format!("unmount what is mounted below {KUBELET}, save what you need of it, and remove it")))
 }
 

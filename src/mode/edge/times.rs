@@ -7,7 +7,8 @@ use crate::plan::{Cx, Journal};
 /// A snapshot's own directory: what is in it has the times of its layer.
 const SNAPSHOT: &str = "fs";
 
-/// Gives everything that was written, containerd's `store`, and the directories it lies in, the time `built`. Nothing to do on a live system.
+/// Gives everything that was written, containerd's `store`, and the directories it lies in, the time `built`. Nothing to do
+/// on a live system.
 pub(in crate::mode) fn settle(cx: &Cx<'_>, store: RelPath<'_>, built: Option<u64>) -> Result<()> {
     let (Some(built), false) = (built, cx.root.is_live()) else { return Ok(()) };
     // It holds the number of our process; whoever opened it meanwhile sees that it is gone, and makes another.

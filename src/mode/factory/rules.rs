@@ -16,7 +16,8 @@ pub(super) enum Cure {
 pub(super) struct Rule {
     /// Its name.
     pub(super) name: &'static str,
-    /// Where it lies; `*` stands for any part of a name, a leading [`STORE`] for containerd's root. Directories count only if something is in them.
+    /// Where it lies; `*` stands for any part of a name, a leading [`STORE`] for containerd's root. Directories count
+    /// only if something is in them.
     pub(super) places: &'static [&'static str],
     pub(super) cure: Cure,
     /// What copies would suffer from, and what to do.

@@ -1,6 +1,7 @@
 //! A first boot that is cut on its way to a node, on a machine that runs.
 //!
-//! Of its durable writes, some two hundred, every [`STRIDE`]-th is cut; with `EDGELAY_TEST_CUTS=N` every N-th. The end of a first boot is cut everywhere by a test of its own (src/mode/firstboot/cuts.rs).
+//! Of its durable writes, some two hundred, every [`STRIDE`]-th is cut; with `EDGELAY_TEST_CUTS=N` every N-th. The
+//! end of a first boot is cut everywhere by a test of its own (src/mode/firstboot/cuts.rs).
 
 use super::result;
 use crate::crash::{AT, DIR, VERB};
