@@ -1,11 +1,11 @@
-//! The list of images that a release of k3s brings along: with it, a bundle can be made for any k3s.
+//! The images that a release of k3s brings along: their list, with which a bundle can be made for any k3s, and their archive.
 
 use std::path::PathBuf;
 
 use super::catalogue::Need;
 use super::select::list;
 use crate::error::{Error, Kind, Lift, Result};
-use crate::ids::ImageRef;
+use crate::ids::{Arch, ImageRef};
 
 /// As k3s releases call it.
 const NAME: &str = "k3s-images.txt";
@@ -13,6 +13,16 @@ const NAME: &str = "k3s-images.txt";
 const MAX_LINES: usize = 64;
 /// The repositories that k3s takes its images from.
 const OF_K3S: &str = "docker.io/rancher/";
+
+/// Whether k3s's own archive may hold the image.
+pub(super) fn is_one(image: &ImageRef) -> bool {
+    image.repository().starts_with(OF_K3S)
+}
+
+/// How k3s releases call the archive with all of its images, without the ending.
+pub(super) fn archive_name(arch: Arch) -> String {
+    format!("k3s-airgap-images-{arch}")
+}
 
 /// Replaces the catalogue's images of k3s by those of the list, if there is one in `dirs`.
 pub(super) fn adopt(needs: &mut Vec<(ImageRef, Need)>, dirs: &[PathBuf]) -> Result<()> {
@@ -32,14 +42,13 @@ fn replace(needs: &mut Vec<(ImageRef, Need)>, text: &str) -> std::result::Result
         .take(MAX_LINES)
         .map(|line| line.parse().map_err(|e| format!("has the line '{}', which {e}", line.escape_debug())))
         .collect::<std::result::Result<_, _>>()?;
-    let of_k3s = |image: &ImageRef| image.repository().starts_with(OF_K3S);
     for (name, _) in needs.iter_mut() {
-        if let Some(image) = images.iter().find(|image| of_k3s(name) && image.repository() == name.repository()) {
+        if let Some(image) = images.iter().find(|image| is_one(name) && image.repository() == name.repository()) {
             *name = image.clone();
         }
     }
     // What only this k3s has comes after what every one has: the pause image stays the first.
-    let more = images.into_iter().filter(|image| of_k3s(image) && !needs.iter().any(|(name, _)| name == image));
+    let more = images.into_iter().filter(|image| is_one(image) && !needs.iter().any(|(name, _)| name == image));
     let more: Vec<_> = more.map(|image| (image, Need::Required)).collect();
     needs.extend(more);
     Ok(())

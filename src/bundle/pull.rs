@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::Need;
 use super::convert::{Layers, to_oci};
+use super::k3s_images;
 use super::select::list;
 use super::time::Timestamp;
 use crate::digest::Digest;
@@ -54,11 +55,18 @@ fn file_stems(image: &ImageRef) -> Vec<String> {
 /// Endings of image archives; a directory with an OCI layout has none.
 const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ""];
 
+/// The files that have one of the names, whatever their ending.
+fn matching<'a>(files: &'a [(String, PathBuf)], stems: &[String]) -> Vec<&'a Path> {
+    let fits =
+        |name: &str| ENDINGS.iter().filter_map(|e| name.strip_suffix(e)).any(|stem| stems.iter().any(|s| s == stem));
+    files.iter().filter(|(name, _)| fits(name)).map(|(_, path)| path.as_path()).collect()
+}
+
 /// One file to load.
 struct Job {
     path: PathBuf,
-    /// The image that it was found for; all of its images if it was given by name.
-    only: Option<ImageRef>,
+    /// The images that it was found for; all of its images if it was given by name.
+    only: Option<Vec<ImageRef>>,
 }
 
 struct Collector {
@@ -66,7 +74,7 @@ struct Collector {
     /// Wanted images whose files are there, but of no use; the problem is told.
     spoilt: Set<ImageRef>,
     layers: Layers,
-    platform: Platform,
+    arch: Arch,
     /// Images by the digest of their manifest, with the file they came from.
     found: Map<Digest, (Image, String)>,
 }
@@ -82,14 +90,8 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
             jobs.push(Job { path: path.clone(), only: None });
         }
     }
-    let platform = Platform::linux(arch.as_str());
-    let mut collector = Collector {
-        images: Images::default(),
-        spoilt: Set::new(),
-        layers: Layers::default(),
-        platform,
-        found: Map::new(),
-    };
+    let mut collector =
+        Collector { images: Images::default(), spoilt: Set::new(), layers: Layers::default(), arch, found: Map::new() };
     jobs.extend(collector.search(needs, &list(&dirs)?));
     // Not the order of the arguments: same input, same bytes.
     jobs.sort_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
@@ -102,23 +104,28 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
 impl Collector {
     fn search(&mut self, needs: &[(ImageRef, Need)], files: &[(String, PathBuf)]) -> Vec<Job> {
         let mut jobs = Vec::new();
+        let mut of_k3s = Vec::new();
         for (image, _) in needs {
-            let stems = file_stems(image);
-            let fits = |name: &str| {
-                ENDINGS.iter().filter_map(|e| name.strip_suffix(e)).any(|stem| stems.iter().any(|s| s == stem))
-            };
-            let found: Vec<_> = files.iter().filter(|(name, _)| fits(name)).collect();
-            match found.as_slice() {
+            match matching(files, &file_stems(image)).as_slice() {
+                [] if k3s_images::is_one(image) => of_k3s.push(image.clone()),
                 [] => {}
-                [(_, path)] => jobs.push(Job { path: path.clone(), only: Some(image.clone()) }),
-                several => {
-                    let shown: Vec<String> = several.iter().map(|(_, path)| format!("'{}'", path.display())).collect();
-                    self.problem(format!("image '{image}' is there more than once: {}", shown.join(", ")));
-                    self.spoilt.insert(image.clone());
-                }
+                [path] => jobs.push(Job { path: path.to_path_buf(), only: Some(vec![image.clone()]) }),
+                several => self.ambiguous(image, several),
             }
         }
+        let all_of_k3s = matching(files, &[k3s_images::archive_name(self.arch)]);
+        match (of_k3s.first(), all_of_k3s.as_slice()) {
+            (None, _) | (_, []) => {}
+            (_, [path]) => jobs.push(Job { path: path.to_path_buf(), only: Some(of_k3s) }),
+            (Some(image), several) => self.ambiguous(image, several),
+        }
         jobs
+    }
+
+    fn ambiguous(&mut self, image: &ImageRef, paths: &[&Path]) {
+        let shown: Vec<String> = paths.iter().map(|path| format!("'{}'", path.display())).collect();
+        self.problem(format!("image '{image}' is there more than once: {}", shown.join(", ")));
+        self.spoilt.insert(image.clone());
     }
 
     fn problem(&mut self, what: String) {
@@ -129,13 +136,13 @@ impl Collector {
         let before = self.images.problems.len();
         self.load_file(job)?;
         if self.images.problems.len() > before {
-            self.spoilt.extend(job.only.clone());
+            self.spoilt.extend(job.only.iter().flatten().cloned());
         }
         Ok(())
     }
 
     fn load_file(&mut self, job: &Job) -> Result<()> {
-        let loaded = match images::load(&job.path, &self.platform) {
+        let loaded = match images::load(&job.path, &Platform::linux(self.arch.as_str())) {
             Ok(loaded) => loaded,
             // What is wrong with one file must not hide what is wrong with the others.
             Err(e) if e.kind() == Kind::Bundle => {
@@ -146,7 +153,8 @@ impl Collector {
         };
         let mut blobs = loaded.blobs;
         let all: Vec<ImageRef> = loaded.images.iter().flat_map(|image| image.names.clone()).collect();
-        let wanted = |image: &Image| job.only.as_ref().is_none_or(|only| image.names.contains(only));
+        let wanted =
+            |image: &Image| job.only.as_ref().is_none_or(|only| only.iter().any(|name| image.names.contains(name)));
         let mut some = false;
         for image in loaded.images.into_iter().filter(wanted) {
             some = true;
@@ -156,7 +164,8 @@ impl Collector {
                 Err(e) => return Err(e),
             }
         }
-        if let (false, Some(only)) = (some, &job.only) {
+        // What an archive of many lacks is named as missing in the end, each by itself.
+        if let (false, Some([only])) = (some, job.only.as_deref()) {
             let held: Vec<String> = all.iter().map(|name| format!("'{name}'")).collect();
             self.problem(format!("'{}' does not hold image '{only}' but {}", job.path.display(), held.join(", ")));
         }
@@ -198,7 +207,8 @@ impl Collector {
                 // An image with two of the wanted names was taken for the first of them.
                 None if order.iter().any(|(image, _): &(Image, _)| image.names.contains(name)) => {}
                 None if *need == Need::Required && !self.spoilt.contains(name) => {
-                    let stems = file_stems(name);
+                    let mut stems = file_stems(name);
+                    stems.extend(k3s_images::is_one(name).then(|| k3s_images::archive_name(self.arch)));
                     let shown: Vec<String> = stems.iter().map(|stem| format!("'{stem}.tar'")).collect();
                     self.problem(format!("image '{name}' is missing (looked for {})", shown.join(", ")));
                 }

@@ -186,6 +186,46 @@ fn everything_that_is_missing_is_named_at_once() {
     assert!(!file.exists());
 }
 
+/// One archive with all the images, as k3s is released with.
+fn airgap(inputs: &Inputs, names: &[&str], file: &str, packed: Packed) {
+    let spec = |name: &&str| {
+        Spec::new(&[name], vec![layer::file("own", name.as_bytes(), 0o644)]).arch(inputs.arch.as_str(), None)
+    };
+    let specs: Vec<Spec> = names.iter().map(spec).collect();
+    docker(&specs, Same::Copy).save(&inputs.images.join(file), packed);
+}
+
+#[test]
+fn the_images_of_k3s_may_come_in_the_archive_of_its_release() {
+    let dir = scratch();
+    let inputs = Inputs::cloud(dir.path(), Arch::Amd64);
+    let (single, file) = (dir.path().join("single.bundle"), dir.path().join("b.bundle"));
+    make(&inputs.request(), &single);
+    let names: Vec<String> =
+        Bundle::open(&single).unwrap().images().iter().map(|image| image.names[0].to_string()).collect();
+    let of_k3s: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("docker.io/")).collect();
+    let of_k3s: Vec<&str> = of_k3s.into_iter().filter(|name| name.starts_with("rancher/")).collect();
+    assert_eq!(of_k3s.len(), 8);
+    for name in &of_k3s {
+        fs::remove_file(inputs.images.join(format!("docker.io-{}.tar", name.replace(['/', ':'], "-")))).unwrap();
+    }
+    // The archive of another processor is none; this one lacks an image, and has one that nobody wants.
+    airgap(&inputs, &of_k3s, "k3s-airgap-images-arm64.tar.zst", Packed::Zstd);
+    let lacking = [&of_k3s[1..], &["rancher/other:1"]].concat();
+    airgap(&inputs, &lacking, "k3s-airgap-images-amd64.tar.zst", Packed::Zstd);
+    let (kind, text) = refusal(&inputs.request());
+    let missing = format!("cannot make the bundle: image 'docker.io/{}' is missing (looked for ", of_k3s[0]);
+    assert!(kind == Kind::Bundle && text.starts_with(&missing), "{text}");
+    assert!(text.ends_with(", 'k3s-airgap-images-amd64.tar')") && text.matches("image '").count() == 1, "{text}");
+    // A file of its own wins over the archive, and completes it.
+    airgap(&inputs, &of_k3s[..1], &format!("{}.tar", of_k3s[0].replace(['/', ':'], "-")), Packed::Plain);
+    make(&inputs.request(), &file);
+    assert_eq!(fs::read(&file).unwrap(), fs::read(&single).unwrap(), "the same images, the same bytes");
+    airgap(&inputs, &of_k3s, "k3s-airgap-images-amd64.tar", Packed::Plain);
+    let (_, text) = refusal(&inputs.request());
+    assert!(text.contains("is there more than once: ") && text.contains("k3s-airgap-images-amd64.tar.zst'"), "{text}");
+}
+
 #[test]
 fn what_is_wrong_with_the_inputs_is_named() {
     let dir = scratch();
