@@ -3,7 +3,7 @@
 use super::yaml::{To, lookup};
 use crate::board::Class;
 use crate::config::{EdgeConfig, Identity};
-use crate::exec::Cmd;
+use crate::exec::{Cmd, Life};
 use crate::ids::Token;
 
 /// EdgeMesh's DNS on every node.
@@ -48,6 +48,8 @@ pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
     cmd.args = args;
     cmd.secrets = token.secrets();
     cmd.umask = 0o077;
+    // Were we killed, it would go on, and write where the next run clears. EdgeCore is systemd's child, not its own.
+    cmd.life = Life::Ours;
     cmd
 }
 
