@@ -17,16 +17,25 @@ pub trait Clock: fmt::Debug {
     fn synchronised(&self) -> Option<bool> {
         None
     }
+    /// Seconds by which the wall clock was set forward (or back) since it was first looked at.
+    fn moved(&self) -> i64 {
+        0
+    }
 }
 
-/// The machine's clocks.
+/// The machine's clocks, and the wall clock's time at their start.
 #[derive(Debug)]
-pub struct SystemClock(Instant);
+pub struct SystemClock(Instant, u64);
 
 impl Default for SystemClock {
     fn default() -> Self {
-        SystemClock(Instant::now())
+        SystemClock(Instant::now(), now())
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the one home of the wall clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 impl Clock for SystemClock {
@@ -34,9 +43,8 @@ impl Clock for SystemClock {
         self.0.elapsed()
     }
 
-    #[allow(clippy::disallowed_methods, reason = "this is the one home of the wall clock")]
     fn unix(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+        now()
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is the one home of sleeping")]
@@ -46,6 +54,10 @@ impl Clock for SystemClock {
 
     fn synchronised(&self) -> Option<bool> {
         crate::sys::timex::synchronised()
+    }
+
+    fn moved(&self) -> i64 {
+        self.unix().cast_signed() - (self.1 + self.elapsed().as_secs()).cast_signed()
     }
 }
 
@@ -57,6 +69,8 @@ pub struct CountingClock {
     pub epoch: u64,
     /// What [`Clock::synchronised`] gives.
     pub synchronised: Option<bool>,
+    /// What [`Clock::moved`] gives.
+    pub moved: i64,
 }
 
 impl Clock for CountingClock {
@@ -74,6 +88,10 @@ impl Clock for CountingClock {
 
     fn synchronised(&self) -> Option<bool> {
         self.synchronised
+    }
+
+    fn moved(&self) -> i64 {
+        self.moved
     }
 }
 

@@ -75,6 +75,16 @@ pub fn holding_socket(root: &Root, inode: u64) -> Result<Option<Process>> {
     Ok(None)
 }
 
+/// How many seconds ago a process was started, give or take one; `None` if that cannot be told.
+pub fn age(root: &Root, pid: u32) -> Option<u64> {
+    // Behind the name, which may hold anything; the time of the start is the 22nd field, in hundredths (proc(5)).
+    let stat = read(root, pid, "stat")?;
+    let start: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let up = root.read_text(RelPath::literal("proc/uptime"), SMALL).ok()??;
+    // Some containers are shown an uptime of their own.
+    up.split('.').next()?.parse::<u64>().ok()?.checked_sub(start / 100)
+}
+
 fn pids(root: &Root) -> Result<Vec<u32>> {
     let names = root.list(RelPath::literal("proc"))?.unwrap_or_default();
     Ok(names.iter().filter_map(|name| name.parse().ok()).take(MAX_PIDS).collect())
@@ -154,6 +164,17 @@ mod tests {
         assert_eq!(containerd.option(&["-a", "--address"]), Some("/run/a.sock"));
         assert_eq!(containerd.option(&["--root"]), None);
         assert!(!containerd.contained && !containerd.in_pod);
+    }
+
+    #[test]
+    fn its_age_where_it_can_be_told() {
+        let start = |ticks: &str| format!("7 (a) 1 b) S 1 7 7 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 9 0 {ticks} 1 1\n");
+        let tree = |stat: &str| Tree::new().file("proc/7/stat", stat).file("proc/uptime", "5000.99 1.00\n");
+        assert_eq!(age(&tree(&start("498799")).root(), 7), Some(13));
+        for untold in [start("500100"), start("x"), "7 (a".to_owned()] {
+            assert_eq!(age(&tree(&untold).root(), 7), None, "{untold}");
+        }
+        assert_eq!(age(&tree(&start("1")).root(), 8), None);
     }
 
     #[test]

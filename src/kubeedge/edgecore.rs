@@ -64,20 +64,29 @@ const MAX_TABLE: usize = 16 << 20;
 /// TCP_ESTABLISHED of the kernel's tcp_states.h.
 const ESTABLISHED: &str = "01";
 
-/// Whether a TCP connection of EdgeCore to `port` somewhere stands: it keeps one to CloudHub.
-pub fn connected(root: &Root, port: u16) -> Result<bool> {
+/// EdgeCore's connection to CloudHub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number for it: one that is made anew has another.
+    inode: u64,
+    /// EdgeCore's process.
+    pub pid: u32,
+}
+
+/// The TCP connection of EdgeCore to `port` somewhere, if one stands: it keeps one to CloudHub.
+pub fn link(root: &Root, port: u16) -> Result<Option<Link>> {
     for path in [RelPath::literal("proc/net/tcp"), RelPath::literal("proc/net/tcp6")] {
         let text = root.read_text(path, MAX_TABLE)?.unwrap_or_default();
         for line in text.lines().filter(|line| is_established(line, port)) {
             // The tenth field. The port may be a common one, such as 443, that others talk to as well.
-            let inode = line.split_whitespace().nth(9).and_then(|inode| inode.parse().ok());
-            let holder = inode.map(|inode| process::holding_socket(root, inode)).transpose()?.flatten();
-            if holder.is_some_and(|process| process.name == "edgecore") {
-                return Ok(true);
+            let Some(inode) = line.split_whitespace().nth(9).and_then(|inode| inode.parse().ok()) else { continue };
+            let holder = process::holding_socket(root, inode)?.filter(|process| process.name == "edgecore");
+            if let Some(process) = holder {
+                return Ok(Some(Link { inode, pid: process.pid }));
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// `sl local_address rem_address st ...`, addresses as hex with the port behind the colon (proc(5)).
@@ -114,9 +123,10 @@ mod tests {
         let tree = |program| {
             Tree::new().file("proc/net/tcp", line).process(7, program, &[program]).link("proc/7/fd/5", "socket:[4711]")
         };
-        assert!(connected(&tree("/usr/local/bin/edgecore").root(), 10000).unwrap());
-        assert!(!connected(&tree("/usr/local/bin/edgecore").root(), 10001).unwrap());
-        assert!(!connected(&tree("/usr/bin/curl").root(), 10000).unwrap());
-        assert!(!connected(&Tree::new().file("proc/net/tcp", line).root(), 10000).unwrap());
+        let found = link(&tree("/usr/local/bin/edgecore").root(), 10000).unwrap();
+        assert_eq!(found, Some(Link { inode: 4711, pid: 7 }));
+        assert_eq!(link(&tree("/usr/local/bin/edgecore").root(), 10001).unwrap(), None);
+        assert_eq!(link(&tree("/usr/bin/curl").root(), 10000).unwrap(), None);
+        assert_eq!(link(&Tree::new().file("proc/net/tcp", line).root(), 10000).unwrap(), None);
     }
 }

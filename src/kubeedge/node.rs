@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::http;
+use crate::bundle::Timestamp;
 use crate::ids::NodeName;
 use crate::json;
 
@@ -15,8 +16,9 @@ const MAX_NODE: usize = 4 << 20;
 /// What is known of the Ready condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
-    /// The node is Ready.
-    Yes,
+    /// The node is Ready, and when it last said so: seconds since 1970 by this machine's own clock, as the kubelet in
+    /// EdgeCore writes it.
+    Yes(Option<u64>),
     /// It is not; reason and message as EdgeCore gives them.
     No(String),
     /// The metaServer does not tell; what was seen.
@@ -41,7 +43,7 @@ fn parse(body: &[u8]) -> Ready {
             continue;
         }
         return match text("status") {
-            "True" => Ready::Yes,
+            "True" => Ready::Yes(text("lastHeartbeatTime").parse().ok().map(Timestamp::seconds)),
             "False" => Ready::No(format!("{}: {}", text("reason"), text("message"))),
             other => Ready::Unknown(format!("condition Ready is '{other}': {}", text("message"))),
         };
@@ -61,7 +63,9 @@ mod tests {
                 {{"type":"Ready","status":"{status}","reason":"KubeletNotReady","message":"cni plugin not initialized"}}]}}}}"#
             )
         };
-        assert_eq!(parse(node("True").as_bytes()), Ready::Yes);
+        assert_eq!(parse(node("True").as_bytes()), Ready::Yes(None));
+        let heard = node("True").replace(r#""reason""#, r#""lastHeartbeatTime":"2026-11-30T09:00:00Z","reason""#);
+        assert_eq!(parse(heard.as_bytes()), Ready::Yes(Some(1_796_029_200)));
         assert_eq!(parse(node("False").as_bytes()), Ready::No("KubeletNotReady: cni plugin not initialized".into()));
         for vague in [node("Unknown").as_str(), "{}", "{\"status\":{\"conditions\":[]}}", "nonsense", ""] {
             assert!(matches!(parse(vague.as_bytes()), Ready::Unknown(_)), "{vague}");

@@ -251,6 +251,20 @@ fn a_token_that_the_cloud_refuses_ends_keadm(bed: &Bed, machine: &Machine<'_>) {
     give_token(machine, &bed.token("good"));
 }
 
+/// The next run clears what keadm made, so none of an earlier run may go on making it.
+fn keadm_dies_with_us(machine: &Machine<'_>) {
+    let tick = "/run/standin/keadm-tick-ms";
+    let before = machine.sh(&format!("cat {tick}; echo 10000 >{tick}")).good();
+    let line = INSTALL.join(" ");
+    let cut = machine.sh(&format!(
+        "{line} >/dev/null 2>&1 & pid=$!; for n in $(seq 1200); do pgrep -x edgecore >/dev/null && break; \
+         kill -0 $pid || exit 3; sleep 0.05; done; pgrep -x keadm || exit 4; kill -9 $pid; wait $pid 2>/dev/null; \
+         sleep 0.5; ! pgrep -lx keadm"
+    ));
+    assert_eq!(cut.code, 0, "{}", cut.said());
+    machine.sh(&format!("echo {} >{tick}", before.trim())).good();
+}
+
 #[test]
 fn our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged() {
     let Some(bed) = Bed::start("our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged") else { return };
@@ -259,6 +273,7 @@ fn our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged() {
     a_token_that_the_cloud_refuses_ends_keadm(&bed, &machine);
     // the cloud refuses to sign: keadm gives up after its (shortened) five minutes and leaves everything behind
     std::fs::write(bed.cloud("fail-sign"), "").unwrap();
+    keadm_dies_with_us(&machine);
     let failed = install(&machine, &[]);
     assert_eq!(failed.code, 8, "{}", failed.said());
     assert!(machine.root().join("etc/kubeedge/config/edgecore.yaml").exists());
@@ -353,6 +368,8 @@ fn a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over() {
     machine.sh("rm /bin/pidof /usr/bin/sudo").good();
     let before = contents(&machine);
     std::fs::write(bed.cloud("nodes/edge-1"), "").unwrap();
+    // the cloud has not noticed yet that the one before is gone: its object is Ready
+    machine.sh("echo 6000 >/run/standin/status-delay-ms").good();
     let token = std::fs::read_to_string(machine.root().join("root/token")).unwrap().trim().to_owned();
     // its images on another disk, say
     let elsewhere = "--containerd-root=/srv/pods/images";
@@ -361,6 +378,8 @@ fn a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over() {
     assert!(plan.contains("without keadm (keadm needs 'pidof', which is not on this machine)"), "{plan}");
     let done = install(&machine, &[elsewhere]);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("edgecore"));
+    assert!(std::fs::metadata(bed.cloud("nodes/edge-1")).unwrap().len() > 0, "it has not registered");
+    machine.sh("rm /run/standin/status-delay-ms").good();
     is_green(&machine);
     machine
         .sh("test -s /srv/pods/images/io.containerd.metadata.v1.bolt/meta.db && test ! -e /var/lib/containerd")
@@ -368,7 +387,6 @@ fn a_box_without_what_keadm_needs_joins_natively_and_takes_its_node_over() {
     let moved = install(&machine, &["--containerd-root=/srv/other"]);
     moved.fails(3, "'containerd_root' is '/srv/other', but this host was installed with '/srv/pods/images'");
     assert_eq!(install(&machine, &[]).code, 0, "what was settled need not be said again");
-    assert!(std::fs::metadata(bed.cloud("nodes/edge-1")).unwrap().len() > 0, "it has not registered");
     token_is_nowhere(&machine, &token, &done.said());
     let mode = machine.sh("stat -c '%a %n' /etc/kubeedge/config/edgecore.yaml; ls /etc/kubeedge").good();
     assert!(mode.starts_with("600 ") && !mode.contains("bootstrap"), "{mode}");

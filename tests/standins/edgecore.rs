@@ -10,7 +10,7 @@ mod runtime;
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     /// The cloud knows the node, now or from an earlier run.
     pub(crate) registered: AtomicBool,
+    /// When the cloud heard the node's status last, in seconds since 1970.
+    pub(crate) heard: AtomicU64,
 }
 
 /// The whole program.
@@ -115,8 +117,9 @@ fn check_environment(config: &Yaml) {
 
 fn start(config: Yaml, path: String, token_in_file: bool) {
     let name = config.text("modules.edged.hostnameOverride");
-    let known = local::remembers(&config, &name);
-    let node = Arc::new(Node { config, name, registered: AtomicBool::new(known) });
+    let known = local::remembered(&config, &name);
+    let (registered, heard) = (AtomicBool::new(known.is_some()), AtomicU64::new(known.unwrap_or(0)));
+    let node = Arc::new(Node { config, name, registered, heard });
     for dir in ["tailoredKubeletConfig.staticPodPath", "tailoredKubeletConfig.podLogsDir", "rootDirectory"] {
         // ignoring: the real one only logs it, too
         let _ = fs::create_dir_all(node.config.text(&format!("modules.edged.{dir}")));

@@ -142,7 +142,10 @@ fn hold(node: &Node, mut link: Link) {
         let why = "error: no default routes found in \"/proc/net/route\" or \"/proc/net/ipv6_route\"";
         klog::line('E', "setters.go:86", &format!("can't get ip address of node {}. {why}", node.name));
     } else {
-        let object = local::object(node).to_string();
+        if let Some(delay) = local::status_delay() {
+            thread::sleep(delay);
+        }
+        let object = local::object(node, local::now()).to_string();
         let insert = format!("{{\"operation\":\"insert\",\"node\":{:?},\"content\":{object}}}", node.name);
         if write_text(&mut link.to, &insert).is_err() {
             return;
@@ -173,6 +176,7 @@ fn listen(node: &Node, from: &mut impl Read) {
             return;
         }
         if body.starts_with(b"{\"operation\":\"response\"") {
+            node.heard.store(local::now(), Ordering::SeqCst);
             node.registered.store(true, Ordering::SeqCst);
             local::remember(node);
             klog::line('I', "kubelet_node_status.go:76", &format!("Successfully registered node {}", node.name));

@@ -5,10 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -74,13 +75,19 @@ fn reply(node: &Node, stream: TcpStream, answer: fn(&Node, &str) -> (u16, String
 /// metaServer serves what was stored locally, cloud or no cloud.
 fn answer_meta(node: &Node, path: &str) -> (u16, String) {
     let here = format!("/api/v1/nodes/{}", node.name);
-    let known = node.registered.load(Ordering::SeqCst);
+    let old = status_delay().is_some();
+    let known = node.registered.load(Ordering::SeqCst) || old;
+    let heard = match node.heard.load(Ordering::SeqCst) {
+        // a machine of this name was here a moment ago
+        0 if old => now() - 30,
+        heard => heard,
+    };
     match path.split('?').next().unwrap_or_default() {
         "/api/v1/services" => (200, json!({"kind": "ServiceList", "apiVersion": "v1", "items": []}).to_string()),
         "/api/v1/nodes" if known => {
-            (200, json!({"kind": "NodeList", "apiVersion": "v1", "items": [object(node)]}).to_string())
+            (200, json!({"kind": "NodeList", "apiVersion": "v1", "items": [object(node, heard)]}).to_string())
         }
-        path if path == here && known => (200, object(node).to_string()),
+        path if path == here && known => (200, object(node, heard).to_string()),
         path => {
             let name = path.rsplit('/').next().unwrap_or_default();
             let message = format!("nodes {name:?} not found");
@@ -91,8 +98,26 @@ fn answer_meta(node: &Node, path: &str) -> (u16, String) {
     }
 }
 
-/// The node object; its Ready condition is what the container runtime says this very moment.
-pub(crate) fn object(node: &Node) -> Value {
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// How long a test wants the first status to take; the cloud has an older object of the node meanwhile.
+pub(crate) fn status_delay() -> Option<Duration> {
+    let text = fs::read_to_string("/run/standin/status-delay-ms").ok()?;
+    text.trim().parse().ok().map(Duration::from_millis)
+}
+
+/// RFC 3339, as the kubelet writes it.
+fn time(unix: u64) -> String {
+    let done = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ", "-d", &format!("@{unix}")]).output();
+    done.map(|done| String::from_utf8_lossy(&done.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// The node object as the cloud heard of it at this time; its Ready condition is what the container runtime says this
+/// very moment.
+pub(crate) fn object(node: &Node, heard: u64) -> Value {
     let edged = |key: &str| node.config.at(&format!("modules.edged.{key}")).map_or(Value::Null, to_json);
     let endpoint = node.config.text("modules.edged.tailoredKubeletConfig.containerRuntimeEndpoint");
     let (status, reason, message) = match runtime::fault(&endpoint) {
@@ -118,7 +143,7 @@ pub(crate) fn object(node: &Node) -> Value {
                  "message": "kubelet has no disk pressure"},
                 {"type": "PIDPressure", "status": "False", "reason": "KubeletHasSufficientPID",
                  "message": "kubelet has sufficient PID available"},
-                {"type": "Ready", "status": status, "reason": reason, "message": message},
+                {"type": "Ready", "status": status, "lastHeartbeatTime": time(heard), "reason": reason, "message": message},
             ],
             "addresses": [{"type": "InternalIP", "address": edged("nodeIP")}, {"type": "Hostname", "address": node.name}],
             "nodeInfo": {"kubeletVersion": "v1.31.12-kubeedge-v1.22.0", "operatingSystem": "linux"},
@@ -151,9 +176,10 @@ fn store(config: &Yaml) -> String {
     config.text("database.dataSource")
 }
 
-/// Whether an earlier run stored this node.
-pub(crate) fn remembers(config: &Yaml, name: &str) -> bool {
-    fs::read_to_string(store(config)).is_ok_and(|text| text.lines().any(|line| line == name))
+/// When the cloud heard of this node last, if an earlier run stored it.
+pub(crate) fn remembered(config: &Yaml, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(store(config)).ok()?;
+    text.lines().find_map(|line| line.split_once(' ').filter(|(found, _)| *found == name)?.1.parse().ok())
 }
 
 pub(crate) fn remember(node: &Node) {
@@ -162,7 +188,7 @@ pub(crate) fn remember(node: &Node) {
         // ignoring: the write below will complain
         let _ = fs::create_dir_all(dir);
     }
-    if let Err(e) = fs::write(&path, format!("{}\n", node.name)) {
+    if let Err(e) = fs::write(&path, format!("{} {}\n", node.name, node.heard.load(Ordering::SeqCst))) {
         klog::line('E', "dbm.go:40", &format!("failed to store node {}: {e}", node.name));
     }
 }
