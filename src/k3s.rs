@@ -5,7 +5,7 @@ mod kube;
 mod manifest;
 
 pub use config::{Settings, agent_config, server_config};
-pub use kube::{HOME, Kube, MANIFEST};
+pub use kube::{HOME, Kube, MANIFEST, pick};
 pub use manifest::{fill, lacks, list_of};
 
 use crate::ids::RelPath;

@@ -48,27 +48,41 @@ impl<'a> Kube<'a> {
     /// Runs kubectl and gives what it printed.
     fn text(&mut self, args: &[&str]) -> Result<String> {
         let output = self.run(args)?;
-        if output.code == 0 {
-            return Ok(output.stdout);
-        }
-        let what = format!("'kubectl {}' ended with status {}: {}", args.join(" "), output.code, output.last_words());
-        Err(Error::new(Kind::Cluster, what).hint("look at 'k3s kubectl get pods -A'; then run again"))
+        good(&args.join(" "), output)
     }
 
     /// The object `name`. `None`: there is none, or the cluster does not know the kind.
     pub fn get(&mut self, kind: &str, space: &str, name: &str) -> Result<Option<Value>> {
-        let space = format!("--namespace={space}");
-        let output = self.run(&["get", kind, name, &space, "--ignore-not-found", "--output=json"])?;
+        Ok(self.some(space, &[&format!("{kind}/{name}")])?.into_iter().next())
+    }
+
+    /// Those of `names`, each a `kind/name`, that are there, by one call. None if the cluster does not know a kind.
+    pub fn some(&mut self, space: &str, names: &[&str]) -> Result<Vec<Value>> {
+        let output = self.named(space, names, "--output=json")?;
         if output.code != 0 && output.stderr.contains("doesn't have a resource type") {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        if output.code != 0 {
-            let what = format!("'kubectl get {kind} {name}' failed: {}", output.last_words());
-            return Err(Error::new(Kind::Cluster, what).hint("look at 'k3s kubectl get pods -A'; then run again"));
+        let said = good(&format!("get {}", names.join(" ")), output)?;
+        if said.trim().is_empty() {
+            return Ok(Vec::new());
         }
-        parse(&output.stdout, kind)
-            .map(Some)
-            .or_else(|e| if output.stdout.trim().is_empty() { Ok(None) } else { Err(e) })
+        items(&said, names.first().copied().unwrap_or_default())
+    }
+
+    /// The first of `names`, each a `kind/name`, that is not there; nothing of them but the names is read.
+    pub fn missing<'n>(&mut self, space: &str, names: &[&'n str]) -> Result<Option<&'n str>> {
+        let output = self.named(space, names, "--output=name")?;
+        let said = good(&format!("get {}", names.join(" ")), output)?;
+        // Kinds are printed with their groups.
+        fn last(name: &str) -> &str {
+            name.rsplit('/').next().unwrap_or_default()
+        }
+        Ok(names.iter().copied().find(|name| !said.lines().any(|line| last(line) == last(name))))
+    }
+
+    fn named(&mut self, space: &str, names: &[&str], output: &str) -> Result<Output> {
+        let space = format!("--namespace={space}");
+        self.run(&[&["get"], names, &[space.as_str(), "--ignore-not-found", output]].concat())
     }
 
     /// The objects of `kind` with the labels `selector`.
@@ -84,9 +98,9 @@ impl<'a> Kube<'a> {
     }
 
     /// What kubectl prints of all pods on `node` when it is given the option `output`.
-    pub fn pods_as(&mut self, node: &str, space: &str, output: &str) -> Result<String> {
-        let (space, node) = (format!("--namespace={space}"), format!("--field-selector=spec.nodeName={node}"));
-        self.text(&["get", "pods", &space, &node, output])
+    pub fn pods_as(&mut self, node: &str, output: &str) -> Result<String> {
+        let node = format!("--field-selector=spec.nodeName={node}");
+        self.text(&["get", "pods", "--all-namespaces", &node, output])
     }
 
     /// Whether there is any object of `kind` with the labels `selector`; none of it but the names is read.
@@ -159,9 +173,31 @@ impl<'a> Kube<'a> {
     }
 }
 
+/// What was printed, by a kubectl that did not fail.
+fn good(args: &str, output: Output) -> Result<String> {
+    if output.code == 0 {
+        return Ok(output.stdout);
+    }
+    let what = format!("'kubectl {args}' ended with status {}: {}", output.code, output.last_words());
+    Err(Error::new(Kind::Cluster, what).hint("look at 'k3s kubectl get pods -A'; then run again"))
+}
+
+/// Of a list; one object that was asked for by its name is printed alone.
 fn items(text: &str, kind: &str) -> Result<Vec<Value>> {
-    let list = parse(text, kind)?;
-    Ok(list.get("items").and_then(|items| items.items().ok()).map(<[Value]>::to_vec).unwrap_or_default())
+    let found = parse(text, kind)?;
+    Ok(match found.get("items").and_then(|items| items.items().ok()) {
+        Some(items) => items.to_vec(),
+        None => vec![found],
+    })
+}
+
+/// The object of this `kind/name` among `found`.
+pub fn pick<'a>(found: &'a [Value], wanted: &str) -> Option<&'a Value> {
+    let text = |value: Option<&'a Value>| value.and_then(|v| v.text().ok()).unwrap_or_default();
+    found.iter().find(|object| {
+        let name = text(object.get("metadata").and_then(|m| m.get("name")));
+        wanted.split_once('/').is_some_and(|(kind, n)| n == name && text(object.get("kind")).eq_ignore_ascii_case(kind))
+    })
 }
 
 fn parse(text: &str, kind: &str) -> Result<Value> {

@@ -30,6 +30,7 @@ struct Sent {
 struct Machine<'a> {
     api: &'a Api,
     sent: Vec<Sent>,
+    looks: usize,
 }
 
 impl std::fmt::Debug for Machine<'_> {
@@ -68,6 +69,7 @@ impl Exec for Machine<'_> {
         }
         let args: Vec<&str> = cmd.args.iter().map(String::as_str).collect();
         let ["kubectl", "--kubeconfig=/k", args @ ..] = &args[..] else { panic!("{cmd}") };
+        self.looks += usize::from(args[0] == "get");
         if args[0] == "apply" {
             let file = args.iter().find_map(|arg| arg.strip_prefix("--filename=")).unwrap();
             let whole = args.contains(&"--validate=strict");
@@ -118,7 +120,7 @@ fn send(api: &Api) -> Vec<Sent> {
     }
     let mut journal = Journal::open(&root).unwrap();
     let report = Report::new(Box::new(std::io::sink()), Style::Plain);
-    let (mut machine, clock) = (Machine { api, sent: Vec::new() }, SystemClock::default());
+    let (mut machine, clock) = (Machine { api, sent: Vec::new(), looks: 0 }, SystemClock::default());
     let config = CloudConfig {
         addresses: vec!["192.0.2.10".parse().unwrap()],
         name: Some("cloud-1".parse().unwrap()),
@@ -126,13 +128,14 @@ fn send(api: &Api) -> Vec<Sent> {
         k3s: K3sMode::Existing,
         ..CloudConfig::default()
     };
-    let (exec, journal) = (&mut machine, &mut journal);
-    let mut cx = Cx { root: &root, exec, clock: &clock, report: &report, journal, blobs: None };
+    let mut cx =
+        Cx { root: &root, exec: &mut machine, clock: &clock, report: &report, journal: &mut journal, blobs: None };
     // There is no keadm: the namespace is made before.
     let e = CloudCore::new(&config, Chart::new(&config, "v1.22.0".into())).apply(&mut cx).unwrap_err();
     assert!(e.to_string().contains("keadm"), "{e}");
     let mesh = EdgeMesh::new(&config, "docker.io/kubeedge/edgemesh-agent:v1.17.0".into());
-    let steps: [&dyn Step; 2] = [&Addons::new(&config), &mesh];
+    let addons = Addons::new(&config);
+    let steps: [&dyn Step; 2] = [&addons, &mesh];
     for step in steps {
         assert!(matches!(step.check(&mut cx).unwrap(), Status::Todo(_)), "{}", step.id());
         step.apply(&mut cx).unwrap();
@@ -141,6 +144,14 @@ fn send(api: &Api) -> Vec<Sent> {
         assert!(matches!(step.check(&mut cx).unwrap(), Status::Todo(_)), "{}", step.id());
         step.apply(&mut cx).unwrap();
         assert_eq!(step.check(&mut cx).unwrap(), Status::Done, "{}", step.id());
+    }
+    // A look at a cluster that is as it should be takes few calls: each costs the start of a program.
+    for (step, most) in steps.into_iter().zip([3, 4]) {
+        machine.looks = 0;
+        let exec = &mut machine;
+        let mut cx = Cx { root: &root, exec, clock: &clock, report: &report, journal: &mut journal, blobs: None };
+        assert_eq!(step.check(&mut cx).unwrap(), Status::Done, "{}", step.id());
+        assert!(machine.looks <= most, "{} calls of kubectl for a look at {}", machine.looks, step.id());
     }
     machine.sent
 }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result};
 use crate::json::{self, Text, Value};
-use crate::k3s::{Kube, fill, lacks, list_of};
+use crate::k3s::{Kube, fill, lacks, list_of, pick};
 use crate::plan::{Cx, Status, Step};
+
+use super::pods::text;
 
 const SYSTEM: &str = "kube-system";
 const ADDON: &str = include_str!("../../k3s/manifests/addon.json");
@@ -23,7 +25,9 @@ const UNLABEL: &str = include_str!("../../k3s/manifests/undo-balancer-node.json"
 const FACT: &str = "metrics-server-args";
 const METRICS_SERVER: &str = "metrics-server";
 /// Add-ons that are Deployments.
-const DEPLOYMENTS: [&str; 3] = ["coredns", "local-path-provisioner", METRICS_SERVER];
+const DEPLOYMENTS: [&str; 3] = ["deployment/coredns", "deployment/local-path-provisioner", "deployment/metrics-server"];
+const CHART: &str = "helmchart/traefik";
+const CHART_CONFIG: &str = "helmchartconfig/traefik";
 /// Edge nodes have certificates of KubeEdge's authority, and each has a port of its own in its status.
 const METRICS_ARGS: [&str; 2] = ["--kubelet-insecure-tls", "--kubelet-use-node-status-port"];
 
@@ -53,17 +57,17 @@ impl Addons {
     /// What is to be set of the add-ons that are there; k3s may run without any of them.
     fn wishes(&self, kube: &mut Kube<'_>) -> Result<Vec<Wish>> {
         let mut wishes = Vec::new();
-        for name in DEPLOYMENTS {
-            if let Some(found) = kube.get("deployment", SYSTEM, name)? {
-                let manifest = match name {
-                    METRICS_SERVER => fill(METRICS, &[("args", metrics_args(&found))]),
-                    _ => fill(ADDON, &[("name", Text(name).to_string())]),
-                };
-                wishes.push(Wish { kind: "deployment", name: name.to_owned(), manifest, found });
-            }
+        for found in kube.some(SYSTEM, &DEPLOYMENTS)? {
+            let name = text(&found, &["metadata", "name"]).to_owned();
+            let manifest = match name.as_str() {
+                METRICS_SERVER => fill(METRICS, &[("args", metrics_args(&found))]),
+                _ => fill(ADDON, &[("name", Text(&name).to_string())]),
+            };
+            wishes.push(Wish { kind: "deployment", name, manifest, found });
         }
-        if kube.get("helmchart", SYSTEM, "traefik")?.is_some() {
-            let found = kube.get("helmchartconfig", SYSTEM, "traefik")?.unwrap_or_else(nothing);
+        let traefik = kube.some(SYSTEM, &[CHART, CHART_CONFIG])?;
+        if pick(&traefik, CHART).is_some() {
+            let found = pick(&traefik, CHART_CONFIG).cloned().unwrap_or_else(nothing);
             wishes.push(Wish {
                 kind: "helmchartconfig",
                 name: "traefik".to_owned(),
@@ -125,9 +129,6 @@ impl Step for Addons {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-        if kube.raw("/readyz")?.code != 0 {
-            return Ok(Status::todo("the Kubernetes API does not answer"));
-        }
         for wish in self.wishes(&mut kube)? {
             if let Some(path) = lacks(&wish.found, &wanted(&wish.manifest)?) {
                 return Ok(Status::Todo(format!("{} '{}' lacks {path}", wish.kind, wish.name)));

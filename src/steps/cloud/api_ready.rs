@@ -127,7 +127,7 @@ mod tests {
     use crate::plan::tests::with_cx;
 
     const READYZ: &str = "k3s kubectl --kubeconfig=/k get --raw=/readyz";
-    const NODE: &str = "k3s kubectl --kubeconfig=/k get node n --namespace=default --ignore-not-found --output=json";
+    const NODE: &str = "k3s kubectl --kubeconfig=/k get node/n --namespace=default --ignore-not-found --output=json";
     const READY: &str = r#"{"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#;
     const NOT: &str = r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"R","message":"m"}]}}"#;
 

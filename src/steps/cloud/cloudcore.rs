@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::firewall;
 use super::pods::{Images, probed};
-use super::release::{self, CUT, Found, PODS, RELEASE, Space};
+use super::release::{self, CORE, CUT, Found, RELEASE, Space};
 use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result, Trail};
@@ -111,7 +111,7 @@ impl CloudCore {
 
     /// Its ReplicaSet starts another one; a rollout would wait for ports that the old one holds.
     fn restart(&self, cx: &mut Cx<'_>) -> Result<()> {
-        self.kube(cx).delete_all("pods", NAMESPACE, PODS[0])
+        self.kube(cx).delete_all("pods", NAMESPACE, CORE)
     }
 
     fn keadm(&self, mut cmd: Cmd, cx: &mut Cx<'_>) -> Result<()> {
@@ -182,9 +182,6 @@ impl Step for CloudCore {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-        if kube.raw("/readyz").map(|answer| answer.code).unwrap_or(1) != 0 {
-            return Ok(Status::todo("the Kubernetes API does not answer"));
-        }
         match release::look(&mut kube, &self.chart)? {
             Found::Nothing(_) => return Ok(Status::todo("CloudCore is not installed")),
             Found::Different(difference) => return Ok(Status::Todo(difference.text())),

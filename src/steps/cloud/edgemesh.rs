@@ -5,25 +5,35 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::pods::{Images, Pod, probed};
+use super::pods::{Images, Pod, probed, text};
 use crate::clock::wait_for;
 use crate::config::{CloudConfig, K3sMode};
+use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::exec::Exec;
 use crate::ids::RelPath;
 use crate::json::{self, Text, Value};
-use crate::k3s::{Kube, fill, lacks};
+use crate::k3s::{Kube, fill, lacks, pick};
 use crate::kubeedge::NAMESPACE;
 use crate::plan::{Cx, Status, Step};
 
 const AGENT: &str = include_str!("../../k3s/manifests/edgemesh.json");
 const PSK: &str = include_str!("../../k3s/manifests/edgemesh-psk.json");
-const SECRET: &str = "edgemesh-agent-psk";
+/// Annotation of the agents' pods that changes with their settings, so that they are started again.
+const MARK: &str = "edgelay/settings";
+const KEY: &str = "secret/edgemesh-agent-psk";
 /// Where bundles put the definitions, and what they define.
 pub const CRDS: [(&str, &str); 3] = [
     ("usr/local/share/edgelay/edgemesh/crd-destinationrule.yaml", "destinationrules.networking.istio.io"),
     ("usr/local/share/edgelay/edgemesh/crd-gateway.yaml", "gateways.networking.istio.io"),
     ("usr/local/share/edgelay/edgemesh/crd-virtualservice.yaml", "virtualservices.networking.istio.io"),
+];
+/// What its objects need beside themselves: the definitions in their order, and the key.
+const NEEDS: [&str; 4] = [
+    "crd/destinationrules.networking.istio.io",
+    "crd/gateways.networking.istio.io",
+    "crd/virtualservices.networking.istio.io",
+    KEY,
 ];
 
 /// The step.
@@ -63,33 +73,36 @@ impl EdgeMesh {
     }
 
     fn manifest(&self) -> String {
-        let (config, image) = (Text(&self.config()).to_string(), Text(&self.image).to_string());
-        fill(AGENT, &[("config", config), ("image", image)])
+        let [config, image, mark] = [&self.config(), &self.image, &self.mark()].map(|text| Text(text).to_string());
+        fill(AGENT, &[("config", config), ("image", image), ("mark", mark)])
+    }
+
+    /// What agents are told apart by: they read their configuration only when they start.
+    fn mark(&self) -> String {
+        Digest::of(format!("{} {}", self.image, self.config()).as_bytes()).hex()
     }
 
     /// What is not as wanted. `None`: all is.
     fn lack(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
         let mut kube = Kube::new(&self.kubeconfig, exec);
-        if kube.raw("/readyz")?.code != 0 {
-            return Ok(Some("the Kubernetes API does not answer".to_owned()));
-        }
-        for (_, name) in CRDS {
-            if kube.field("crd", "default", name, ".metadata.name")?.is_empty() {
-                return Ok(Some(format!("there is no definition '{name}'")));
-            }
-        }
-        if kube.field("secret", NAMESPACE, SECRET, ".metadata.name")?.is_empty() {
-            return Ok(Some("EdgeMesh has no key".to_owned()));
+        if let Some(name) = kube.missing(NAMESPACE, &NEEDS)? {
+            return Ok(Some(format!("there is no '{name}'")));
         }
         let wanted = json::read(self.manifest().as_bytes(), 1 << 20).map_err(|e| bug(&e))?;
-        for want in wanted.get("items").and_then(|items| items.items().ok()).unwrap_or_default() {
-            let (kind, name) = (word(want, "kind"), want.get("metadata").map(|m| word(m, "name")).unwrap_or_default());
-            let space = want.get("metadata").map(|m| word(m, "namespace")).unwrap_or_default();
-            let Some(found) = kube.get(kind, if space.is_empty() { "default" } else { space }, name)? else {
-                return Ok(Some(format!("there is no {kind} '{name}'")));
-            };
-            if let Some(path) = lacks(&found, want) {
-                return Ok(Some(format!("{kind} '{name}' lacks {path}")));
+        let wanted = wanted.get("items").and_then(|items| items.items().ok()).unwrap_or_default();
+        // One of them lies in another namespace than the rest, some in none.
+        let (apart, there): (Vec<&Value>, Vec<&Value>) =
+            wanted.iter().partition(|want| text(want, &["metadata", "namespace"]) == "default");
+        for (space, objects) in [(NAMESPACE, there), ("default", apart)] {
+            let name = |want: &&Value| format!("{}/{}", text(want, &["kind"]), text(want, &["metadata", "name"]));
+            let names: Vec<String> = objects.iter().map(name).collect();
+            let found = kube.some(space, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+            for (want, name) in objects.iter().zip(&names) {
+                match pick(&found, name).map(|found| lacks(found, want)) {
+                    None => return Ok(Some(format!("there is no '{name}'"))),
+                    Some(Some(path)) => return Ok(Some(format!("'{name}' lacks {path}"))),
+                    Some(None) => {}
+                }
             }
         }
         self.agent(&mut kube)
@@ -102,6 +115,9 @@ impl EdgeMesh {
         let mut pods = pods.iter().map(Pod).filter(|pod| !pod.is_ending());
         Ok(match pods.next() {
             None => Some(format!("there is no pod of edgemesh-agent on node '{node}'")),
+            Some(pod) if text(pod.0, &["metadata", "annotations", MARK]) != self.mark() => {
+                Some(format!("pod '{}' still runs with older settings", pod.name()))
+            }
             Some(pod) => pod.lack().map(|why| format!("pod '{}' is not Ready: {why}", pod.name())),
         })
     }
@@ -122,13 +138,8 @@ impl EdgeMesh {
         })
     }
 }
-
 fn bug(e: &json::JsonError) -> Error {
     Error::new(Kind::Bug, format!("manifest of EdgeMesh: {e}"))
-}
-
-fn word<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(|v| v.text().ok()).unwrap_or_default()
 }
 
 /// 32 bytes that nobody can guess, in hex: EdgeMesh takes any text.
@@ -160,16 +171,15 @@ impl Step for EdgeMesh {
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let root = cx.root;
-        for (path, name) in CRDS {
+        for ((path, _), name) in CRDS.iter().zip(NEEDS) {
             let path = root.absolute(RelPath::literal(path));
             let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-            if kube.field("crd", "default", name, ".metadata.name")?.is_empty() {
+            if kube.missing(NAMESPACE, &[name])?.is_some() {
                 kube.apply_file(&path)?;
             }
         }
         // A key that is there is in use by edges already.
-        let there = Kube::new(&self.kubeconfig, cx.exec).field("secret", NAMESPACE, SECRET, ".metadata.name")?;
-        if there.is_empty() {
+        if Kube::new(&self.kubeconfig, cx.exec).missing(NAMESPACE, &[KEY])?.is_some() {
             let key = fresh_key(cx)?;
             Kube::new(&self.kubeconfig, cx.exec).apply(root, &fill(PSK, &[("psk", Text(&key).to_string())]))?;
         }
@@ -192,6 +202,7 @@ impl Step for EdgeMesh {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::Script;
     use crate::plan::tests::with_cx;
 
     fn step() -> EdgeMesh {
@@ -207,12 +218,33 @@ mod tests {
     fn the_manifest_holds_image_and_relay() {
         let wanted = json::read(step().manifest().as_bytes(), 1 << 20).unwrap();
         let items = wanted.get("items").unwrap().items().unwrap();
-        let of = |kind: &str| items.iter().find(|item| word(item, "kind") == kind).unwrap();
+        let of = |kind: &str| items.iter().find(|item| text(item, &["kind"]) == kind).unwrap();
         let config = of("ConfigMap").get("data").unwrap().get("edgemesh-agent.yaml").unwrap().text().unwrap();
         let want = r#"{"modules":{"edgeProxy":{"enable":true},"edgeTunnel":{"enable":true,"relayNodes":[{"nodeName":"cloud-1","advertiseAddress":["192.0.2.10"]}]}}}"#;
         assert_eq!(config, want);
         assert!(step().manifest().contains("\"docker.io/kubeedge/edgemesh-agent:v1.17.0\""));
         assert!(json::read(PSK.as_bytes(), 9999).is_ok() && !PSK.contains("JugH9HP1"));
+    }
+
+    #[test]
+    fn an_agent_with_older_settings_is_not_taken_for_done() {
+        let (old, mut new) = (step(), step());
+        new.addresses.push("192.0.2.11".into());
+        assert_ne!(old.mark(), new.mark());
+        assert_ne!(old.mark(), EdgeMesh { image: "x:v1".into(), ..step() }.mark());
+        assert!(new.manifest().contains(&format!(r#"{{"edgelay/settings": "{}"}}"#, new.mark())));
+        let line = "k3s kubectl --kubeconfig=/etc/rancher/k3s/k3s.yaml get pods --namespace=kubeedge \
+            --field-selector=spec.nodeName=cloud-1 --selector=kubeedge=edgemesh-agent --output=json";
+        let pods = format!(
+            r#"{{"items":[{{"metadata":{{"name":"a-1","annotations":{{"edgelay/settings":"{}"}}}},
+                "status":{{"conditions":[{{"type":"Ready","status":"True"}}]}}}}]}}"#,
+            old.mark()
+        );
+        for (step, want) in [(old, None), (new, Some("pod 'a-1' still runs with older settings"))] {
+            let mut script = Script::default().expect(line, 0, &pods);
+            let lack = step.agent(&mut Kube::new(&step.kubeconfig, &mut script)).unwrap();
+            assert_eq!(lack.as_deref(), want);
+        }
     }
 
     #[test]

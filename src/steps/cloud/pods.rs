@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What a kubelet says of a container whose image it has not got.
 const REASONS: [&str; 4] = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
 /// A line for each pod, then one for each container that waits: few bytes, however many pods there are.
-const WAITING: &str = r#"--output=jsonpath={range .items[*]}{"pod "}{.metadata.name}{" "}{.metadata.deletionTimestamp}{"\n"}{range .status.initContainerStatuses[*]}{.name}{" "}{.image}{" "}{.state.waiting.reason}{"\n"}{end}{range .status.containerStatuses[*]}{.name}{" "}{.image}{" "}{.state.waiting.reason}{"\n"}{end}{end}"#;
+const WAITING: &str = r#"--output=jsonpath={range .items[*]}{"pod "}{.metadata.namespace}{"/"}{.metadata.name}{" "}{.metadata.deletionTimestamp}{"\n"}{range .status.initContainerStatuses[*]}{.name}{" "}{.image}{" "}{.state.waiting.reason}{"\n"}{end}{range .status.containerStatuses[*]}{.name}{" "}{.image}{" "}{.state.waiting.reason}{"\n"}{end}{end}"#;
 
 /// The text at `path`; empty if there is none.
 pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
@@ -45,6 +45,11 @@ pub(super) struct Pod<'a>(pub(super) &'a Value);
 impl Pod<'_> {
     pub(super) fn name(&self) -> &str {
         text(self.0, &["metadata", "name"])
+    }
+
+    /// What of KubeEdge it is, by its label.
+    pub(super) fn part(&self) -> &str {
+        text(self.0, &["metadata", "labels", "kubeedge"])
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -109,15 +114,18 @@ struct Waiting {
     reason: String,
 }
 
-fn waiting(space: &str, lines: &str) -> Vec<Waiting> {
+fn waiting(spaces: &[&str], lines: &str) -> Vec<Waiting> {
     let (mut found, mut pod) = (Vec::new(), "");
     for line in lines.lines() {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             // One that is being deleted needs its images no more.
-            ["pod", name, ending] => pod = if ending.is_empty() { *name } else { "" },
+            ["pod", name, ending] => {
+                let counts = name.split_once('/').is_some_and(|(space, _)| spaces.contains(&space));
+                pod = if counts && ending.is_empty() { *name } else { "" };
+            }
             [container, image, reason] if !pod.is_empty() && REASONS.contains(reason) => {
                 let [container, image, reason] = [container, image, reason].map(|word| (*word).to_owned());
-                found.push(Waiting { pod: format!("{space}/{pod}"), container, image, reason });
+                found.push(Waiting { pod: pod.to_owned(), container, image, reason });
             }
             _ => {}
         }
@@ -150,11 +158,8 @@ impl<'a> Images<'a> {
 
     /// A pod that waits, in words.
     pub(super) fn look(&mut self, kube: &mut Kube<'_>, clock: &dyn Clock) -> Result<Option<String>> {
-        let mut all = Vec::new();
-        for space in self.spaces {
-            let Some(node) = self.node else { continue };
-            all.extend(waiting(space, &kube.pods_as(node, space, WAITING)?));
-        }
+        let Some(node) = self.node else { return Ok(None) };
+        let all = waiting(self.spaces, &kube.pods_as(node, WAITING)?);
         let Some(first) = all.first() else {
             self.since = None;
             return Ok(None);
@@ -239,11 +244,11 @@ mod tests {
         }
     }
 
-    const LINES: &str = "pod a-1 \nc kubeedge/x:v1 \npod b-2 \ninit kubeedge/y:v1 ErrImagePull\nc kubeedge/x:v1 PodInitializing\n\
-        pod c-3 2026-11-30T06:00:00Z\nc kubeedge/z:v1 ImagePullBackOff\n";
+    const LINES: &str = "pod kubeedge/a-1 \nc kubeedge/x:v1 \npod other/o-1 \nc kubeedge/w:v1 ErrImagePull\npod kubeedge/b-2 \ninit kubeedge/y:v1 ErrImagePull\nc kubeedge/x:v1 PodInitializing\n\
+        pod kubeedge/c-3 2026-11-30T06:00:00Z\nc kubeedge/z:v1 ImagePullBackOff\n";
 
     fn look(images: &mut Images<'_>, lines: &str, clock: &dyn Clock) -> Result<Option<String>> {
-        let pods = "k3s kubectl --kubeconfig=/k get pods --namespace=kubeedge --field-selector=spec.nodeName=n";
+        let pods = "k3s kubectl --kubeconfig=/k get pods --all-namespaces --field-selector=spec.nodeName=n";
         let mut script = Script::default().expect(&format!("{pods} '{WAITING}'"), 0, lines);
         let seen = images.look(&mut Kube::new(Path::new("/k"), &mut script), clock)?;
         images.verdict().map(|()| seen)
@@ -255,7 +260,12 @@ mod tests {
         let clock = CountingClock::default();
         let mut images = Images::new(Some("n"), &["kubeedge"]);
         assert_eq!(
-            look(&mut images, "pod a-1 \nc x:v1 CrashLoopBackOff\npod z 2026\nc z:v1 ErrImagePull\n", &clock).unwrap(),
+            look(
+                &mut images,
+                "pod kubeedge/a-1 \nc x:v1 CrashLoopBackOff\npod kubeedge/z 2026\nc z:v1 ErrImagePull\n",
+                &clock
+            )
+            .unwrap(),
             None
         );
         images.held = || Ok(vec!["docker.io/kubeedge/y:v1".into()]);

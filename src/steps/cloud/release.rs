@@ -8,7 +8,7 @@ use crate::exec::Exec;
 use crate::host::reach::{self, Answer};
 use crate::ids::HostPort;
 use crate::json::Value;
-use crate::k3s::Kube;
+use crate::k3s::{Kube, pick};
 use crate::kubeedge::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
 
 use super::pods::{Pod, text};
@@ -24,7 +24,17 @@ const DEPLOYED: &str = "deployed";
 /// By this label of the namespace we know that it is ours.
 const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
 /// Labels of the pods that must run.
-pub(super) const PODS: [&str; 3] = ["kubeedge=cloudcore", "kubeedge=iptables-manager", "kubeedge=controller-manager"];
+const PODS: &str = "kubeedge in (cloudcore,iptables-manager,controller-manager)";
+/// Labels of CloudCore's own.
+pub(super) const CORE: &str = "kubeedge=cloudcore";
+/// What the chart makes that is looked at.
+const SPACE: &str = "namespace/kubeedge";
+const DEPLOYMENT: &str = "deployment/cloudcore";
+const FIREWALL: &str = "daemonset/cloud-iptables-manager";
+const BROKER: &str = "daemonset/edge-eclipse-mosquitto";
+const CONFIG: &str = "configmap/cloudcore";
+/// Values of that label, CloudCore's own first.
+const PARTS: [&str; 3] = ["cloudcore", "iptables-manager", "controller-manager"];
 /// How long a port of this machine may take to answer.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -50,13 +60,17 @@ pub(super) enum Found {
 
 /// Whose the namespace is; somebody else's is an error.
 pub(super) fn space(kube: &mut Kube<'_>) -> Result<Space> {
-    let Some(found) = kube.get("namespace", "default", NAMESPACE)? else { return Ok(Space::None) };
-    if text(&found, &["metadata", "labels", OWNER.0]) != OWNER.1 {
+    whose(&kube.some(NAMESPACE, &[SPACE])?)
+}
+
+fn whose(found: &[Value]) -> Result<Space> {
+    let Some(found) = pick(found, SPACE) else { return Ok(Space::None) };
+    if text(found, &["metadata", "labels", OWNER.0]) != OWNER.1 {
         let what = format!("the cluster has a namespace '{NAMESPACE}' that edgelay did not make");
         return Err(Error::new(Kind::Cluster, what)
             .hint("remove that KubeEdge first if it is not in use: nothing of it is touched"));
     }
-    Ok(if text(&found, &["status", "phase"]) == "Terminating" { Space::Ending } else { Space::Ours })
+    Ok(if text(found, &["status", "phase"]) == "Terminating" { Space::Ending } else { Space::Ours })
 }
 
 /// The state of the newest record. `None`: none was ever deployed.
@@ -69,7 +83,8 @@ fn state(records: &str) -> Option<&str> {
 
 /// Looks at namespace, release, version and configuration.
 pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
-    let space = space(kube)?;
+    let found = kube.some(NAMESPACE, &[SPACE, DEPLOYMENT, FIREWALL, BROKER, CONFIG])?;
+    let space = whose(&found)?;
     if space != Space::Ours {
         return Ok(Found::Nothing(space));
     }
@@ -79,33 +94,32 @@ pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
         // Some of it may be there, and some not.
         Some(cut) => return Ok(Found::Different(Difference::Values(format!("CloudCore's last upgrade is '{cut}'")))),
     }
-    let image = kube.get("deployment", NAMESPACE, "cloudcore")?.map(|found| image_of(&found)).unwrap_or_default();
+    let image = pick(&found, DEPLOYMENT).map(image_of).unwrap_or_default();
     if image.rsplit(':').next() != Some(&chart.version) {
         let what = format!("CloudCore's image is '{image}', wanted version {}", chart.version);
         return Ok(Found::Different(Difference::Values(what)));
     }
-    if let Some(what) = daemons(kube, chart)? {
+    if let Some(what) = daemons(&found, chart) {
         return Ok(Found::Different(Difference::Values(what)));
     }
-    let config = kube.get("configmap", NAMESPACE, "cloudcore")?;
-    let yaml = config.as_ref().map(|found| text(found, &["data", "cloudcore.yaml"])).unwrap_or_default();
+    let yaml = pick(&found, CONFIG).map(|found| text(found, &["data", "cloudcore.yaml"])).unwrap_or_default();
     Ok(chart.differs(yaml).map_or(Found::Wanted, Found::Different))
 }
 
 /// What the chart's DaemonSets are that depend on host and bundle.
-fn daemons(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>> {
-    let firewall = kube.get("daemonset", NAMESPACE, "cloud-iptables-manager")?.map(|found| image_of(&found));
+fn daemons(found: &[Value], chart: &Chart) -> Option<String> {
+    let firewall = pick(found, FIREWALL).map(image_of);
     let is_nft = firewall.as_deref().is_some_and(|image| image.contains("-nft:"));
     if is_nft != chart.nft {
         let wanted = if chart.nft { "nft" } else { "legacy" };
-        return Ok(Some(format!(
+        return Some(format!(
             "iptables-manager's image is '{}', wanted one for {wanted} rules",
             firewall.unwrap_or_default()
-        )));
+        ));
     }
-    let broker = kube.get("daemonset", NAMESPACE, "edge-eclipse-mosquitto")?.is_some();
+    let broker = pick(found, BROKER).is_some();
     let (is, wanted) = if broker { ("there", "none") } else { ("missing", "one") };
-    Ok((broker != chart.mosquitto).then(|| format!("the MQTT broker of edge nodes is {is}, wanted {wanted}")))
+    (broker != chart.mosquitto).then(|| format!("the MQTT broker of edge nodes is {is}, wanted {wanted}"))
 }
 
 /// Of the first container.
@@ -119,13 +133,12 @@ fn image_of(deployment: &Value) -> String {
 /// What is not ready yet. `None`: pods are Ready, ports answer, secrets are there.
 pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>> {
     let (mut host, mut ends) = (String::new(), String::new());
-    for label in PODS {
-        let pods = kube.list("pods", NAMESPACE, label)?;
-        let name = label.rsplit('=').next().unwrap_or_default();
+    let pods = kube.list("pods", NAMESPACE, PODS)?;
+    for name in PARTS {
         let mut seen = false;
-        for pod in pods.iter().map(Pod).filter(|pod| !pod.is_ending()) {
+        for pod in pods.iter().map(Pod).filter(|pod| pod.part() == name && !pod.is_ending()) {
             seen = true;
-            if label != PODS[0] && pod.is_elsewhere(chart.node.as_deref()) {
+            if name != PARTS[0] && pod.is_elsewhere(chart.node.as_deref()) {
                 continue;
             }
             if let Some(why) = pod.lack() {
@@ -134,7 +147,7 @@ pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>>
             if pod.version() != chart.version {
                 return Ok(Some(format!("a pod of {name} still runs version {}", pod.version())));
             }
-            if label == PODS[0] {
+            if name == PARTS[0] {
                 host = text(pod.0, &["status", "hostIP"]).to_owned();
                 ends = pod.ends();
             }
@@ -146,32 +159,25 @@ pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>>
     if let Some(why) = ports(&host) {
         return Ok(Some(format!("{why}{ends}")));
     }
-    for name in ["casecret", "tokensecret"] {
-        if kube.field("secret", NAMESPACE, name, ".metadata.name")?.is_empty() {
-            return Ok(Some(format!("CloudCore has not made the secret '{name}' yet")));
-        }
-    }
-    Ok(None)
+    let missing = kube.missing(NAMESPACE, &["secret/casecret", "secret/tokensecret"])?;
+    Ok(missing.map(|name| format!("CloudCore has not made the secret '{}' yet", name.trim_start_matches("secret/"))))
 }
 
 /// Pods on other nodes that are not Ready, each in words. They have their images from their own installation, which may
 /// be of another version.
 pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for label in PODS {
-        for pod in
-            kube.list("pods", NAMESPACE, label)?.iter().map(Pod).filter(|pod| pod.is_elsewhere(chart.node.as_deref()))
-        {
-            let (name, node) = (pod.name(), text(pod.0, &["spec", "nodeName"]));
-            found.extend(pod.lack().map(|why| format!("pod '{name}' on node '{node}' is not Ready: {why}")));
-        }
-    }
-    Ok(found)
+    let pods = kube.list("pods", NAMESPACE, PODS)?;
+    let elsewhere = pods.iter().map(Pod).filter(|pod| pod.is_elsewhere(chart.node.as_deref()));
+    let told = elsewhere.filter_map(|pod| {
+        let (name, node) = (pod.name(), text(pod.0, &["spec", "nodeName"]));
+        pod.lack().map(|why| format!("pod '{name}' on node '{node}' is not Ready: {why}"))
+    });
+    Ok(told.collect())
 }
 
 /// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.
 pub(super) fn evict_old(kube: &mut Kube<'_>, chart: &Chart) -> Result<()> {
-    for pod in kube.list("pods", NAMESPACE, PODS[0])?.iter().map(Pod) {
+    for pod in kube.list("pods", NAMESPACE, CORE)?.iter().map(Pod) {
         if !pod.is_ending() && pod.version() != chart.version {
             kube.delete("pod", NAMESPACE, pod.name())?;
         }
@@ -250,8 +256,8 @@ mod tests {
 
     const KUBECTL: &str = "k3s kubectl --kubeconfig=/k";
 
-    fn get(kind: &str, space: &str, name: &str) -> String {
-        format!("{KUBECTL} get {kind} {name} --namespace={space} --ignore-not-found --output=json")
+    fn get(names: &str) -> String {
+        format!("{KUBECTL} get {names} --namespace=kubeedge --ignore-not-found --output=json")
     }
 
     fn chart() -> Chart {
@@ -263,47 +269,55 @@ mod tests {
         Chart::new(&config, "v1.22.1".into())
     }
 
-    fn image(name: &str) -> String {
-        format!(r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"image":"kubeedge/{name}"}}]}}}}}}}}"#)
+    fn workload(kind: &str, name: &str, image: &str) -> String {
+        let spec = format!(r#"{{"template":{{"spec":{{"containers":[{{"image":"kubeedge/{image}"}}]}}}}}}"#);
+        format!(r#"{{"kind":"{kind}","metadata":{{"name":"{name}"}},"spec":{spec}}}"#)
     }
 
-    const OURS: &str =
-        r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":"edgelay"}},"status":{"phase":"Active"}}"#;
+    const OURS: &str = r#"{"kind":"Namespace","metadata":{"name":"kubeedge","labels":{"app.kubernetes.io/managed-by":"edgelay"}},"status":{"phase":"Active"}}"#;
 
     #[test]
     fn what_is_there_decides_what_is_done() {
         let helm = format!("{KUBECTL} get secrets --namespace=kubeedge --selector={RELEASE} '{STATES}'");
-        let space = get("namespace", "default", NAMESPACE);
-        let begin = |release: &str| Script::default().expect(&space, 0, OURS).expect(&helm, 0, release);
-        let ending = OURS.replace("Active", "Terminating");
+        let all = get(&[SPACE, DEPLOYMENT, FIREWALL, BROKER, CONFIG].join(" "));
+        let begin = |objects: &str, release: &str| {
+            let list = format!(r#"{{"kind":"List","items":[{OURS}{objects}]}}"#);
+            Script::default().expect(&all, 0, &list).expect(&helm, 0, release)
+        };
+        let ending = format!(r#"{{"items":[{}]}}"#, OURS.replace("Active", "Terminating"));
         let yaml = "modules:\\n  cloudHub:\\n    advertiseAddress:\\n    - 192.0.2.10\\n    nodeLimit: 1000\\n  \
                     cloudStream:\\n    enable: true\\n  dynamicController:\\n    enable: true\\n";
-        let config = |yaml: &str| format!(r#"{{"data":{{"cloudcore.yaml":"{yaml}"}}}}"#);
-        let running = |yaml: &str| {
-            begin("2 deployed\n1 superseded\n")
-                .expect(&get("deployment", NAMESPACE, "cloudcore"), 0, &image("cloudcore:v1.22.1"))
-                .expect(&get("daemonset", NAMESPACE, "cloud-iptables-manager"), 0, &image("iptables-manager:v1.22.1"))
-                .expect(&get("daemonset", NAMESPACE, "edge-eclipse-mosquitto"), 0, "")
-                .expect(&get("configmap", NAMESPACE, "cloudcore"), 0, &config(yaml))
+        let core = |version: &str| workload("Deployment", "cloudcore", &format!("cloudcore:{version}"));
+        let firewall = |image: &str| workload("DaemonSet", "cloud-iptables-manager", &format!("{image}:v1.22.1"));
+        let broker = workload("DaemonSet", "edge-eclipse-mosquitto", "eclipse-mosquitto:1.6.15");
+        let config = |yaml: &str| {
+            format!(r#"{{"kind":"ConfigMap","metadata":{{"name":"cloudcore"}},"data":{{"cloudcore.yaml":"{yaml}"}}}}"#)
         };
+        let with = |objects: &[String]| begin(&format!(",{}", objects.join(",")), "2 deployed\n1 superseded\n");
+        let running = |yaml: &str| with(&[core("v1.22.1"), firewall("iptables-manager"), config(yaml)]);
+        let differs = |what: &str| Found::Different(Difference::Values(what.into()));
         let old = "CloudCore's image is 'kubeedge/cloudcore:v1.22.0', wanted version v1.22.1";
         let addresses = "CloudCore's modules.cloudHub.advertiseAddress is '192.0.2.11', wanted '192.0.2.10'";
         for (script, want) in [
-            (Script::default().expect(&space, 0, ""), Found::Nothing(Space::None)),
-            (Script::default().expect(&space, 0, &ending), Found::Nothing(Space::Ending)),
-            (begin(""), Found::Nothing(Space::Ours)),
-            (begin("1 pending-install\n"), Found::Nothing(Space::Ours)),
+            (Script::default().expect(&all, 0, ""), Found::Nothing(Space::None)),
+            (Script::default().expect(&all, 0, &ending), Found::Nothing(Space::Ending)),
+            (begin("", ""), Found::Nothing(Space::Ours)),
+            (begin("", "1 pending-install\n"), Found::Nothing(Space::Ours)),
+            (begin("", "1 failed\n"), Found::Nothing(Space::Ours)),
             (
-                begin("10 pending-upgrade\n8 superseded\n9 deployed\n"),
-                Found::Different(Difference::Values("CloudCore's last upgrade is 'pending-upgrade'".into())),
+                begin("", "10 pending-upgrade\n8 superseded\n9 deployed\n"),
+                differs("CloudCore's last upgrade is 'pending-upgrade'"),
+            ),
+            (with(&[core("v1.22.0")]), differs(old)),
+            (
+                with(&[core("v1.22.1"), firewall("iptables-manager-nft")]),
+                differs(
+                    "iptables-manager's image is 'kubeedge/iptables-manager-nft:v1.22.1', wanted one for legacy rules",
+                ),
             ),
             (
-                begin("2 deployed\n1 superseded\n").expect(
-                    &get("deployment", NAMESPACE, "cloudcore"),
-                    0,
-                    &image("cloudcore:v1.22.0"),
-                ),
-                Found::Different(Difference::Values(old.into())),
+                with(&[core("v1.22.1"), firewall("iptables-manager"), broker]),
+                differs("the MQTT broker of edge nodes is there, wanted none"),
             ),
             (running(&yaml.replace("2.10", "2.11")), Found::Different(Difference::Names(addresses.into()))),
             (running(yaml), Found::Wanted),
@@ -317,8 +331,8 @@ mod tests {
 
     #[test]
     fn somebody_elses_namespace_is_refused() {
-        let theirs = r#"{"metadata":{"labels":{"kubernetes.io/metadata.name":"kubeedge"}}}"#;
-        let mut script = Script::default().expect(&get("namespace", "default", NAMESPACE), 0, theirs);
+        let theirs = OURS.replace("edgelay", "helm");
+        let mut script = Script::default().expect(&get(SPACE), 0, &theirs);
         let e = space(&mut Kube::new(std::path::Path::new("/k"), &mut script)).unwrap_err();
         assert_eq!(e.to_string(), "the cluster has a namespace 'kubeedge' that edgelay did not make");
         assert_eq!(e.kind(), Kind::Cluster);

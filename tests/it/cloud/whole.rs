@@ -38,8 +38,8 @@ fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
     let server = yaml.split("metaServer:").nth(1).unwrap_or_default();
     assert!(server.lines().take(20).any(|line| line.trim() == "enable: true"), "{yaml}");
     // of all that runs in the cloud only EdgeMesh's agent was sent to the edge
-    let path = "-o=jsonpath={.items[?(@.spec.nodeName==\"edge-1\")].metadata.labels.kubeedge}";
-    assert_eq!(kubectl(cloud, &["get", "pods", "-A", path]).good(), "edgemesh-agent");
+    let sent = kubectl(cloud, &["get", "pods", "-A", "--field-selector=spec.nodeName=edge-1", "-o=name"]).good();
+    assert!(sent.starts_with("pod/edgemesh-agent-") && sent.lines().count() == 1, "{sent}");
 }
 
 fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
@@ -121,6 +121,33 @@ fn meshed(machine: &Machine<'_>, said: &str) -> String {
     key
 }
 
+/// Another address: CloudCore has it in its certificate, EdgeMesh's agents are started again with it on every node.
+fn an_address_is_added(machine: &Machine<'_>) {
+    const BOTH: &str = "10.77.0.10,192.0.2.77";
+    let agents = || {
+        let agents = ["get", "pods", "-n=kubeedge", "-l=kubeedge=edgemesh-agent", "-o=name"];
+        kubectl(machine, &agents).good().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, key) = (agents(), field(machine, "secret/edgemesh-agent-psk", ".data.psk"));
+    assert_eq!(before.len(), 3, "{before:?}");
+    good(install(machine, &[&format!("--advertise-address={BOTH}")]), machine);
+    is_green(machine);
+    let anew = wait_for(PATIENCE, || {
+        let now = agents();
+        (now.len() == before.len() && now.iter().all(|agent| !before.contains(agent))).then_some(())
+    });
+    assert!(anew.is_some(), "{before:?}, then {:?}", agents());
+    let config = field(machine, "cm/edgemesh-agent-cfg", ".data.edgemesh-agent\\.yaml");
+    assert!(config.contains(r#""advertiseAddress":["10.77.0.10","192.0.2.77"]"#), "{config}");
+    assert_eq!(field(machine, "secret/edgemesh-agent-psk", ".data.psk"), key);
+    let shown = machine
+        .sh("openssl s_client -connect 127.0.0.1:10002 </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName")
+        .good();
+    assert!(shown.contains("192.0.2.77"), "{shown}");
+    let join = std::fs::read_to_string(machine.root().join(&JOIN_FILE[1..])).unwrap();
+    assert!(join.contains(r#""addresses": ["10.77.0.10", "192.0.2.77"]"#), "no second address in the join file");
+}
+
 #[test]
 fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
     let Some(bed) = Bed::start("a_cloud_is_made_and_an_edge_and_a_worker_join_it") else { return };
@@ -148,6 +175,7 @@ fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
 
     join_edge(&bed, &machine);
     join_worker(&bed, &machine);
+    an_address_is_added(&machine);
 
     machine.reboot();
     let back = wait_for(PATIENCE, || (machine.run(&["edgelay", "cloud", "status"]).code == 0).then_some(()));
