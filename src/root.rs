@@ -15,7 +15,7 @@ pub use lock::Lock;
 pub use write::Change;
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
@@ -128,6 +128,14 @@ impl Root {
     /// The path as programs and sockets outside of this type need it, root included. For messages, too.
     pub fn absolute(&self, path: RelPath<'_>) -> PathBuf {
         self.path.join(path.as_str())
+    }
+
+    /// The same for a program that will open it by itself: with every link on the way followed as it will be when the
+    /// system runs. A link that begins with `/` would lead that program into this machine's own files.
+    pub fn real(&self, path: RelPath<'_>) -> Result<PathBuf> {
+        let Some((dir, name)) = self.find(path)? else { return Ok(self.absolute(path)) };
+        let dir = nix::fcntl::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()).as_str());
+        Ok(Path::new(&dir.lift(Kind::Host, || self.failed("find", path))?).join(name))
     }
 
     fn failed(&self, verb: &str, path: RelPath<'_>) -> String {

@@ -104,7 +104,7 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     })?;
     if before > 0 {
         // From here on the copy is read: a pipe has come to its end with it.
-        prepared.bundle = Some(Bundle::open(&root.absolute(KeptBundle::PATH))?);
+        prepared.bundle = Some(Bundle::open(&root.real(KeptBundle::PATH)?)?);
     }
     prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
         plan::run(steps.get(before..).unwrap_or_default(), cx)?;
@@ -293,7 +293,7 @@ impl Prepared {
         }
         if FirstBoot::is_known(journal) {
             // Whichever it was that the system got.
-            parts.edgelay = Some(root.absolute(PROGRAM));
+            parts.edgelay = Some(root.real(PROGRAM)?);
         }
         let steps = parts.steps(Some(&bundle))?;
         Ok(Prepared { bundle: None, parts, steps })

@@ -94,7 +94,7 @@ impl Step for Preload {
         cx.will_make(self.root())?;
         cx.root.mkdir(self.root(), 0o711)?;
         let place = Place::make(&line, cx.root)?;
-        let store = cx.root.absolute(self.root());
+        let store = cx.root.real(self.root())?;
         let mut daemon = place.start(&program, &store, cx)?;
         let imported = place.wait(&mut daemon, cx).and_then(|()| self.import(&place, &store, cx));
         let stopped = daemon.stop();
@@ -153,7 +153,7 @@ impl Line {
             let there = places.iter().find(|program| program.is_file()).or(places.first());
             return there.cloned().into_iter().collect();
         }
-        let own = self.own.as_deref().and_then(|path| RelPath::parse(path).ok()).map(|path| target.absolute(path));
+        let own = self.own.as_deref().and_then(|path| target.real(RelPath::parse(path).ok()?).ok());
         own.into_iter().chain(find(line, "containerd")).collect()
     }
 
