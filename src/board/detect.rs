@@ -103,14 +103,15 @@ impl Facts {
 }
 
 impl Set {
-    /// The profile that fits best, and why. Of two that fit equally well, the one whose id comes first.
+    /// The profile that fits best, and why. Of two that fit equally well, the one that the user's directory brings, then
+    /// the one whose id comes first.
     pub fn detect(&self, facts: &Facts) -> Result<(&Profile, Reason)> {
-        let mut best: Option<(u32, &Profile, Reason)> = None;
+        let mut best: Option<((u32, bool), &Profile, Reason)> = None;
         for profile in self.iter() {
             if let Some((rank, reason)) = facts.rank(profile)
-                && best.as_ref().is_none_or(|(top, _, _)| rank > *top)
+                && best.as_ref().is_none_or(|(top, _, _)| (rank, profile.is_added) > *top)
             {
-                best = Some((rank, profile, reason));
+                best = Some(((rank, profile.is_added), profile, reason));
             }
         }
         best.map(|(_, profile, reason)| (profile, reason)).ok_or_else(|| {

@@ -203,6 +203,19 @@ fn first_mac(machine: &Root) -> Option<Raw> {
     mac(machine, own)
 }
 
+/// What tells a flash chip from its like stands before its date and a check value (JESD84-B51, 7.2): they are left out,
+/// so that a name from the end of the value has all of the serial number.
+fn cid(mut plain: String, vendor: &[String]) -> Result<String, String> {
+    const SERIAL: std::ops::Range<usize> = 20..28;
+    if let Some(serial) = plain.get(SERIAL) {
+        if let Some(why) = junk::reason(serial, vendor) {
+            return Err(format!("has a serial number that {why}"));
+        }
+        plain.truncate(SERIAL.end);
+    }
+    Ok(plain)
+}
+
 /// The value in its plain form, or why it does not tell one board from another.
 fn judge(source: &Source, raw: Raw, vendor: &[String]) -> Result<String, String> {
     let raw = raw?;
@@ -212,6 +225,7 @@ fn judge(source: &Source, raw: Raw, vendor: &[String]) -> Result<String, String>
     let plain: String = raw.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     match source {
         Source::Mac(_) => junk::mac_reason(&plain).map_or(Ok(plain), |why| Err(format!("{raw} {why}"))),
+        Source::MmcCid => cid(plain, vendor),
         _ => Ok(plain),
     }
 }

@@ -45,6 +45,8 @@ pub struct Profile {
     pub quirks: Vec<Quirk>,
     /// The whole of it as JSON, base included.
     pub value: Value,
+    /// Whether it is not one of those that are built in.
+    pub is_added: bool,
 }
 
 /// How a board is known. Without any rule: any board of its processor that no other profile knows.
@@ -197,6 +199,9 @@ pub(super) fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// What messages call one that is built in.
+pub(super) const BUILT_IN: &str = "built in";
+
 /// A name: lower-case letters, digits and single `-` between them.
 pub(super) fn is_id(text: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -212,7 +217,7 @@ impl Profile {
             None => read(&value),
         };
         let profile = checked.map_err(|e| fault(name, &e))?;
-        Ok(Profile { value, ..profile })
+        Ok(Profile { value, is_added: name != BUILT_IN, ..profile })
     }
 
     /// The memory class of a board of this kind with so many bytes.
@@ -262,6 +267,7 @@ fn read(value: &Value) -> Read<Profile> {
         junk: texts(value, "junk")?.into_iter().map(|text| text.to_lowercase()).collect(),
         quirks: read_quirks(value)?,
         value: value.clone(),
+        is_added: false,
     })
 }
 

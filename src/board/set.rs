@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::builtin::BUILTIN;
 use super::form::FORM;
-use super::profile::{Profile, fault, is_id};
+use super::profile::{BUILT_IN, Profile, fault, is_id};
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::ids::RelPath;
 use crate::json::{self, Data, Member, Value};
@@ -49,7 +49,7 @@ impl Set {
     pub fn load(directory: Option<&Path>) -> Result<Set> {
         let mut drafts = Vec::new();
         for text in BUILTIN {
-            drafts.push(Draft::read("built in", text.as_bytes()).map_err(|e| e.reclassify(Kind::Bug))?);
+            drafts.push(Draft::read(BUILT_IN, text.as_bytes()).map_err(|e| e.reclassify(Kind::Bug))?);
         }
         if let Some(directory) = directory {
             let added =
