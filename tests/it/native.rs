@@ -85,12 +85,16 @@ impl Drop for Cloud {
 /// Bundle and configuration in the jail's `/root`.
 fn put_bundle(jail: &Jail, scratch: &Path) {
     let inputs = make_inputs(&scratch.join("inputs"), "1.7");
+    create_bundle(&inputs, &jail.root().join("root/edge.bundle"));
+    std::fs::write(jail.root().join("root/node.json"), CONFIG).unwrap();
+}
+
+fn create_bundle(inputs: &Path, file: &Path) {
     let mut create = Command::new(env!("CARGO_BIN_EXE_edgelay"));
     create
         .args(["bundle", "create", "--role", "edge", "--arch", "amd64", "--components"])
         .arg(inputs.join("components"));
-    run(create.arg("--images").arg(inputs.join("images")).arg("-o").arg(jail.root().join("root/edge.bundle"))).good();
-    std::fs::write(jail.root().join("root/node.json"), CONFIG).unwrap();
+    run(create.arg("--images").arg(inputs.join("images")).arg("-o").arg(file)).good();
 }
 
 fn install(jail: &Jail, flags: &[&str]) -> Ended {

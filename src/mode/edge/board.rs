@@ -111,12 +111,12 @@ impl Underneath {
         self.arguments.clone().filter(|_| self.will_edit)
     }
 
-    /// For the checks.
-    pub(super) fn facts(&self, store: RelPath<'_>) -> Board {
+    /// For the checks; whether programs are to be laid down, too.
+    pub(super) fn facts(&self, store: RelPath<'_>, programs: bool) -> Board {
         let Underneath { profile, reason, class, .. } = self;
         let model = self.model.as_deref().map(|model| format!(" ({model})")).unwrap_or_default();
         // In the image of a root that is read-only they are as lasting as the image.
-        let programs = self.is_live.then_some(PROGRAMS);
+        let programs = (self.is_live && programs).then_some(PROGRAMS);
         let kept = KEPT.into_iter().chain([store]).chain(programs).map(|path| path.to_string());
         Board {
             seen: format!("{}{model}: {reason}; memory class {class}", profile.id),

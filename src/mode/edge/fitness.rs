@@ -29,7 +29,11 @@ pub(super) fn check(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'
     wanted.time_floor = floor(parts, cx);
     wanted.programs_to_run = programs(parts, cx);
     wanted.cri = cri(parts, cx)?;
-    wanted.board = parts.board.as_ref().map(|board| board.facts(parts.config.containerd_root()));
+    let programs = puts_programs(parts, steps, cx);
+    if !programs {
+        wanted.writable.retain(|path| !PROGRAM_PLACES.contains(path));
+    }
+    wanted.board = parts.board.as_ref().map(|board| board.facts(parts.config.containerd_root(), programs));
     let mut context = Context::new(cx.root, cx.root, cx.clock, wanted);
     let mut findings = if cx.root.is_live() {
         preflight(&context)
@@ -167,6 +171,23 @@ fn disk<'a>(parts: &'a Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Re
         }
     }
     Ok(needs)
+}
+
+/// Where programs lie, ours and CNI's: nothing else of an install is written there.
+const PROGRAM_PLACES: [RelPath<'static>; 2] = [RelPath::literal("usr/local/bin"), RelPath::literal("opt")];
+
+/// Whether a program is still to be laid down. What was staged into the image of a root that is read-only is there.
+fn puts_programs(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> bool {
+    const LAY_DOWN: [&str; 3] = ["components", "own-program", "first-boot"];
+    let brings = |facts: &super::assemble::Facts| facts.programs.iter().any(|(name, _)| name == "edgecore");
+    // Of a bundle that has none, EdgeCore comes out of an image when the node joins; keadm always takes that one.
+    let joining = parts.way.with_keadm || !parts.bundle.as_ref().is_some_and(brings);
+    let join = (parts.scope != Scope::Stage && joining).then_some("join");
+    steps.is_empty()
+        || LAY_DOWN.into_iter().chain(join).any(|id| {
+            let step = steps.iter().find(|step| step.id() == id);
+            step.is_some_and(|step| !step.check(cx).is_ok_and(|status| status.is_settled()))
+        })
 }
 
 /// Whether the step `id` is not known to be done.

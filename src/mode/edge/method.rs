@@ -4,6 +4,8 @@ use crate::bundle::Bundle;
 use crate::config::JoinMethod;
 use crate::error::{Error, Kind, Result};
 use crate::exec::find;
+use crate::ids::RelPath;
+use crate::kubeedge::EDGECORE;
 use crate::root::Root;
 use crate::service::Manager;
 use crate::steps::Way;
@@ -17,6 +19,9 @@ pub(super) fn choose(wanted: JoinMethod, manager: Manager, root: &Root, bundle: 
     match (wanted, lacking) {
         (JoinMethod::Native, _) => Ok(Way { with_keadm: false, why: "join.method is 'native'".to_owned() }),
         (JoinMethod::Auto, Some(why)) => Ok(Way { with_keadm: false, why }),
+        (JoinMethod::Auto, None) if root.is_live() && is_read_only(root, EDGECORE) => {
+            Ok(Way { with_keadm: false, why: format!("keadm makes '{EDGECORE}' anew, and that is read-only") })
+        }
         (JoinMethod::Auto, None) => Ok(Way { with_keadm: true, why: "all that keadm needs is there".to_owned() }),
         (JoinMethod::Keadm, Some(why)) if root.is_live() => {
             Err(Error::new(Kind::Config, format!("join.method is 'keadm', but {why}"))
@@ -24,6 +29,10 @@ pub(super) fn choose(wanted: JoinMethod, manager: Manager, root: &Root, bundle: 
         }
         (JoinMethod::Keadm, _) => Ok(Way { with_keadm: true, why: "join.method is 'keadm'".to_owned() }),
     }
+}
+
+fn is_read_only(root: &Root, path: RelPath<'_>) -> bool {
+    root.space(path).is_ok_and(|space| space.read_only)
 }
 
 fn lacking(manager: Manager, root: &Root, bundle: Option<&Bundle>) -> Option<String> {
@@ -40,7 +49,6 @@ fn lacking(manager: Manager, root: &Root, bundle: Option<&Bundle>) -> Option<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::RelPath;
 
     #[test]
     fn keadm_where_it_can_work() {

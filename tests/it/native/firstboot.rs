@@ -11,9 +11,10 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::openrc::until;
-use super::{Cloud, is_green};
+use super::{Cloud, create_bundle, is_green};
 use crate::box_firstboot::on_disk;
-use crate::support::bed::run;
+use crate::standins::program;
+use crate::support::bed::{make_inputs, run};
 use crate::support::jail::Jail;
 
 /// A small disk with a labelled ext4. It is the kernel's only as long as we hold it open.
@@ -168,6 +169,58 @@ fn a_sealed_image_boots_with_openrc_and_becomes_a_node_once() {
     is_green(&jail);
     assert_eq!(log(&jail), said, "the first boot was done again");
     assert_eq!(result(&jail), done);
+    drop(cloud);
+    jail.close();
+}
+
+/// What a board's own init does: the root's programs are read-only, and two lines start all that is ours.
+const INIT: &str = "set -e; for dir in /usr/local /opt; do mount --bind $dir $dir; mount -o remount,bind,ro $dir; done
+    setsid edgelay supervise </dev/null >/dev/null 2>&1 &
+    setsid edgelay firstboot --progress none </dev/null >/run/firstboot.log 2>&1 &";
+
+#[test]
+fn an_image_with_neither_manager_nor_writable_programs_becomes_a_node() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bundle = scratch.path().join("edge.bundle");
+    let staged = |disk: &Path| {
+        // EdgeCore as a program of its own: it is staged, too, and nothing is left to be laid down.
+        let inputs = make_inputs(&scratch.path().join("inputs"), "1.6");
+        std::fs::copy(program("standin-edgecore"), inputs.join("components/edgecore")).unwrap();
+        create_bundle(&inputs, &bundle);
+        let line = format!(
+            r#"rm "$T/usr/lib/systemd/systemd"
+            "$EDGELAY" edge stage --root "$T" --bundle {} --cloud-host 10.77.0.2 --progress none
+            "$EDGELAY" factory seal --root "$T" --clean; ls "$T/etc/edgelay/supervise""#,
+            bundle.display()
+        );
+        let entries = on_disk(disk, &line).good();
+        assert!(entries.ends_with("\ncontainerd\n"), "{entries}");
+    };
+    let test = "an_image_with_neither_manager_nor_writable_programs_becomes_a_node";
+    let Some(jail) = Jail::start_on(test, staged) else { return };
+    let cloud = Cloud::start(&jail, &scratch.path().join("cloud"));
+    let token = cloud.mint("good");
+    jail.sh(&format!(
+        r#"mkdir -p /boot/edgelay; echo '{token}' >/boot/edgelay/token
+        echo '{{"node": {{"name": "edge-1", "ip": "10.77.0.2"}}}}' >/boot/edgelay/edgelay.json"#
+    ))
+    .good();
+    jail.sh(INIT).good();
+    let log = || jail.sh("cat /run/firstboot.log; tail -n 30 /var/log/edgelay/*.log").said();
+    let done = "grep -q '\"state\":\"done\"' /var/lib/edgelay/firstboot.json && [ ! -e /var/lib/edgelay/first-boot ]";
+    let waited = jail.sh(&format!("for i in {{1..1200}}; do {done} && exit 0; sleep 0.1; done; exit 1"));
+    assert_eq!(waited.code, 0, "{}\n{}", result(&jail), log());
+    assert!(log().contains("without keadm"), "{}", log());
+    is_green(&jail);
+    assert!(cloud.knows("edge-1"), "{}", log());
+
+    // The machine is switched off and on.
+    jail.sh("pkill -9 edgelay; pkill -9 edgecore; pkill -9 containerd; pkill -9 pause; umount /usr/local /opt; rm -rf /run/edgelay /run/containerd/containerd.sock*")
+        .good();
+    jail.sh(INIT).good();
+    is_green(&jail);
+    until(&jail, "grep -q 'nothing to do' /run/firstboot.log");
+    jail.sh("! touch /usr/local/bin/x").good();
     drop(cloud);
     jail.close();
 }

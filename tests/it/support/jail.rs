@@ -42,11 +42,20 @@ impl Jail {
 
     /// The same; before its first boot `prepare` works on its disk.
     pub(crate) fn with_openrc_on(test: &str, prepare: impl FnOnce(&Path)) -> Option<Jail> {
+        Jail::prepared(test, Some("openrc"), prepare)
+    }
+
+    /// One without a service manager, likewise.
+    pub(crate) fn start_on(test: &str, prepare: impl FnOnce(&Path)) -> Option<Jail> {
+        Jail::prepared(test, None, prepare)
+    }
+
+    fn prepared(test: &str, kind: Option<&str>, prepare: impl FnOnce(&Path)) -> Option<Jail> {
         peers_as_root(test)?;
         let dir = place();
-        run(Command::new(script("jail")).arg("disk").arg(dir.path()).arg("openrc")).good();
+        run(Command::new(script("jail")).arg("disk").arg(dir.path()).args(kind)).good();
         prepare(&dir.path().join("disk.img"));
-        Some(Jail::boot(dir, Some("openrc")))
+        Some(Jail::boot(dir, kind))
     }
 
     fn boot(dir: TempDir, kind: Option<&str>) -> Jail {
