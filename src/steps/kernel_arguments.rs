@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result, Trail};
 use crate::exec::Cmd;
 use crate::host::cgroup::Cgroups;
 use crate::ids::RelPath;
-use crate::plan::{Cx, Status, Step};
+use crate::plan::{Cx, Journal, Status, Step};
 
 /// Boot loaders' files are a few lines; GRUB's own are not touched.
 const MAX: usize = 256 * 1024;
@@ -89,6 +89,12 @@ impl KernelArguments {
         // GRUB's own file is made out of ours by a program of the system itself: its first boot sees to that.
         let wanted = wanted.filter(|wanted| system == System::Running || wanted.format != Format::Grub);
         KernelArguments { wanted, system, reboot }
+    }
+
+    /// The boot loader's file that was edited, and the copy of it as it was.
+    pub fn edited(journal: &Journal) -> Vec<String> {
+        let path = journal.fact(EDITED).and_then(Edit::parse).map(|edit| edit.path);
+        path.map_or(Vec::new(), |path| vec![format!("{path}.{SAVED}"), path])
     }
 
     /// Whether the running kernel has what the arguments are for.

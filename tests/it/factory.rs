@@ -114,6 +114,33 @@ fn ten_targets_at_once_hold_their_images_and_are_alike() {
 }
 
 #[test]
+fn the_same_work_makes_the_same_sealed_image_at_another_time() {
+    let Some(line) = Line::start("the_same_work_makes_the_same_sealed_image_at_another_time") else { return };
+    for (arch, board) in [(Arch::Arm64, "raspberry-pi-4"), (Arch::Amd64, "generic-amd64")] {
+        for images in ["now", "first-boot"] {
+            let boot = r#"mkdir -p "$T/boot/firmware"; echo 'console=tty1 rootwait' >"$T/boot/firmware/cmdline.txt""#;
+            let settle = r#"touch -d @1 "$T/boot/firmware" "$T/boot/firmware/cmdline.txt" "$T/boot""#;
+            let script = |from: &str| {
+                format!(
+                    r#"{boot}; {settle}; {from} stage --images {images} --board-profile {board} >/dev/null
+                    seal --clean -o json | sed 's/"sealed":"[^"]*"//'; {LISTING}"#
+                )
+            };
+            let one = line.sh(&format!("{arch}-{images}-a"), arch, &script("")).good();
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            // Out of a pipe this time, which must not make a difference.
+            let pipe = format!(r#"B=-; cat {}/{arch} |"#, show(&line));
+            let other = line.sh(&format!("{arch}-{images}-b"), arch, &script(&pipe)).good();
+            let differ: Vec<_> = one.lines().zip(other.lines()).filter(|(a, b)| a != b).collect();
+            assert!(one == other, "{arch}, {images}: {differ:?}");
+            assert!(one.contains("/var/lib/edgelay/first-boot f "), "{one}");
+            assert_eq!(one.contains("/edge.bundle"), images == "first-boot", "{one}");
+            assert_eq!(one.contains("cmdline.txt.edgelay-saved"), arch == Arch::Arm64, "{one}");
+        }
+    }
+}
+
+#[test]
 fn staging_goes_on_and_sealing_comes_after() {
     let Some(line) = Line::start("staging_goes_on_and_sealing_comes_after") else { return };
     let arm = Arch::Arm64;
@@ -142,6 +169,28 @@ fn staging_goes_on_and_sealing_comes_after() {
     assert!(sealed.clone().good().contains("\"images_are\":\"stored\""), "{}", sealed.said());
     let named = r#"stage --node-name edge-1 --node-ip 10.0.0.7; seal --clean"#;
     line.sh("b", arm, named).fails(4, "not fit for being copied: node-ip, node-name");
+}
+
+/// What is a board's own disk to it, such as `/data`, is no place of this machine.
+#[test]
+fn links_of_a_target_lead_to_where_they_lead_in_it() {
+    let Some(line) = Line::start("links_of_a_target_lead_to_where_they_lead_in_it") else { return };
+    let script = |images: &str| {
+        format!(
+            r#"mkdir -p "$T/edgelay-data/edgelay"; umount "$T/var/lib/containerd"; rmdir "$T/var/lib/containerd"
+            mkdir "$T/edgelay-data/store"; mount -o loop "$T.img" "$T/edgelay-data/store"
+            ln -s /edgelay-data/store "$T/var/lib/containerd"; ln -s /edgelay-data/edgelay "$T/var/lib/edgelay"
+            ln -s ../../../../../edgelay-data "$T/var/log"; ln -s /edgelay-data/bin "$T/usr"
+            stage --images {images}; {edgelay} status --root "$T"; seal --clean
+            test ! -e /edgelay-data; ls "$T/edgelay-data" "$T/edgelay-data/store"
+            {edgelay} edge uninstall --root "$T" --yes; test -L "$T/var/lib/containerd"; test ! -e /edgelay-data"#,
+            edgelay = env!("CARGO_BIN_EXE_edgelay"),
+        )
+    };
+    let said = line.sh("now", Arch::Arm64, &script("now")).good();
+    assert!(said.contains("io.containerd.metadata.v1.bolt"), "{said}");
+    let said = line.sh("later", Arch::Arm64, &script("first-boot")).good();
+    assert!(!said.contains("io.containerd.metadata.v1.bolt"), "{said}");
 }
 
 const GATE: &str = r#"{"schema": 1, "id": "acme-gate", "name": "Acme Gate", "base": "generic-arm64", "architecture": "arm64",

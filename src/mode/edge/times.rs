@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Journal};
+use crate::steps::KernelArguments;
 
 /// A snapshot's own directory: what is in it has the times of its layer.
 const SNAPSHOT: &str = "fs";
@@ -17,6 +18,8 @@ pub(in crate::mode) fn settle(cx: &Cx<'_>, store: RelPath<'_>, built: Option<u64
     let files = cx.journal.files();
     let backups = files.iter().filter_map(|(_, backup)| backup.as_deref());
     let paths = files.iter().map(|(path, _)| path.as_str()).chain(backups);
+    let edited = KernelArguments::edited(cx.journal);
+    let paths = paths.chain(edited.iter().map(String::as_str));
     for path in paths.chain([Journal::PATH.as_str(), store.as_str()]) {
         let Ok(path) = RelPath::parse(path) else { continue };
         cx.root.set_time(path, built)?;
