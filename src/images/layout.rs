@@ -3,7 +3,7 @@
 use crate::sorted::Map;
 
 use super::held::Held;
-use crate::archive::{COPY_AGAIN, bad};
+use crate::archive::{COPY_AGAIN, MAKE_AGAIN, bad};
 use crate::digest::Digest;
 use crate::error::{Result, Trail};
 use crate::ids::ImageRef;
@@ -28,28 +28,34 @@ pub(super) fn images(
     let tops = oci::index(&index).doing(|| "entry 'index.json'".to_owned())?;
     let tags = docker_names(docker_list)?;
     let mut out: Vec<Image> = Vec::new();
-    for (top, mut names) in grouped(tops)? {
+    let tops = grouped(tops)?;
+    for (top, names) in &tops {
         // Without a name here, only Docker's own list can still give one.
-        if names.is_empty() && tags.is_empty() {
+        if (names.is_empty() && tags.is_empty()) || has_twin(top, names, &tops, platform) {
             continue;
         }
         let label = names.first().map_or_else(|| top.blob.digest.to_string(), ToString::to_string);
-        let Some(mut image) = oci::choose(&top, &label, platform, held)? else {
+        let Some(mut image) = oci::choose(top, &label, platform, held)? else {
             if names.is_empty() {
                 continue;
             }
             let what = format!("'{label}' is a '{}', expected an image", top.blob.media_type.escape_debug());
-            return Err(bad(what));
+            return Err(bad(what).hint(MAKE_AGAIN));
         };
-        if names.is_empty() {
-            names = tags.get(&image.config.digest).cloned().unwrap_or_default();
-        }
-        if !names.is_empty() {
-            image.names = names;
+        image.names.clone_from(if names.is_empty() { tags.get(&image.config.digest).unwrap_or(names) } else { names });
+        if !image.names.is_empty() {
             super::docker::add(&mut out, image)?;
         }
     }
     Ok(out)
+}
+
+/// Whether `top` is for another processor and each of its names is also that of one for ours: the images of several
+/// processors may stand side by side, without an index of their own (OCI image-spec image-layout.md has an example).
+fn has_twin(top: &IndexEntry, names: &[ImageRef], tops: &[(IndexEntry, Vec<ImageRef>)], ours: &Platform) -> bool {
+    let fits = |top: &IndexEntry| top.platform.as_ref().is_none_or(|platform| platform.runs_on(ours));
+    let twin = |name| tops.iter().any(|(other, names)| fits(other) && names.contains(name));
+    !fits(top) && !names.is_empty() && names.iter().all(twin)
 }
 
 /// Top descriptors without repetition, each with all its names: an image with two tags has two descriptors.
@@ -57,12 +63,11 @@ fn grouped(tops: Vec<IndexEntry>) -> Result<Vec<(IndexEntry, Vec<ImageRef>)>> {
     let mut out: Vec<(IndexEntry, Vec<ImageRef>)> = Vec::new();
     let mut known: Map<Digest, usize> = Map::new();
     for top in tops {
-        let meaning = Meaning::of(&top.blob.media_type);
-        let name = match meaning {
-            Meaning::Index | Meaning::Manifest => name_of(&top)?,
-            // Something else that lies in the same layout.
-            Meaning::Config | Meaning::Other => continue,
-        };
+        let name = name_of(&top)?;
+        // Something else that lies in the same layout; with a name it was meant to be an image.
+        if name.is_none() && !matches!(Meaning::of(&top.blob.media_type), Meaning::Index | Meaning::Manifest) {
+            continue;
+        }
         let at = *known.or_insert_with(top.blob.digest, || out.len());
         match out.get_mut(at) {
             Some((_, names)) => names.extend(name.filter(|name| !names.contains(name))),

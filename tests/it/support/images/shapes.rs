@@ -100,7 +100,11 @@ fn indexes(kib: usize) -> Vec<Good> {
             attested.put(name, body);
         }
     }
+    // No index of their own, and the other processor's layers are not there.
+    let mut side_by_side = oci(&[&three[..1], &three[1..2]], Packed::Gzip);
+    side_by_side = side_by_side.without_digest(&edgelay::digest::Digest::of(&three[0].config()).to_string());
     vec![
+        one("side-by-side.tar", side_by_side),
         one("multi.tar", multi.clone()),
         one("multi-partial.tar", partial),
         one("attested.tar", attested),
@@ -129,6 +133,13 @@ fn nameless_index(pack: Pack) -> Pack {
     for descriptor in top["manifests"].as_array_mut().unwrap() {
         descriptor.as_object_mut().unwrap().remove("annotations");
     }
+    pack.with("index.json", bytes(&top))
+}
+
+/// With another media type in `index.json`.
+fn retyped(pack: Pack, media_type: &str) -> Pack {
+    let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    top["manifests"][0]["mediaType"] = json!(media_type);
     pack.with("index.json", bytes(&top))
 }
 
@@ -177,6 +188,11 @@ pub(crate) fn bad(kib: usize) -> Vec<Bad> {
         bad("no-tag-oci.tar", oci(&[&[Spec { names: vec![], ..app.clone() }]], Packed::Gzip), "holds no tagged image"),
         bad("bad-name.tar", docker(&named("kubeedge/App:v1"), Same::Copy), "'kubeedge/App:v1'"),
         bad("bad-name-oci.tar", oci(&[&named("../x:v1")], Packed::Gzip), "'../x:v1'"),
+        bad(
+            "schema1.tar",
+            retyped(layout.clone(), "application/vnd.docker.distribution.manifest.v1+prettyjws"),
+            "v1+prettyjws",
+        ),
         bad("digest-name.tar", oci(&[&named("a/b@sha256:00")], Packed::Gzip), "names a digest"),
     ];
     all.extend(hostile(classic, layout, &last_layer));
