@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests build bytes from small numbers"))]
 
 pub mod archive;
+pub mod base64;
 pub mod board;
 pub mod boot;
 pub mod bundle;

@@ -1,5 +1,6 @@
 //! When the node's certificate ends: EdgeCore itself never looks at it before the cloud refuses it.
 
+use crate::base64;
 use crate::host::x509::Certificate;
 
 /// A certificate in PEM has some hundred bytes.
@@ -10,29 +11,9 @@ pub const MAX_CERTIFICATE: usize = 64 << 10;
 pub fn not_after(pem: &str) -> Option<u64> {
     let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-    Certificate::read(&base64(body)?).map(|certificate| certificate.not_after)
-}
-
-/// RFC 4648 section 4; blanks and the padding at the end are passed over.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut count, mut out) = (0u32, 0, Vec::new());
-    for byte in text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=') {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xff_ffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(out)
+    let body: String = body.split_whitespace().collect();
+    let der = base64::decode(body.trim_end_matches('='), base64::USUAL)?;
+    Certificate::read(&der).map(|certificate| certificate.not_after)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base64;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
@@ -202,7 +203,8 @@ pub(super) fn ca_hash(kubeconfig: &std::path::Path, exec: &mut dyn Exec) -> Resu
     const SERVED: &str = "/api/v1/namespaces/kubeedge/services/https:cloudcore:10002/proxy/ca.crt";
     let mut kube = Kube::new(kubeconfig, exec);
     let stored = kube.field("secret", NAMESPACE, "casecret", ".data.cadata")?;
-    let stored = base64(stored.trim()).filter(|der| !der.is_empty()).map(|der| Digest::of(&der));
+    let stored = base64::decode(stored.trim().trim_end_matches('='), base64::USUAL);
+    let stored = stored.filter(|der| !der.is_empty()).map(|der| Digest::of(&der));
     let served = kube.raw(SERVED)?;
     let bytes = served.binary.as_deref().unwrap_or(served.stdout.as_bytes());
     match stored {
@@ -216,43 +218,10 @@ pub(super) fn ca_hash(kubeconfig: &std::path::Path, exec: &mut dyn Exec) -> Resu
     }
 }
 
-/// RFC 4648 section 4, with padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for c in text.bytes().filter(|c| *c != b'=') {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from((bits >> count) & 0xff).ok()?);
-        }
-    }
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::exec::Script;
-
-    #[test]
-    fn encoded_bytes() {
-        for (text, bytes) in
-            [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("/+8=", &[0xff, 0xef])]
-        {
-            assert_eq!(base64(text).as_deref(), Some(bytes));
-        }
-        assert_eq!(base64("Zm9v!"), None);
-    }
 
     const KUBECTL: &str = "k3s kubectl --kubeconfig=/k";
 
