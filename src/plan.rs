@@ -21,8 +21,7 @@ pub(crate) mod tests {
 
     /// A scratch root with a script that expects no program, and no bundle.
     pub(crate) fn with_cx<T>(test: impl FnOnce(&mut Cx<'_>) -> T) -> T {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let mut journal = Journal::open(&root).unwrap();
         let report = Report::new(Box::new(std::io::sink()), Style::Plain);
         let (mut exec, clock) = (Script::default(), CountingClock::default());

@@ -304,20 +304,24 @@ fn names(fd: OwnedFd) -> nix::Result<Vec<String>> {
 }
 
 #[cfg(test)]
+impl Root {
+    /// A directory of a test's own, empty, and gone with the first value.
+    pub(crate) fn scratch() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        (dir, root)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     const A: RelPath<'static> = RelPath::literal("etc/a");
 
-    fn scratch() -> (tempfile::TempDir, Root) {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
-        (dir, root)
-    }
-
     #[test]
     fn missing_is_none_not_an_error() {
-        let (_dir, root) = scratch();
+        let (_dir, root) = Root::scratch();
         assert_eq!(root.read(A, 10).unwrap(), None);
         assert_eq!(root.stat(A).unwrap(), None);
         assert_eq!(root.lstat(A).unwrap(), None);
@@ -327,7 +331,7 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let (_dir, root) = scratch();
+        let (_dir, root) = Root::scratch();
         root.write(A, 0o644, b"0123456789").unwrap();
         assert_eq!(root.read(A, 10).unwrap().unwrap(), b"0123456789");
         assert!(root.read(A, 9).unwrap_err().to_string().contains("larger than the 9 bytes"));
@@ -335,7 +339,7 @@ mod tests {
 
     #[test]
     fn links_are_resolved_against_the_root() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         std::fs::create_dir_all(dir.path().join("usr/bin")).unwrap();
         std::os::unix::fs::symlink("/usr/bin", dir.path().join("bin")).unwrap();
         std::os::unix::fs::symlink("../../../../../../etc/passwd", dir.path().join("up")).unwrap();

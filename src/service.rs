@@ -237,8 +237,7 @@ mod tests {
             (&["sbin/openrc-run", "sbin/init"], Manager::OpenRc),
             (&["sbin/init"], Manager::Supervise),
         ] {
-            let dir = tempfile::tempdir().unwrap();
-            let root = Root::open(dir.path()).unwrap();
+            let (_dir, root) = Root::scratch();
             for file in files {
                 root.write(RelPath::parse(file).unwrap(), 0o755, b"x").unwrap();
             }

@@ -52,8 +52,7 @@ mod tests {
 
     #[test]
     fn all_but_our_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         assert!(Consoles::open(&root).others.is_empty());
         root.write(ACTIVE, 0o644, b"tty0 ttyS1 ttyS0\n").unwrap();
         for name in ["tty0", "ttyS0"] {

@@ -117,8 +117,7 @@ mod tests {
 
     #[test]
     fn it_ends_with_its_value() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let mut tied = start(&root, "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done");
         said(&root, "up");
         assert_eq!(tied.ended(), None);
@@ -136,8 +135,7 @@ mod tests {
 
     #[test]
     fn one_that_ended_by_itself_says_how() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let mut tied = start(&root, "exit 3");
         let clock = SystemClock::default();
         while tied.ended().is_none() {

@@ -233,15 +233,9 @@ mod tests {
     use super::*;
     use crate::exec::Script;
 
-    fn scratch() -> (tempfile::TempDir, Root) {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
-        (dir, root)
-    }
-
     #[test]
     fn modules_are_unpacked() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         let zst = zstd::encode_all(b"KO".as_slice(), 1).unwrap();
         for (name, bytes) in [("a.ko", b"KO".as_slice()), ("a.ko.zst", &zst), ("a.ko.xz", b"XZ")] {
             std::fs::write(dir.path().join(name), bytes).unwrap();
@@ -271,7 +265,7 @@ mod tests {
 
     #[test]
     fn without_the_program_zstd_the_image_is_stored() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         let mut exec = Script::default();
         let mut work = Work { home: &root, exec: &mut exec };
         let to = RelPath::literal("i");

@@ -312,15 +312,9 @@ fn torn(number: usize, rest: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn scratch() -> (tempfile::TempDir, Root) {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
-        (dir, root)
-    }
-
     #[test]
     fn survives_reopening() {
-        let (_dir, root) = scratch();
+        let (_dir, root) = Root::scratch();
         let mut journal = Journal::open(&root).unwrap();
         assert!(journal.is_empty());
         journal.started("a").unwrap();
@@ -340,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_torn_tail_is_dropped_and_the_rest_kept() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         let mut journal = Journal::open(&root).unwrap();
         journal.wrote("etc/x").unwrap();
         journal.wrote("etc/y").unwrap();
@@ -360,7 +354,7 @@ mod tests {
 
     #[test]
     fn long_journals_are_rewritten_short_with_the_same_meaning() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         let mut journal = Journal::open(&root).unwrap();
         for i in 0..600 {
             journal.remember("k", &i.to_string()).unwrap();
@@ -375,7 +369,7 @@ mod tests {
 
     #[test]
     fn damage_that_no_cut_makes_is_refused() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         let mut journal = Journal::open(&root).unwrap();
         journal.wrote("etc/x").unwrap();
         journal.wrote("etc/y").unwrap();
@@ -390,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_newer_schema_is_refused() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         drop(Journal::open(&root).unwrap());
         let file = dir.path().join(Journal::PATH.as_str());
         for line in [r#"{"schema":2,"event":"x","key":"","value":"","unix":0}"#, r#"{"schema":2,"new":[1]}"#] {

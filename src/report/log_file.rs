@@ -55,8 +55,7 @@ mod tests {
 
     #[test]
     fn bounded_private_and_rotated() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (dir, root) = Root::scratch();
         let path = RelPath::literal("var/log/edgelay/install.log");
         let mut log = LogFile::open(&root, path).unwrap();
         for _ in 0..2000 {

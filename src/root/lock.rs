@@ -54,8 +54,7 @@ mod tests {
 
     #[test]
     fn second_taker_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let path = RelPath::literal("run/edgelay.lock");
         let held = root.lock(path).unwrap();
         let e = root.lock(path).unwrap_err();
@@ -67,8 +66,7 @@ mod tests {
 
     #[test]
     fn a_lock_file_that_was_removed_meanwhile_is_no_lock() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let path = RelPath::literal("lock");
         let opened = root.open_append(path, 0o600).unwrap();
         root.remove(path).unwrap();

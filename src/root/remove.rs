@@ -106,8 +106,7 @@ mod tests {
 
     #[test]
     fn only_the_tree_itself_goes() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let tree = RelPath::literal("var/tree");
         root.write(RelPath::literal("keep"), 0o644, b"k").unwrap();
         root.write(RelPath::literal("var/tree/a/b"), 0o600, b"b").unwrap();

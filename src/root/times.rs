@@ -90,8 +90,7 @@ mod tests {
 
     #[test]
     fn closed_directories_keep_what_is_inside() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (dir, root) = Root::scratch();
         for path in ["s/1/fs/a", "s/1/b"] {
             root.write(RelPath::parse(path).unwrap(), 0o600, b"x").unwrap();
         }

@@ -50,8 +50,7 @@ mod tests {
 
     #[test]
     fn emptied_and_overwritten_in_place() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (dir, root) = Root::scratch();
         let (log, token) = (RelPath::literal("log"), RelPath::literal("token"));
         root.write(log, 0o640, b"said").unwrap();
         assert_eq!(root.truncate(log).unwrap(), Change::Wrote);

@@ -247,15 +247,9 @@ mod tests {
 
     const A: RelPath<'static> = RelPath::literal("etc/deep/a");
 
-    fn scratch() -> (tempfile::TempDir, Root) {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
-        (dir, root)
-    }
-
     #[test]
     fn a_second_write_of_the_same_touches_nothing() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         assert_eq!(root.write(A, 0o640, b"one").unwrap(), Change::Wrote);
         let before = std::fs::metadata(dir.path().join("etc/deep/a")).unwrap();
         assert_eq!(before.permissions().mode() & 0o7777, 0o640);
@@ -270,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_failing_source_leaves_the_old_file_and_no_leftover() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         root.write(A, 0o644, b"old").unwrap();
         let bad = crate::digest::Digest::of(b"something else");
         let mut from = crate::digest::Verified::new(b"new".as_slice(), bad, 3);
@@ -282,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_link_in_the_last_place_is_replaced_not_followed() {
-        let (dir, root) = scratch();
+        let (dir, root) = Root::scratch();
         std::fs::create_dir_all(dir.path().join("etc/deep")).unwrap();
         std::fs::write(dir.path().join("victim"), "v").unwrap();
         std::os::unix::fs::symlink("/victim", dir.path().join("etc/deep/a")).unwrap();
@@ -294,7 +288,7 @@ mod tests {
 
     #[test]
     fn links_and_directories() {
-        let (_dir, root) = scratch();
+        let (_dir, root) = Root::scratch();
         assert_eq!(root.symlink(A, "b").unwrap(), Change::Wrote);
         assert_eq!(root.symlink(A, "b").unwrap(), Change::Kept);
         assert_eq!(root.symlink(A, "c").unwrap(), Change::Wrote);

@@ -52,8 +52,7 @@ mod tests {
 
     #[test]
     fn keadm_where_it_can_work() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let way = |wanted, manager| choose(wanted, manager, &root, None).map(|way| (way.with_keadm, way.why)).unwrap();
         let (auto, systemd) = (JoinMethod::Auto, Manager::Systemd);
         assert_eq!(way(auto, systemd), (false, "keadm needs 'bash', which is not on this machine".into()));

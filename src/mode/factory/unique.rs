@@ -246,8 +246,7 @@ mod tests {
 
     #[test]
     fn only_what_carries_something_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         for (path, text) in [("var/lib/dhcp/a.leases", "x"), ("var/lib/dhcp/b.leases", ""), ("home/u/.ssh/id_rsa", "k")]
         {
             root.write(RelPath::parse(path).unwrap(), 0o600, text.as_bytes()).unwrap();

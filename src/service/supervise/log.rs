@@ -42,8 +42,7 @@ mod tests {
 
     #[test]
     fn a_log_is_bounded_while_its_writer_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path()).unwrap();
+        let (_dir, root) = Root::scratch();
         let path = RelPath::literal("var/log/edgelay/x.log");
         let mut writer = root.open_append(path, 0o600).unwrap();
         writer.write_all(b"the beginning\n").unwrap();
