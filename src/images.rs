@@ -69,7 +69,7 @@ fn from_shelf(mut held: Held, platform: &Platform) -> Result<Loaded> {
         },
     };
     if images.is_empty() {
-        let hint = "save the image by its name: 'docker save -o FILE NAME:TAG'";
+        let hint = "save the image by its whole name: 'docker save -o FILE NAME:TAG', 'skopeo copy ... oci-archive:FILE:NAME:TAG'";
         return Err(bad("holds no tagged image").hint(hint));
     }
     held.settle();

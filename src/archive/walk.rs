@@ -16,7 +16,7 @@ use tar::{EntryType, Header, PaxExtensions};
 
 use super::name::entry_name;
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
-use crate::error::{Kind, Lift, Result};
+use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::feed::Feed;
 
 /// Entries of one archive. A `docker save` of fifty images has some thousands.
@@ -168,7 +168,8 @@ impl<R: Skip> Walk<R> {
                 EntryType::GNULongLink if ahead.link.is_none() => ahead.link = Some(self.long_name(header)?),
                 EntryType::XHeader if !ahead.pax => self.pax(header, &mut ahead)?,
                 EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader => {
-                    return Err(bad(format!("two long names in a row for one entry, at byte {}", self.at)));
+                    let what = format!("two long names in a row for one entry, at byte {}", self.at);
+                    return Err(bad(what).hint(MAKE_AGAIN));
                 }
                 // Comments of git and the like; what it may say about names concerns every entry and nobody uses it.
                 EntryType::XGlobalHeader => self.extent(header, None, "a comment")?,
@@ -220,6 +221,7 @@ impl<R: Skip> Walk<R> {
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.input.read(rest) {
                 Ok(0) if filled == 0 && self.at == 0 => return Err(bad("is empty").hint(COPY_AGAIN)),
+                Ok(0) if self.at == 0 => return Err(no_tar()),
                 Ok(0) => {
                     let what = format!("{} is truncated: no end mark at byte {}", self.place(), self.at);
                     return Err(bad(what).hint(COPY_AGAIN));
@@ -248,7 +250,7 @@ impl<R: Skip> Walk<R> {
         let found: u32 = block.iter().enumerate().map(sum).sum();
         match Header::from_byte_slice(block).cksum() {
             Ok(want) if want == found => Ok(()),
-            _ if self.at == BLOCK => Err(bad("is not a tar archive").hint(MAKE_AGAIN)),
+            _ if self.at == BLOCK => Err(no_tar()),
             _ => Err(bad(format!("header at byte {} is damaged", self.at - BLOCK)).hint(COPY_AGAIN)),
         }
     }
@@ -257,7 +259,10 @@ impl<R: Skip> Walk<R> {
     fn extent(&mut self, header: &Header, size: Option<u64>, what: &str) -> Result<()> {
         let size = match size {
             Some(size) => size,
-            None => header.entry_size().lift(Kind::Bundle, || format!("size in header at byte {}", self.at - BLOCK))?,
+            None => header
+                .entry_size()
+                .lift(Kind::Bundle, || format!("size in header at byte {}", self.at - BLOCK))
+                .hint(COPY_AGAIN)?,
         };
         let end = self.at.checked_add(size).filter(|end| size <= MAX_SIZE && *end <= MAX_SIZE);
         self.end = end.ok_or_else(|| {
@@ -345,6 +350,10 @@ impl<R: Skip> Walk<R> {
         let mode = header.mode().unwrap_or(0o644) & 0o7777;
         Ok(Entry { name, kind, size, mode, offset: self.at })
     }
+}
+
+fn no_tar() -> Error {
+    bad("is not a tar archive").hint(MAKE_AGAIN)
 }
 
 impl<R: Skip> Read for Walk<R> {
@@ -463,6 +472,7 @@ mod tests {
         for (bytes, why) in [
             (vec![], "is empty"),
             (vec![b'x'; 600], "is not a tar archive"),
+            (b"some text".to_vec(), "is not a tar archive"),
             (file("a", b"1"), "the archive after entry 'a' is truncated: no end mark at byte 1024"),
             (file("a", b"1")[..700].to_vec(), "entry 'a' is truncated: unexpected end of file"),
             ([file("a", b"1"), flipped].concat(), "header at byte 1024 is damaged"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::clock::Clock;
 use crate::containerd::import::{self, Layers, Listed, Options, Outcome, Progress, Unpack};
 use crate::containerd::{Client, Namespace, SOCKET};
-use crate::error::{Error, Kind, Result, Trail};
+use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::ids::{Arch, RelPath};
 use crate::images;
 use crate::oci::Platform;
@@ -33,7 +33,12 @@ impl Place<'_> {
 pub fn lock(socket: &Path) -> Result<Lock> {
     const BESIDE: RelPath<'static> = RelPath::literal("edgelay.lock");
     match socket.parent() {
-        Some(dir) if socket != Path::new(SOCKET) => Root::open(dir)?.lock(BESIDE),
+        Some(dir) if socket != Path::new(SOCKET) => {
+            dir.metadata()
+                .lift(Kind::Runtime, || format!("use the socket '{}'", socket.display()))
+                .hint("is containerd running? see: systemctl status containerd")?;
+            Root::open(dir)?.lock(BESIDE)
+        }
         _ => Root::open(Path::new("/"))?.lock(super::session::LOCK),
     }
 }

@@ -222,7 +222,8 @@ impl RawDocument {
 /// Reads an index (OCI image-spec image-index.md; Docker manifest list).
 pub fn index(bytes: &[u8]) -> Result<Vec<IndexEntry>> {
     let document = RawDocument::parse(bytes, "an image index", Meaning::Index)?;
-    let manifests = document.manifests.ok_or_else(|| bad("is not an image index: 'manifests' is missing"))?;
+    let manifests =
+        document.manifests.ok_or_else(|| bad("is not an image index: 'manifests' is missing").hint(MAKE_AGAIN))?;
     few(manifests.len())?;
     manifests.into_iter().map(RawDescriptor::check).collect()
 }

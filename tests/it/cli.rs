@@ -311,6 +311,11 @@ fn image_commands_check_what_they_are_given() {
         (&["image", "list", "--address", "x"], 2, "flag '--address': 'x' is not an absolute path"),
         (&["image", "list", "--namespace", "a b"], 2, "flag '--namespace': 'a b' "),
         (&["image", "list", "--address", "/nonexistent/c.sock"], 7, "/nonexistent/c.sock"),
+        (
+            &["image", "import", "x.tar", "--address", "/nonexistent/c.sock"],
+            7,
+            "use the socket '/nonexistent/c.sock': No such file or directory (os error 2)\nhint: is containerd running?",
+        ),
     ] {
         let (got, out, err) = run(args);
         assert_eq!((got, out.as_str()), (code, ""), "{err}");

@@ -247,10 +247,21 @@ fn hostile(classic: Pack, layout: Pack, last_layer: &dyn Fn(&Pack) -> String) ->
             "size",
         ),
         bad("other-layout.tar", layout.clone().with("oci-layout", *br#"{"imageLayoutVersion":"2.0.0"}"#), "2.0.0"),
+        bad("no-manifests.tar", top(json!({"schemaVersion": 2})), "'manifests' is missing"),
+        Bad { name: "bad-size.tar", bytes: sized(layout.tar(), b"0000000004x"), complaint: "size in header at byte 0" },
         bad("no-index.tar", layout.clone().without("index.json"), "is missing"),
         bad("deep-index.tar", nested(layout.clone(), 12), "nested"),
         bad("wrong-config.tar", classic.clone().with(&config_name(&classic), *b"{}"), "is damaged"),
     ]
+}
+
+/// With this in the size field of the first header, and its sum right again.
+fn sized(mut tar: Vec<u8>, size: &[u8; 11]) -> Vec<u8> {
+    tar[124..135].copy_from_slice(size);
+    tar[148..156].fill(b' ');
+    let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
+    tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    tar
 }
 
 fn config_name(classic: &Pack) -> String {
