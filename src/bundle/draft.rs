@@ -72,7 +72,7 @@ impl Request {
         problems.extend(images.problems.iter().cloned());
         if !problems.is_empty() {
             return Err(Error::new(Kind::Bundle, format!("cannot make the bundle: {}", problems.join("; ")))
-                .hint("put what is missing into the places given with --components and --images"));
+                .hint("mend what is named here, in the places given with --components and --images"));
         }
         let built = self.built.or(images.newest).unwrap_or_default();
         let mut manifest = Manifest::new(self.role, self.arch, kubeedge.clone(), built);
@@ -83,8 +83,23 @@ impl Request {
             manifest.components.push(found.component);
         }
         manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
+        let mut notes = selection.notes;
+        notes.extend(self.left_out(&images.left_out));
         let all = images.pulled.iter().map(|pulled| pulled.image.clone()).collect();
-        Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes: selection.notes })
+        Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes })
+    }
+
+    /// What to tell about image archives that were not taken. Release archives may lie beside them.
+    fn left_out(&self, files: &[PathBuf]) -> Option<String> {
+        let of_components = |file: &PathBuf| file.parent().is_some_and(|dir| self.components.iter().any(|c| c == dir));
+        let names = files.iter().filter(|file| !of_components(file)).map(|file| format!("'{}'", file.display()));
+        let names: Vec<String> = names.collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "not taken, as the role needs no image of that name: {}; to add one, give it by its own name",
+                names.join(", ")
+            )
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::k3s_images;
 use super::select::list;
 use super::time::Timestamp;
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Lift, Result};
+use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::ids::{Arch, ImageRef};
 use crate::images;
 use crate::json::{self, Value};
@@ -35,6 +35,8 @@ pub(super) struct Images {
     pub(super) problems: Vec<String>,
     /// When the newest of the images was made.
     pub(super) newest: Option<Timestamp>,
+    /// Image archives in the directories that no image of the role is looked for in.
+    pub(super) left_out: Vec<PathBuf>,
 }
 
 /// File names under which an image is looked for, without their ending. `docker save` has no rule of its own, so the
@@ -83,7 +85,9 @@ struct Collector {
 pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -> Result<Images> {
     let (mut dirs, mut jobs) = (Vec::new(), Vec::new());
     for path in inputs {
-        let meta = std::fs::metadata(path).lift(Kind::Host, || format!("look at '{}'", path.display()))?;
+        let meta = std::fs::metadata(path)
+            .lift(Kind::Host, || format!("look at '{}'", path.display()))
+            .hint("give --images files and directories that are there")?;
         if meta.is_dir() && !path.join("oci-layout").is_file() {
             dirs.push(path.clone());
         } else {
@@ -92,7 +96,12 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
     }
     let mut collector =
         Collector { images: Images::default(), spoilt: Set::new(), layers: Layers::default(), arch, found: Map::new() };
-    jobs.extend(collector.search(needs, &list(&dirs)?));
+    let files = list(&dirs)?;
+    jobs.extend(collector.search(needs, &files));
+    let is_archive = |name: &str| ENDINGS.iter().any(|ending| !ending.is_empty() && name.ends_with(ending));
+    let left_out =
+        files.into_iter().filter(|(name, path)| is_archive(name) && jobs.iter().all(|job| job.path != *path));
+    collector.images.left_out = left_out.map(|(_, path)| path).collect();
     // Not the order of the arguments: same input, same bytes.
     jobs.sort_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
     for job in &jobs {

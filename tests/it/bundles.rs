@@ -39,6 +39,29 @@ fn edge_bundle(dir: &Path, arch: Arch) -> PathBuf {
     file
 }
 
+/// Whoever puts an image of his own into the directory must hear that its name decides.
+#[test]
+fn archives_that_were_not_taken_are_named() {
+    let dir = scratch();
+    let inputs = Inputs::new(dir.path(), Arch::Arm64);
+    let spec = Spec::new(&["site/app:1"], vec![layer::small(7, 4)]).arch("arm64", None);
+    let (app, text) = (inputs.images.join("site-app-1.tar"), inputs.images.join("k3s-images.txt"));
+    docker(&[spec], Same::Copy).save(&app, Packed::Plain);
+    fs::write(text, "x").unwrap();
+    let file = dir.path().join("edge.bundle");
+    let mut request = inputs.request();
+    // Release archives end alike; they are no images.
+    request.images.push(inputs.components.clone());
+    let note = |made: &Value| made["notes"].clone();
+    let want = format!(
+        "not taken, as the role needs no image of that name: '{}'; to add one, give it by its own name",
+        app.display()
+    );
+    assert_eq!(note(&make(&request, &file)), serde_json::json!([want]));
+    request.images.push(app);
+    assert_eq!(note(&make(&request, &file)), serde_json::json!([]));
+}
+
 #[test]
 fn an_edge_bundle_has_all_that_the_catalogue_wants_in_its_order() {
     let dir = scratch();
