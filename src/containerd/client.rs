@@ -1,7 +1,7 @@
 //! The client: one connection, the namespace and lease that go with every call, and a fresh connection when needed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::api::{Empty, version::VersionResponse};
 use super::socket::UnixTransport;
@@ -29,6 +29,7 @@ pub struct Client {
     path: Option<PathBuf>,
     process: Option<i32>,
     conn: Option<Connection<Link>>,
+    end: Option<(Instant, Duration)>,
     namespace: Namespace,
     lease: Option<LeaseId>,
 }
@@ -36,8 +37,17 @@ pub struct Client {
 impl Client {
     /// Connects to the socket at `path`, in the namespace `k8s.io`, without a lease.
     pub fn connect(path: &Path) -> Result<Client> {
-        let mut client =
-            Client { path: Some(path.to_owned()), process: None, conn: None, namespace: Namespace::k8s(), lease: None };
+        Self::connect_until(path, None)
+    }
+
+    /// The same, for a look: all that is asked must be answered within `limit`.
+    pub fn connect_within(path: &Path, limit: Duration) -> Result<Client> {
+        Self::connect_until(path, Some((Instant::now() + limit, limit)))
+    }
+
+    fn connect_until(path: &Path, end: Option<(Instant, Duration)>) -> Result<Client> {
+        let (path, namespace) = (Some(path.to_owned()), Namespace::k8s());
+        let mut client = Client { path, process: None, conn: None, end, namespace, lease: None };
         client.conn()?;
         Ok(client)
     }
@@ -45,7 +55,7 @@ impl Client {
     /// Over a byte stream that is already there; it is not replaced when it breaks.
     pub fn over(link: Box<dyn Transport + Send>) -> Result<Client> {
         let conn = Some(Connection::open(link)?);
-        Ok(Client { path: None, process: None, conn, namespace: Namespace::k8s(), lease: None })
+        Ok(Client { path: None, process: None, conn, end: None, namespace: Namespace::k8s(), lease: None })
     }
 
     /// The same client for another namespace.
@@ -183,7 +193,7 @@ impl Client {
         let link = UnixTransport::connect(path)?;
         self.process = link.process();
         let link: Link = Box::new(link);
-        self.conn = Some(Connection::open(link).doing(|| format!("talk to '{}'", path.display()))?);
+        self.conn = Some(Connection::open_until(link, self.end).doing(|| format!("talk to '{}'", path.display()))?);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Whether containerd is fit for pods, in one look.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::api::cri::{CgroupDriver, StatusResponse};
 use super::{Client, Code};
@@ -31,8 +32,11 @@ impl Unfit {
 
 /// What CRI says of itself, if the daemon answers: all that importing images needs.
 pub fn answers(address: &Path) -> std::result::Result<StatusResponse, Unfit> {
+    status(&mut Client::connect(address).map_err(|e| Unfit::Yet(e.to_string()))?)
+}
+
+fn status(client: &mut Client) -> std::result::Result<StatusResponse, Unfit> {
     let yet = |e: Error| Unfit::Yet(e.to_string());
-    let mut client = Client::connect(address).map_err(yet)?;
     client.version().map_err(|e| yet(e.into()))?;
     client.cri().status().map_err(|e| match e.is(Code::Unimplemented) {
         // The daemon answers nobody before its plugins are loaded: this one will not come.
@@ -54,11 +58,11 @@ pub fn probe(address: &Path) -> std::result::Result<(), Unfit> {
     Ok(())
 }
 
-/// What a containerd that somebody else runs says of itself, for the checks.
-pub fn survey(address: &Path) -> std::result::Result<Cri, Unfit> {
-    let status = answers(address)?;
+/// What a containerd that somebody else runs says of itself within this time, for the checks.
+pub fn survey(address: &Path, limit: Duration) -> std::result::Result<Cri, Unfit> {
     let yet = |e: Error| Unfit::Yet(e.to_string());
-    let mut client = Client::connect(address).map_err(yet)?;
+    let mut client = Client::connect_within(address, limit).map_err(yet)?;
+    let status = status(&mut client)?;
     let version = client.version().map_err(|e| yet(e.into()))?.version;
     let unmet = status.status.conditions.iter().filter(|condition| !condition.status);
     // Only 1.x tells; 2.x pins it, so that it is in its store or never was.
@@ -74,7 +78,7 @@ pub fn survey(address: &Path) -> std::result::Result<Cri, Unfit> {
     Ok(Cri {
         version,
         not_ready: unmet.map(|condition| (condition.kind.clone(), condition.message.clone())).collect(),
-        cgroup_driver: cgroup_driver(address).ok(),
+        cgroup_driver: driver(&mut client).ok(),
         pause,
     })
 }
@@ -83,7 +87,10 @@ pub fn survey(address: &Path) -> std::result::Result<Cri, Unfit> {
 ///
 /// containerd 2.x tells directly, 1.x in its configuration.
 pub fn cgroup_driver(address: &Path) -> Result<&'static str> {
-    let mut client = Client::connect(address)?;
+    driver(&mut Client::connect(address)?)
+}
+
+fn driver(client: &mut Client) -> Result<&'static str> {
     match client.cri().runtime_config() {
         Ok(config) => match config.linux.map(|linux| linux.cgroup_driver) {
             Some(CgroupDriver::CGROUPFS) => return Ok("cgroupfs"),

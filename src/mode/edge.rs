@@ -90,7 +90,7 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     let before = prepared.steps.iter().position(|step| step.id() == KeptBundle::ID).map_or(0, |at| at + 1);
     prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
         fitness::wait_for_clock(parts, cx)?;
-        let findings = fitness::check(parts, steps, cx)?;
+        let findings = fitness::check(parts, steps, cx, fitness::INSTALL)?;
         tell(&findings, report);
         if let Some(error) = preflight::failure(&findings) {
             return Err(error);
@@ -128,7 +128,7 @@ pub fn judge(request: Request, report: &Report) -> Result<Vec<preflight::Finding
     let root = Root::open(&request.root)?;
     let mut prepared = Prepared::new(request, &root, report)?;
     let mut journal = Journal::look(&root)?;
-    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx))
+    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx, fitness::LOOK))
 }
 
 /// Every preflight check; touches nothing. What is not known (no bundle, no cloud) is not looked at.
@@ -148,7 +148,7 @@ pub fn preflight(mut request: Request, report: &Report) -> Result<Vec<preflight:
         Prepared { bundle: None, parts, steps: Vec::new() }
     };
     prepared.parts.scope = Scope::Install;
-    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx))
+    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx, fitness::LOOK))
 }
 
 /// The check of every step of what was installed below `root`.

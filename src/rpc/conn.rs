@@ -9,6 +9,7 @@ use super::frame::{self, Frame};
 use super::session::{Session, SessionError};
 use super::transport::{Interest, Ready, Transport};
 use crate::error::{Error, Kind, Result};
+use crate::report::seconds;
 use input::Input;
 
 /// How long a call may take.
@@ -46,6 +47,8 @@ pub struct Connection<S> {
     session: Session,
     patience: Patience,
     until: Instant,
+    /// When all calls together must have ended, and how much time they were given.
+    end: Option<(Instant, Duration)>,
     /// Framing is lost, a rule was broken, or the stream ended: never use it again.
     dead: bool,
 }
@@ -53,9 +56,15 @@ pub struct Connection<S> {
 impl<S: Transport> Connection<S> {
     /// Sends the preface and waits for the peer's settings: proof that somebody speaks HTTP/2 there.
     pub fn open(io: S) -> Result<Self> {
+        Self::open_until(io, None)
+    }
+
+    /// The same; this, and all calls after it, must have ended by `end`, if there is one: the time, and how much was
+    /// given.
+    pub fn open_until(io: S, end: Option<(Instant, Duration)>) -> Result<Self> {
         let until = io.now();
         let (input, session) = (Input::default(), Session::default());
-        let mut conn = Connection { io, input, session, patience: GREETING, until, dead: false };
+        let mut conn = Connection { io, input, session, patience: GREETING, until, end, dead: false };
         conn.start_clock(GREETING);
         conn.flush()?;
         while !conn.session.greeted() {
@@ -100,6 +109,9 @@ impl<S: Transport> Connection<S> {
         let (Patience::Total(time) | Patience::Progress(time)) = patience;
         self.patience = patience;
         self.until = self.io.now() + time;
+        if let Some((end, _)) = self.end {
+            self.until = self.until.min(end);
+        }
     }
 
     /// Waits until at least one more frame was taken in.
@@ -261,6 +273,11 @@ impl<S: Transport> Connection<S> {
     }
 
     fn late(&mut self) -> Error {
+        if let Some((end, given)) = self.end
+            && self.io.now() >= end
+        {
+            return self.fail(format!("no answer within {}", seconds(given)));
+        }
         match self.patience {
             Patience::Total(time) => self.fail(format!("no answer within {} s", time.as_secs())),
             Patience::Progress(time) => self.fail(format!("no progress for {} s", time.as_secs())),

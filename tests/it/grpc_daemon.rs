@@ -62,7 +62,7 @@ fn probes(daemon: &mut Daemon) {
         Err(e) => assert!(!modern(daemon) && e.is(Code::Unimplemented), "{e}"),
     }
     // What preflight asks a containerd that was there before us.
-    let survey = edgelay::containerd::health::survey(&daemon.socket()).unwrap();
+    let survey = edgelay::containerd::health::survey(&daemon.socket(), std::time::Duration::from_secs(10)).unwrap();
     assert!(survey.version.contains(daemon.version()), "{survey:?}");
     assert!(
         survey.not_ready.iter().any(|(condition, why)| condition == "NetworkReady" && !why.is_empty()),

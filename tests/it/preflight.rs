@@ -40,6 +40,24 @@ fn every_check_answers_within_a_second() {
     }
 }
 
+#[test]
+fn a_containerd_that_says_nothing_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("c.sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut edgelay = Command::new(env!("CARGO_BIN_EXE_edgelay"));
+    edgelay.args(["preflight", "-o", "json", "--containerd=existing", "--containerd-address"]).arg(&socket);
+    let start = Instant::now();
+    let done = edgelay.output().unwrap();
+    let spent = start.elapsed();
+    assert!(spent < Duration::from_secs(5), "{spent:?}");
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let finding = report["findings"].as_array().unwrap().iter().find(|f| f["check"] == "containerd-cri").unwrap();
+    let seen = format!("containerd does not serve pods: talk to '{}': no answer within 0.6 s", socket.display());
+    assert_eq!((finding["verdict"].as_str().unwrap(), finding["seen"].as_str().unwrap()), ("fail", seen.as_str()));
+    assert!(finding["advice"].as_str().unwrap().contains("restart it if it hangs"), "{finding}");
+}
+
 /// In a network namespace of its own, where nothing is up, no traffic can leave this machine.
 fn cloud_finding(host: &'static str) -> Option<(String, Option<String>, Duration)> {
     let run = move || {

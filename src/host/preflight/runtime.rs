@@ -59,10 +59,8 @@ fn judge(path: &str, text: &str) -> Outcome {
 pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
     let cri = match &look.cx.wanted.cri {
         None => return Ok(Outcome::skip("no containerd was asked")),
-        Some(Err(why)) => {
-            let advice =
-                "remove cri from 'disabled_plugins' in its configuration, restart containerd and look at its log";
-            return Ok(Outcome::fail(format!("containerd does not serve pods: {why}"), advice));
+        Some(Err((why, advice))) => {
+            return Ok(Outcome::fail(format!("containerd does not serve pods: {why}"), *advice));
         }
         Some(Ok(cri)) => cri,
     };
@@ -159,12 +157,11 @@ mod tests {
             pause: Some(("registry.k8s.io/pause:3.8".into(), true)),
         };
         let one = |cri: std::result::Result<Cri, &str>| {
-            Bed::new().one("containerd-cri", |w| w.cri = Some(cri.map_err(str::to_owned)))
+            Bed::new().one("containerd-cri", |w| w.cri = Some(cri.map_err(|why| (why.to_owned(), "restart it"))))
         };
         assert_eq!(Bed::new().one("containerd-cri", |_| {}), told(Skip, "no containerd was asked", ""));
         assert_eq!(one(Ok(fit())), told(Pass, "containerd 1.7.27 serves pods, cgroup driver systemd", ""));
-        let advice = "remove cri from 'disabled_plugins' in its configuration, restart containerd and look at its log";
-        assert_eq!(one(Err("no CRI")), told(Fail, "containerd does not serve pods: no CRI", advice));
+        assert_eq!(one(Err("no CRI")), told(Fail, "containerd does not serve pods: no CRI", "restart it"));
         let not = |name: &str| Cri { not_ready: vec![(name.into(), "why".into())], ..fit() };
         let seen = "containerd 1.7.27 is not ready: why";
         assert_eq!(one(Ok(not("RuntimeReady"))), told(Fail, seen, "look at containerd's log"));

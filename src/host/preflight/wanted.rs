@@ -66,8 +66,9 @@ pub struct Wanted<'a> {
     pub kubeedge_files_are_ours: bool,
     /// Who runs containerd.
     pub containerd: Containerd,
-    /// What an existing containerd says of itself; none where it was not asked.
-    pub cri: Option<std::result::Result<Cri, String>>,
+    /// What an existing containerd says of itself, or why it does not serve pods and what to do; none where it was not
+    /// asked.
+    pub cri: Option<std::result::Result<Cri, (String, &'static str)>>,
     /// Whether EdgeMesh is to run here.
     pub edgemesh: bool,
     /// The node's name, or why there is none that would do.

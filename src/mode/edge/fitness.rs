@@ -1,12 +1,14 @@
 //! What an edge install wants of the machine, and the checks of it.
 
+use std::time::Duration;
+
 use super::Scope;
 use super::assemble::Assembly;
 use crate::bundle::Program;
 use crate::bundle::elf::loader;
 use crate::clock::{Probe, rfc3339, wait_for};
 use crate::config::render_duration;
-use crate::containerd::health;
+use crate::containerd::{Client, health};
 use crate::error::{Kind, Result};
 use crate::feed;
 use crate::host::preflight::{
@@ -21,14 +23,27 @@ use crate::steps::KeptBundle;
 /// Where linkers put the segments' table and the loader's name: within the first page.
 const HEAD: usize = 4096;
 
+/// How long a containerd that is there may take to tell all that is asked: when somebody waits for the checks, which are
+/// done within a second.
+pub(super) const LOOK: Duration = Duration::from_millis(600);
+/// The same when an install hangs on it: it may be busy with the pods of a small board.
+pub(super) const INSTALL: Duration = Duration::from_secs(10);
+
 /// Runs every check, with the failures that the user wants ignored made warnings.
-pub(super) fn check(parts: &mut Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<Finding>> {
+pub(super) fn check(
+    parts: &mut Assembly,
+    steps: &[Box<dyn Step>],
+    cx: &mut Cx<'_>,
+    patience: Duration,
+) -> Result<Vec<Finding>> {
     let token = parts.token.take();
     let parts = &*parts;
+    let Asked { cri, silent } = ask(parts, cx, patience)?;
     let mut wanted = wanted(parts, token, steps, cx)?;
+    wanted.disk = disk(parts, steps, silent, cx)?;
     wanted.time_floor = floor(parts, cx);
     wanted.programs_to_run = programs(parts, cx);
-    wanted.cri = cri(parts, cx)?;
+    wanted.cri = cri;
     let programs = puts_programs(parts, steps, cx);
     if !programs {
         wanted.writable.retain(|path| !PROGRAM_PLACES.contains(path));
@@ -97,7 +112,6 @@ fn wanted<'a>(
     let mut wanted = Wanted::of_edge(&parts.config);
     wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).collect();
     wanted.kubeedge_files_are_ours = cx.journal.has_made("etc/kubeedge");
-    wanted.disk = disk(parts, steps, cx)?;
     // Whoever has joined needs none: a token is good for a day, and is gone when a first boot has ended.
     wanted.token = token.filter(|_| is_to_come("join", steps, cx));
     if let Some(bundle) = &parts.bundle {
@@ -138,19 +152,40 @@ fn programs(parts: &Assembly, cx: &mut Cx<'_>) -> Vec<ProgramToRun> {
     programs.collect()
 }
 
-/// Asks a containerd that is there already; whether it is there is for a check to say.
-fn cri(parts: &Assembly, cx: &Cx<'_>) -> Result<Option<std::result::Result<Cri, String>>> {
+/// What a containerd that is there already tells.
+struct Asked {
+    /// For the checks: what one of somebody else's tells.
+    cri: Option<std::result::Result<Cri, (String, &'static str)>>,
+    /// It takes connections, and says nothing.
+    silent: bool,
+}
+
+/// Asks a containerd; whether it is there is for a check to say.
+fn ask(parts: &Assembly, cx: &Cx<'_>, patience: Duration) -> Result<Asked> {
     let address = &parts.config.containerd_address;
-    let Some(path) = address.to_str().and_then(|text| RelPath::from_absolute(text).ok()) else { return Ok(None) };
-    let there = cx.root.stat(path)?.is_some_and(|meta| meta.kind == Type::Socket);
-    if !there || super::is_managed(&parts.config) || !cx.root.is_live() {
-        return Ok(None);
+    let path = address.to_str().and_then(|text| RelPath::from_absolute(text).ok());
+    let meta = path.map(|path| cx.root.stat(path)).transpose()?.flatten();
+    if !cx.root.is_live() || meta.is_none_or(|meta| meta.kind != Type::Socket) {
+        return Ok(Asked { cri: None, silent: false });
     }
-    Ok(Some(health::survey(address).map_err(health::Unfit::seen)))
+    if super::is_managed(&parts.config) {
+        return Ok(Asked { cri: None, silent: Client::connect_within(address, patience).is_err() });
+    }
+    let cri = health::survey(address, patience).map_err(|unfit| {
+        let advice = match unfit {
+            health::Unfit::ForGood(_) => {
+                "remove cri from 'disabled_plugins' in its configuration, restart containerd and look at its log"
+            }
+            health::Unfit::Yet(_) => "look at its log, and restart it if it hangs: it must answer on that socket",
+        };
+        (unfit.seen(), advice)
+    });
+    Ok(Asked { silent: cri.is_err(), cri: Some(cri) })
 }
 
 /// Room for what is not there yet: a second run on a disk that the first one filled must not be refused.
-fn disk<'a>(parts: &'a Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Result<Vec<DiskNeed<'a>>> {
+/// A `silent` containerd is not asked what it has.
+fn disk<'a>(parts: &'a Assembly, steps: &[Box<dyn Step>], silent: bool, cx: &mut Cx<'_>) -> Result<Vec<DiskNeed<'a>>> {
     const PROGRAMS: RelPath<'static> = RelPath::literal("usr/local");
     let Some(bundle) = &parts.bundle else { return Ok(Vec::new()) };
     let store = parts.config.containerd_root();
@@ -165,7 +200,7 @@ fn disk<'a>(parts: &'a Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Re
     for (id, path, bytes) in whole {
         let step = steps.iter().find(|step| step.id() == id);
         if let Some(step) = step
-            && step.check(cx).is_ok_and(|status| !status.is_settled())
+            && ((silent && id == "images") || step.check(cx).is_ok_and(|status| !status.is_settled()))
         {
             needs.push(DiskNeed { path, bytes });
         }
