@@ -15,11 +15,11 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, get
 use nix::unistd::Uid;
 
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::rpc::conn::HINT;
 use crate::rpc::transport::{Interest, Ready, Transport};
 
 /// A socket's path has at most 107 bytes, and links on the way may add some.
 const MAX_DEPTH: usize = 256;
-const HINT: &str = "is containerd running? see: systemctl status containerd";
 
 /// A connected, non-blocking unix socket.
 #[derive(Debug)]

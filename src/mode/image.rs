@@ -10,6 +10,7 @@ use crate::ids::{Arch, RelPath};
 use crate::images;
 use crate::oci::Platform;
 use crate::root::{Lock, Root};
+use crate::rpc::conn::HINT;
 
 /// Which containerd, and which of its namespaces.
 #[derive(Debug)]
@@ -34,9 +35,7 @@ pub fn lock(socket: &Path) -> Result<Lock> {
     const BESIDE: RelPath<'static> = RelPath::literal("edgelay.lock");
     match socket.parent() {
         Some(dir) if socket != Path::new(SOCKET) => {
-            dir.metadata()
-                .lift(Kind::Runtime, || format!("use the socket '{}'", socket.display()))
-                .hint("is containerd running? see: systemctl status containerd")?;
+            dir.metadata().lift(Kind::Runtime, || format!("use the socket '{}'", socket.display())).hint(HINT)?;
             Root::open(dir)?.lock(BESIDE)
         }
         _ => Root::open(Path::new("/"))?.lock(super::session::LOCK),

@@ -24,6 +24,9 @@ pub enum Patience {
 /// The first answer to a new connection: the peer sends its SETTINGS at once, even under load.
 const GREETING: Patience = Patience::Total(Duration::from_secs(10));
 
+/// For whoever cannot reach the daemon.
+pub const HINT: &str = "is containerd running? see: systemctl status containerd";
+
 /// Whether to wait for the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
@@ -300,12 +303,12 @@ impl<S: Transport> Connection<S> {
         self.fail("the daemon closed the connection").because(e)
     }
 
-    fn fail(&mut self, what: impl Into<String>) -> Error {
+    pub(super) fn fail(&mut self, what: impl Into<String>) -> Error {
         self.dead = true;
         let mut what = what.into();
         if let Some(why) = self.session.going_away() {
             what = format!("{what} ({why})");
         }
-        Error::new(Kind::Runtime, what).hint("is containerd running? see: systemctl status containerd")
+        Error::new(Kind::Runtime, what).hint(HINT)
     }
 }

@@ -114,8 +114,8 @@ impl<S: Transport> Exchange<'_, S> {
     fn open(&mut self) -> Result<(), CallError> {
         self.conn.start_clock(self.method.patience);
         if self.conn.is_dead() || !self.conn.session().open(&self.block, self.method.limit) {
-            let e = Error::new(Kind::Runtime, "the connection to the daemon is closed");
-            return Err(self.broken(e.hint("is containerd running? see: systemctl status containerd")));
+            let e = self.conn.fail("the connection to the daemon is closed");
+            return Err(self.broken(e));
         }
         Ok(())
     }

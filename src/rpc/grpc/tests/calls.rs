@@ -232,7 +232,10 @@ fn goaway_lets_the_call_end_but_no_other_begin() {
         let mut conn = open(&peer);
         assert_eq!(unary(&mut conn, b"").unwrap(), b"done");
         assert!(!conn.usable());
-        assert_eq!(text(unary(&mut conn, b"").unwrap_err()), "S/M: the connection to the daemon is closed");
+        assert_eq!(
+            text(unary(&mut conn, b"").unwrap_err()),
+            "S/M: the connection to the daemon is closed (NO_ERROR, 'bye')"
+        );
         assert_played(&peer);
     }
 }
