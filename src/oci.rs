@@ -59,10 +59,11 @@ impl Platform {
 }
 
 impl fmt::Display for Platform {
-    /// `linux/arm64/v8`.
+    /// `linux/arm64/v8`. The words come from outside: they are cut and escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
+        let shown = |text: &str| -> String { text.chars().take(32).flat_map(char::escape_debug).collect() };
+        write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))?;
+        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", shown(&self.variant)) }
     }
 }
 

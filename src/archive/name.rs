@@ -7,7 +7,7 @@ use crate::error::Result;
 const MAX_NAME: usize = 4096;
 
 /// The name of an entry in its one form: no leading `./`, no trailing `/`, no empty part. Empty for the archive's own
-/// root directory. Absolute names and names with `..` are refused: nobody makes them in good faith.
+/// root directory. Absolute names, names with `..` and with control characters are refused: nobody makes them in good faith.
 pub fn entry_name(raw: &[u8]) -> Result<String> {
     let shown = || String::from_utf8_lossy(raw.get(..raw.len().min(200)).unwrap_or(raw)).escape_debug().to_string();
     let refuse = |why: &str| Err(bad(format!("entry name '{}' {why}", shown())).hint(MAKE_AGAIN));
@@ -18,8 +18,9 @@ pub fn entry_name(raw: &[u8]) -> Result<String> {
     if text.starts_with('/') {
         return refuse("is absolute, expected a relative one");
     }
-    if text.contains('\0') {
-        return refuse("holds a NUL byte");
+    // Names stand in messages, where these would make lines of their own.
+    if text.contains(char::is_control) {
+        return refuse("holds a control character");
     }
     let mut name = String::with_capacity(text.len());
     for part in text.split('/') {
@@ -71,7 +72,8 @@ mod tests {
             (&b"/etc/passwd"[..], "entry name '/etc/passwd' is absolute, expected a relative one"),
             (b"a/../../b", "entry name 'a/../../b' has a '..' part"),
             (b"..", "entry name '..' has a '..' part"),
-            (b"a\0b", "entry name 'a\\0b' holds a NUL byte"),
+            (b"a\0b", "entry name 'a\\0b' holds a control character"),
+            (b"a\nerror: b", "entry name 'a\\nerror: b' holds a control character"),
             (b"a\xff\x1b", "entry name 'a\u{fffd}\\u{1b}' is not UTF-8"),
         ] {
             assert_eq!(entry_name(raw).unwrap_err().to_string(), why);

@@ -183,7 +183,10 @@ impl Manifest {
         let needs = value.need("min_tool").and_then(json::Value::text).map_err(bad)?;
         let ours = env!("CARGO_PKG_VERSION");
         match (tool_version(needs), tool_version(ours)) {
-            (None, _) => return Err(Flaw::damaged(format!("edgelay manifest: 'min_tool' is '{needs}', no version"))),
+            (None, _) => {
+                let needs: String = needs.chars().take(40).flat_map(char::escape_debug).collect();
+                return Err(Flaw::damaged(format!("edgelay manifest: 'min_tool' is '{needs}', no version")));
+            }
             (needed, ours_is) if needed > ours_is => {
                 return Err(Flaw::new(
                     Fault::TooNew,
@@ -232,8 +235,9 @@ fn bad(e: json::JsonError) -> Flaw {
     Flaw::damaged(format!("edgelay manifest: {e}"))
 }
 
-/// `1.2.3`, any suffix left out.
+/// `1.2.3`, any suffix left out. It is shown as it is.
 fn tool_version(text: &str) -> Option<[u64; 3]> {
+    plain("", text, 64).ok()?;
     let mut parts = text.split(['-', '+']).next()?.split('.').map(str::parse::<u64>);
     let version = [parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?];
     parts.next().is_none().then_some(version)
@@ -306,11 +310,13 @@ mod tests {
     fn refusals_say_why() {
         let runc = r#"{"name":"runc","source":"runc.arm64","mode":"0755","size":3,"digest":"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","destination":"usr/local/sbin/runc"}"#;
         let other = runc.replace("\"runc\"", "\"x\"");
-        let table: [(&str, &str, Fault, &str); 18] = [
+        let table: [(&str, &str, Fault, &str); 20] = [
             ("\"schema\":1", "\"schema\":2", Fault::TooNew, "has schema 2, this edgelay reads schema 1"),
             ("\"schema\":1", "\"schema\":0", Fault::Damaged, "schema 0 never was"),
             ("\"0.1.0\"", "\"99.0.0\"", Fault::TooNew, "needs edgelay 99.0.0 or newer"),
             ("\"0.1.0\"", "\"latest\"", Fault::Damaged, "'min_tool' is 'latest', no version"),
+            ("\"0.1.0\"", "\"0.1.0-\\u001b[2J\"", Fault::Damaged, "'min_tool' is '0.1.0-\\u{1b}[2J', no version"),
+            ("\"0.1.0\"", "\"9.1.0-\\nok\"", Fault::Damaged, "'min_tool' is '9.1.0-\\nok', no version"),
             ("\"role\"", "\"extra\":1,\"role\"", Fault::Damaged, "unknown key 'extra'; known keys: schema"),
             ("\"mode\"", "\"setuid\":1,\"mode\"", Fault::Damaged, "unknown key 'setuid' in 'components[0]'"),
             ("0755", "4755", Fault::Damaged, "'components[0].mode'"),

@@ -13,6 +13,9 @@ const MAX_NESTING: usize = 4;
 /// Layers of one image. Docker makes at most 127, and overlayfs takes 500.
 pub const MAX_LAYERS: usize = 500;
 
+/// Other platforms that a message names. Images that are made for everything have ten.
+const MAX_TOLD: usize = 16;
+
 /// What a place knows of a blob without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -42,7 +45,7 @@ pub fn choose(top: &IndexEntry, label: &str, wanted: &Platform, store: &mut dyn 
         return Ok(Some(image));
     }
     if !search.others.is_empty() {
-        let others: Vec<String> = search.others.iter().map(ToString::to_string).collect();
+        let others: Vec<String> = search.others.iter().take(MAX_TOLD).map(ToString::to_string).collect();
         let what = format!("image '{label}' is for {}, expected {wanted}", others.join(", "));
         return Err(bad(what).hint("take the image for this machine's processor"));
     }
@@ -268,6 +271,12 @@ mod tests {
         let lie = store.index(&[json(&amd, &on("arm64"))]);
         let why = format!("blob {}: config is for linux/amd64, its index says linux/arm64", &amd.digest.hex()[..4]);
         assert_eq!(pick(&lie, &mut store), Err(why));
+        let odd = store.image("x\\u001b\\nerror: y", LAYER, b"layer");
+        let why = "image 'x' is for linux/x\\u{1b}\\nerror: y, expected linux/arm64";
+        assert_eq!(pick(&odd, &mut store), Err(why.into()));
+        let many: Vec<String> = (0..900).map(|n| json(&amd, &on(&format!("{n:050}")))).collect();
+        let many = store.index(&many);
+        assert!(pick(&many, &mut store).unwrap_err().len() < 16 * 42 + 60);
         let artifact = store.put("application/x", b"{}");
         assert_eq!(pick(&artifact, &mut store), Ok(None));
     }
