@@ -4,8 +4,10 @@
 //! No files here: everything reads from what it is given, forward, and keeps no more than a header in memory.
 
 mod compression;
+mod header;
 mod members;
 mod name;
+mod pax;
 mod walk;
 
 pub use compression::{Compression, HEAD, MAX_LAYER, Window, decoder, layer_reader, layer_stream};

@@ -6,20 +6,17 @@
 //! GNU 0.0, 0.1 and 1.0, an end with or without its mark. Beyond that it knows the old GNU sparse files that
 //! containerd refuses. One header and its extensions are in memory, never data.
 
-mod header;
-mod pax;
 mod sparse;
 
 pub use sparse::Segment;
 
 use std::io::{self, ErrorKind, Read};
 
+use super::header::{self, BLOCK, Header};
+use super::pax::{self, Records};
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
 use crate::error::{Error, Result};
 use crate::feed::Feed;
-
-use header::{BLOCK, Header};
-use pax::Records;
 
 /// Members of one layer. Real ones have up to half a million; every member costs an inode.
 pub const MAX_MEMBERS: u64 = 1 << 22;

@@ -1,7 +1,6 @@
 //! Tar entries one after the other (POSIX.1-2017 pax, "ustar Interchange Format", and GNU's long names).
 //!
-//! The headers are decoded by the `tar` crate; its own iterator is not used because it reads name and PAX entries of
-//! any size into memory and takes a cut archive for a complete one.
+//! Other than a layer ([`super::Members`]), an archive must have its end mark: without it, it was cut.
 //!
 //! ```text
 //!   512 bytes   size, rounded up to 512        512          at least one block of zeros
@@ -12,11 +11,11 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use tar::{EntryType, Header, PaxExtensions};
-
+use super::header::{BadHeader, Header, text};
 use super::name::entry_name;
+use super::pax::{Records, decimal};
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
-use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::error::{Error, Result};
 use crate::feed::Feed;
 
 /// Entries of one archive. A `docker save` of fifty images has some thousands.
@@ -130,7 +129,7 @@ pub struct Walk<R> {
 struct Ahead {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    size: Option<u64>,
+    size: Option<i64>,
     pax: bool,
 }
 
@@ -161,19 +160,19 @@ impl<R: Skip> Walk<R> {
                 }
                 return Err(bad("archive ends with a long name that has no entry").hint(COPY_AGAIN));
             };
-            let header = Header::from_byte_slice(&block);
+            let header = Header::new(&block).map_err(|why| self.damaged(why))?;
             self.count()?;
-            match header.entry_type() {
-                EntryType::GNULongName if ahead.name.is_none() => ahead.name = Some(self.long_name(header)?),
-                EntryType::GNULongLink if ahead.link.is_none() => ahead.link = Some(self.long_name(header)?),
-                EntryType::XHeader if !ahead.pax => self.pax(header, &mut ahead)?,
-                EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader => {
+            match header.kind() {
+                b'L' if ahead.name.is_none() => ahead.name = Some(self.long_name(&header)?),
+                b'K' if ahead.link.is_none() => ahead.link = Some(self.long_name(&header)?),
+                b'x' if !ahead.pax => self.pax(&header, &mut ahead)?,
+                b'L' | b'K' | b'x' => {
                     let what = format!("two long names in a row for one entry, at byte {}", self.at);
                     return Err(bad(what).hint(MAKE_AGAIN));
                 }
                 // Comments of git and the like; what it may say about names concerns every entry and nobody uses it.
-                EntryType::XGlobalHeader => self.extent(header, None, "a comment")?,
-                _ => match self.entry(header, ahead)? {
+                b'g' => self.extent(&header, None, "a comment")?,
+                _ => match self.entry(&header, ahead)? {
                     // The archive's own root directory.
                     entry if entry.name.is_empty() => ahead = Ahead::default(),
                     entry => return Ok(Some(entry)),
@@ -236,7 +235,6 @@ impl<R: Skip> Walk<R> {
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        self.check_sum(&block)?;
         Ok(Some(block))
     }
 
@@ -244,26 +242,20 @@ impl<R: Skip> Walk<R> {
         if self.last.is_empty() { "the archive".to_owned() } else { format!("entry '{}'", self.last) }
     }
 
-    /// The sum of all bytes, those of the sum itself taken as blanks.
-    fn check_sum(&self, block: &[u8; 512]) -> Result<()> {
-        let sum = |(i, byte): (usize, &u8)| if (148..156).contains(&i) { 32 } else { u32::from(*byte) };
-        let found: u32 = block.iter().enumerate().map(sum).sum();
-        match Header::from_byte_slice(block).cksum() {
-            Ok(want) if want == found => Ok(()),
-            _ if self.at == BLOCK => Err(no_tar()),
-            _ => Err(bad(format!("header at byte {} is damaged", self.at - BLOCK)).hint(COPY_AGAIN)),
+    fn damaged(&self, why: BadHeader) -> Error {
+        match self.at {
+            BLOCK if why == BadHeader::Sum => no_tar(),
+            at => bad(format!("header at byte {} is damaged", at - BLOCK)).because(why).hint(COPY_AGAIN),
         }
     }
 
     /// Notes where the data of the entry under `header` ends.
-    fn extent(&mut self, header: &Header, size: Option<u64>, what: &str) -> Result<()> {
+    fn extent(&mut self, header: &Header<'_>, size: Option<i64>, what: &str) -> Result<()> {
         let size = match size {
             Some(size) => size,
-            None => header
-                .entry_size()
-                .lift(Kind::Bundle, || format!("size in header at byte {}", self.at - BLOCK))
-                .hint(COPY_AGAIN)?,
+            None => header.size().map_err(|why| self.damaged(why))?,
         };
+        let size = u64::try_from(size).map_err(|_| self.damaged(BadHeader::Number("size")))?;
         let end = self.at.checked_add(size).filter(|end| size <= MAX_SIZE && *end <= MAX_SIZE);
         self.end = end.ok_or_else(|| {
             bad(format!("{what} has {size} bytes, the limit for an archive is {MAX_SIZE}")).hint(MAKE_AGAIN)
@@ -279,7 +271,7 @@ impl<R: Skip> Walk<R> {
     }
 
     /// The data of a name or PAX entry.
-    fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
+    fn extension(&mut self, header: &Header<'_>) -> Result<Vec<u8>> {
         self.extent(header, None, "a long name")?;
         let size = self.end.saturating_sub(self.at);
         if size > MAX_EXTENSION {
@@ -292,30 +284,23 @@ impl<R: Skip> Walk<R> {
         Ok(data)
     }
 
-    fn long_name(&mut self, header: &Header) -> Result<Vec<u8>> {
-        let mut name = self.extension(header)?;
-        while name.last() == Some(&0) {
-            name.pop();
-        }
-        Ok(name)
+    fn long_name(&mut self, header: &Header<'_>) -> Result<Vec<u8>> {
+        let name = self.extension(header)?;
+        Ok(text(&name).to_vec())
     }
 
     /// POSIX.1-2017 pax, "pax Extended Header".
-    fn pax(&mut self, header: &Header, ahead: &mut Ahead) -> Result<()> {
+    fn pax(&mut self, header: &Header<'_>, ahead: &mut Ahead) -> Result<()> {
         let data = self.extension(header)?;
         let damaged = || bad(format!("extended header before byte {} is damaged", self.at)).hint(COPY_AGAIN);
         ahead.pax = true;
-        for extension in PaxExtensions::new(&data) {
-            let extension = extension.map_err(|_| damaged())?;
-            let value = extension.value_bytes();
-            match extension.key_bytes() {
-                b"path" => ahead.name = Some(value.to_vec()),
-                b"linkpath" => ahead.link = Some(value.to_vec()),
-                b"size" => {
-                    let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                    ahead.size = Some(size.ok_or_else(damaged)?);
-                }
-                key if key.starts_with(b"GNU.sparse.") => {
+        for record in Records::new(&data) {
+            match record.map_err(|_| damaged())? {
+                (_, b"") => {}
+                (b"path", value) => ahead.name = Some(value.to_vec()),
+                (b"linkpath", value) => ahead.link = Some(value.to_vec()),
+                (b"size", value) => ahead.size = Some(decimal(value).ok_or_else(damaged)?),
+                (key, _) if key.starts_with(b"GNU.sparse.") => {
                     return Err(bad(format!("sparse entry at byte {}", self.at)).hint(MAKE_AGAIN));
                 }
                 _ => {}
@@ -324,30 +309,28 @@ impl<R: Skip> Walk<R> {
         Ok(())
     }
 
-    fn entry(&mut self, header: &Header, ahead: Ahead) -> Result<Entry> {
-        let raw = ahead.name.unwrap_or_else(|| header.path_bytes().into_owned());
+    fn entry(&mut self, header: &Header<'_>, ahead: Ahead) -> Result<Entry> {
+        let raw = ahead.name.unwrap_or_else(|| header.name());
         let name = entry_name(&raw)?;
         self.last.clone_from(&name);
-        let link =
-            || ahead.link.clone().or_else(|| header.link_name_bytes().map(|l| l.into_owned())).unwrap_or_default();
-        let kind = match header.entry_type() {
+        let link = ahead.link.as_deref().unwrap_or(header.link());
+        let kind = match header.kind() {
             // Before POSIX, a directory was a file whose name ends in a slash.
-            EntryType::Regular if raw.ends_with(b"/") => EntryKind::Dir,
-            EntryType::Regular | EntryType::Continuous => EntryKind::File,
-            EntryType::Directory => EntryKind::Dir,
-            EntryType::Symlink => EntryKind::Symlink(String::from_utf8_lossy(&link()).into_owned()),
-            EntryType::Link => EntryKind::HardLink(entry_name(&link())?),
-            EntryType::GNUSparse => {
-                return Err(bad(format!("entry '{name}' is a sparse file")).hint(MAKE_AGAIN));
-            }
-            other => EntryKind::Other(other.as_byte()),
+            0 | b'0' if raw.ends_with(b"/") => EntryKind::Dir,
+            0 | b'0' | b'7' => EntryKind::File,
+            b'5' => EntryKind::Dir,
+            b'2' => EntryKind::Symlink(String::from_utf8_lossy(link).into_owned()),
+            b'1' => EntryKind::HardLink(entry_name(link)?),
+            b'S' => return Err(bad(format!("entry '{name}' is a sparse file")).hint(MAKE_AGAIN)),
+            other => EntryKind::Other(other),
         };
         self.extent(header, ahead.size, &format!("entry '{name}'"))?;
         let size = self.end.saturating_sub(self.at);
         if size > 0 && kind != EntryKind::File {
             return Err(bad(format!("entry '{name}' is no file but has {size} bytes of data")).hint(MAKE_AGAIN));
         }
-        let mode = header.mode().unwrap_or(0o644) & 0o7777;
+        let mode = header.mode().map_err(|why| self.damaged(why))?;
+        let mode = u32::try_from(mode & 0o7777).unwrap_or_default();
         Ok(Entry { name, kind, size, mode, offset: self.at })
     }
 }
@@ -374,7 +357,9 @@ impl<R: Skip> Read for Walk<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Kind, Lift};
     use std::io::Cursor;
+    use tar::{EntryType, Header};
 
     fn raw(kind: EntryType, name: &str, size: u64, data: &[u8]) -> Vec<u8> {
         let mut header = Header::new_gnu();
@@ -465,6 +450,39 @@ mod tests {
     }
 
     #[test]
+    fn names_and_sizes_of_every_form() {
+        let long = format!("{}/{}", "d".repeat(90), "f".repeat(90));
+        let header = |mut header: Header, set: &dyn Fn(&mut [u8; 512])| {
+            header.set_size(1);
+            header.set_mode(0o644);
+            set(header.as_mut_bytes());
+            header.set_cksum();
+            let mut out = [header.as_bytes(), &b"1"[..]].concat();
+            out.resize(1024, 0);
+            out
+        };
+        let mut prefixed = Header::new_ustar();
+        prefixed.set_path(&long).unwrap();
+        let bytes = [
+            header(prefixed, &|_| ()),
+            header(Header::new_gnu(), &|block| {
+                block[0] = b'b';
+                block[124..136].copy_from_slice(b"\x80\0\0\0\0\0\0\0\0\0\0\x01");
+            }),
+            header(Header::new_old(), &|block| block[..3].copy_from_slice(b"old")),
+            // An empty value says nothing.
+            raw(EntryType::XHeader, "x", 8, b"8 path=\n"),
+            file("kept", b"1"),
+            end(),
+        ]
+        .concat();
+        let found: Vec<_> = list(&bytes).unwrap().into_iter().map(|(e, data)| (e.name, e.mode, data)).collect();
+        let entry = |name: &str, mode| (name.to_owned(), mode, b"1".to_vec());
+        let want = [entry(&long, 0o644), entry("b", 0o644), entry("old", 0o644), entry("kept", 0o755)];
+        assert_eq!(found, want);
+    }
+
+    #[test]
     fn refusals_say_why() {
         let mut flipped = file("b", b"2");
         flipped[0] ^= 1;
@@ -475,7 +493,7 @@ mod tests {
             (b"some text".to_vec(), "is not a tar archive"),
             (file("a", b"1"), "the archive after entry 'a' is truncated: no end mark at byte 1024"),
             (file("a", b"1")[..700].to_vec(), "entry 'a' is truncated: unexpected end of file"),
-            ([file("a", b"1"), flipped].concat(), "header at byte 1024 is damaged"),
+            ([file("a", b"1"), flipped].concat(), "header at byte 1024 is damaged: its check sum is wrong"),
             (
                 raw(EntryType::Regular, "a", 1 << 50, b""),
                 "entry 'a' has 1125899906842624 bytes, the limit for an archive is 274877906944",

@@ -8,22 +8,11 @@ use serde_json::Value;
 use super::support::source::{SourceFile, code_only, files, project, read};
 
 /// Runtime dependencies; each has its reason in DESIGN.md.
-pub(crate) const DIRECT: [&str; 11] = [
-    "edgelay-codec",
-    "heapless",
-    "lexopt",
-    "libc",
-    "log",
-    "nix",
-    "serde",
-    "serde-json-core",
-    "sha2",
-    "simple_logger",
-    "tar",
-];
+pub(crate) const DIRECT: [&str; 10] =
+    ["edgelay-codec", "heapless", "lexopt", "libc", "log", "nix", "serde", "serde-json-core", "sha2", "simple_logger"];
 
 /// What those bring along. The last five run at compile time only.
-const BROUGHT: [&str; 20] = [
+const BROUGHT: [&str; 19] = [
     "bitflags",
     "block-buffer",
     "byteorder",
@@ -31,7 +20,6 @@ const BROUGHT: [&str; 20] = [
     "cpufeatures",
     "crypto-common",
     "digest",
-    "filetime",
     "hash32",
     "hybrid-array",
     "memoffset",

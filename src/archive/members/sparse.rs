@@ -9,9 +9,9 @@
 
 use std::io::Read;
 
-use super::header::{BLOCK, Header, SparseMap, sparse_block};
-use super::pax::{BadRecord, Records, decimal};
 use super::{Member, Members, shown};
+use crate::archive::header::{BLOCK, Header, SparseMap, sparse_block};
+use crate::archive::pax::{BadRecord, Records, decimal};
 use crate::archive::{MAKE_AGAIN, bad, unreadable};
 use crate::error::{Error, Result};
 

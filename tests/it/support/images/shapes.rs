@@ -248,7 +248,11 @@ fn hostile(classic: Pack, layout: Pack, last_layer: &dyn Fn(&Pack) -> String) ->
         ),
         bad("other-layout.tar", layout.clone().with("oci-layout", *br#"{"imageLayoutVersion":"2.0.0"}"#), "2.0.0"),
         bad("no-manifests.tar", top(json!({"schemaVersion": 2})), "'manifests' is missing"),
-        Bad { name: "bad-size.tar", bytes: sized(layout.tar(), b"0000000004x"), complaint: "size in header at byte 0" },
+        Bad {
+            name: "bad-size.tar",
+            bytes: sized(layout.tar(), b"0000000004x"),
+            complaint: "header at byte 0 is damaged: its size is no number",
+        },
         bad("no-index.tar", layout.clone().without("index.json"), "is missing"),
         bad("deep-index.tar", nested(layout.clone(), 12), "nested"),
         bad("wrong-config.tar", classic.clone().with(&config_name(&classic), *b"{}"), "is damaged"),
