@@ -41,6 +41,11 @@ fn parent_fact(dir: RelPath<'_>) -> String {
     format!("dir {dir}")
 }
 
+/// Name of the fact that the directory `dir` was there before, empty.
+fn stays_fact(dir: RelPath<'_>) -> String {
+    format!("empty {dir}")
+}
+
 impl Cx<'_> {
     /// The host's services, through `manager`.
     pub fn services(&mut self, manager: Manager) -> Services<'_> {
@@ -133,14 +138,24 @@ impl Cx<'_> {
         self.journal.saved(path.as_str(), &backup)
     }
 
-    /// Notes that the directory `path` and all below it exist only because of this installation, if it is not there yet.
-    /// To be called before whoever makes it is started.
+    /// Notes that all below the directory `path` exists only because of this installation, and so does the directory, if
+    /// it is not there yet; one that is there and empty, where a disk is mounted perhaps, will be emptied and stay.
+    /// To be called before whoever fills it is started.
     pub fn will_make(&mut self, path: RelPath<'_>) -> Result<()> {
-        if self.root.lstat(path)?.is_none() {
-            self.note_missing_parents(path)?;
-            self.journal.made(path.as_str())?;
+        if self.journal.has_made(path.as_str()) {
+            return Ok(());
         }
-        Ok(())
+        match self.root.lstat(path)? {
+            None => self.note_missing_parents(path)?,
+            Some(_) if self.is_empty_dir(path)? => self.journal.remember(&stays_fact(path), "empty")?,
+            Some(_) => return Ok(()),
+        }
+        self.journal.made(path.as_str())
+    }
+
+    fn is_empty_dir(&self, path: RelPath<'_>) -> Result<bool> {
+        let is_dir = self.root.stat(path)?.is_some_and(|meta| meta.kind == Type::Directory);
+        Ok(is_dir && self.root.list(path)?.is_some_and(|names| names.is_empty()))
     }
 
     /// Notes that a program of ours may make the directory `path`, which others may use, too, if it is not there yet.
@@ -213,9 +228,20 @@ impl Cx<'_> {
             if let Ok(rel) = RelPath::parse(&path)
                 && wanted(&path)
             {
-                self.root.remove_tree(rel)?;
-                self.remove_empty_parents(rel)?;
+                let stays = stays_fact(rel);
+                if self.journal.fact(&stays).is_none() {
+                    self.root.remove_tree(rel)?;
+                    self.remove_empty_parents(rel)?;
+                    self.journal.released(&path)?;
+                    continue;
+                }
+                for name in self.root.list(rel)?.unwrap_or_default() {
+                    if let Ok(inner) = RelPath::parse(&format!("{path}/{name}")) {
+                        self.root.remove_tree(inner)?;
+                    }
+                }
                 self.journal.released(&path)?;
+                self.journal.forget(&stays)?;
             }
         }
         Ok(())
@@ -303,10 +329,19 @@ mod tests {
                 cx.may_make(dir).unwrap();
                 cx.root.mkdir(dir, 0o755).unwrap();
             }
+            // An empty one is ours to fill, and stays when it is emptied again, links and all.
+            assert!(cx.journal.has_made("var/lib/old"));
+            cx.root.write(RelPath::literal("var/lib/old/a/b"), 0o600, b"x").unwrap();
+            cx.root.symlink(RelPath::literal("var/lib/old/l"), "/").unwrap();
+            cx.root.write(RelPath::literal("etc/theirs/x"), 0o644, b"x").unwrap();
+            cx.will_make(RelPath::literal("etc/theirs")).unwrap();
+            assert!(!cx.journal.has_made("etc/theirs"));
             cx.root.write(RelPath::literal("run/used/theirs"), 0o644, b"x").unwrap();
             cx.root.write(RelPath::literal("var/lib/new/x"), 0o644, b"x").unwrap();
             cx.remove_made(|_| true).unwrap();
-            assert!(cx.root.stat(old).unwrap().is_some());
+            assert_eq!(cx.root.list(old).unwrap().unwrap(), [""; 0]);
+            assert!(cx.journal.facts_below("empty ").is_empty());
+            assert!(cx.root.stat(RelPath::literal("etc/theirs/x")).unwrap().is_some());
             assert!(cx.root.stat(new).unwrap().is_none());
             assert!(cx.root.stat(RelPath::literal("opt")).unwrap().is_none());
             [shared, used].iter().for_each(|dir| cx.remove_emptied(*dir).unwrap());

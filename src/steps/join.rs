@@ -184,7 +184,11 @@ impl JoinCloud {
         let output = match ran {
             Ok(output) if output.code == 0 => return Ok(()),
             Ok(output) => output,
-            Err(e) if e.kind() == Kind::Interrupted => return Err(e),
+            Err(e) if e.kind() == Kind::Interrupted => {
+                // As keadm would have done, were it not killed.
+                cx.root.remove(BOOTSTRAP)?;
+                return Err(e);
+            }
             Err(e) => Output { code: -1, stderr: e.to_string(), ..Output::default() },
         };
         let log = cx.services(self.manager).last_words(&service());

@@ -162,7 +162,7 @@ fn uninstall_gives_the_machine_back() {
     let Some(bed) = Bed::start("uninstall_gives_the_machine_back") else { return };
     let machine = machine(&bed, "edge", "good");
     // a file of ours will take this one's place; it must come back
-    machine.sh("mkdir -p /etc/containerd; echo '# mine' >/etc/containerd/config.toml").good();
+    machine.sh("mkdir -p /etc/containerd /etc/kubeedge; echo '# mine' >/etc/containerd/config.toml").good();
     let before = contents(&machine);
     let done = install(&machine, &[]);
     assert_eq!(done.code, 0, "{}", done.said());
@@ -225,6 +225,11 @@ fn what_cannot_work_is_refused_before_anything_is_written() {
     untouched("a garbled token");
     give_token(&machine, &bed.token("good"));
 
+    machine.sh("mount -t tmpfs -o noexec tmpfs /opt").good();
+    install(&machine, &[]).fails(4, "mounted noexec, so no program runs from there: /opt/cni/bin");
+    machine.sh("umount /opt").good();
+    untouched("programs that may not run");
+
     machine.sh("mkdir -p /etc/kubeedge/config; echo theirs >/etc/kubeedge/config/edgecore.yaml").good();
     let theirs = install(&machine, &[]);
     assert_ne!(theirs.code, 0, "{}", theirs.said());
@@ -252,16 +257,19 @@ fn a_token_that_the_cloud_refuses_ends_keadm(bed: &Bed, machine: &Machine<'_>) {
 }
 
 /// The next run clears what keadm made, so none of an earlier run may go on making it.
-fn keadm_dies_with_us(machine: &Machine<'_>) {
+fn keadm_ends_with_us(machine: &Machine<'_>) {
     let tick = "/run/standin/keadm-tick-ms";
     let before = machine.sh(&format!("cat {tick}; echo 10000 >{tick}")).good();
     let line = INSTALL.join(" ");
-    let cut = machine.sh(&format!(
-        "{line} >/dev/null 2>&1 & pid=$!; for n in $(seq 1200); do pgrep -x edgecore >/dev/null && break; \
-         kill -0 $pid || exit 3; sleep 0.05; done; pgrep -x keadm || exit 4; kill -9 $pid; wait $pid 2>/dev/null; \
-         sleep 0.5; ! pgrep -lx keadm"
-    ));
-    assert_eq!(cut.code, 0, "{}", cut.said());
+    for (signal, status) in [("KILL", 137), ("HUP", 10)] {
+        let cut = machine.sh(&format!(
+            "{line} >/dev/null 2>&1 & pid=$!; for n in $(seq 1200); do pgrep -x keadm && pgrep -x edgecore && break; \
+             kill -0 $pid || exit 3; sleep 0.05; done >/dev/null; kill -{signal} $pid; wait $pid; echo ended with $?; \
+             sleep 0.5; ! pgrep -lx keadm"
+        ));
+        assert!(cut.code == 0 && cut.out.contains(&format!("ended with {status}")), "{signal}: {}", cut.said());
+    }
+    machine.sh("test ! -e /etc/kubeedge/bootstrap-edgecore.conf").good();
     machine.sh(&format!("echo {} >{tick}", before.trim())).good();
 }
 
@@ -269,11 +277,12 @@ fn keadm_dies_with_us(machine: &Machine<'_>) {
 fn our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged() {
     let Some(bed) = Bed::start("our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged") else { return };
     let machine = machine(&bed, "edge", "good");
-    machine.sh("rm /usr/bin/sudo").good();
+    // an empty directory, a mounted one perhaps, is ours to fill and to clear
+    machine.sh("rm /usr/bin/sudo; mkdir /etc/kubeedge").good();
     a_token_that_the_cloud_refuses_ends_keadm(&bed, &machine);
     // the cloud refuses to sign: keadm gives up after its (shortened) five minutes and leaves everything behind
     std::fs::write(bed.cloud("fail-sign"), "").unwrap();
-    keadm_dies_with_us(&machine);
+    keadm_ends_with_us(&machine);
     let failed = install(&machine, &[]);
     assert_eq!(failed.code, 8, "{}", failed.said());
     assert!(machine.root().join("etc/kubeedge/config/edgecore.yaml").exists());
