@@ -22,7 +22,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
-use nix::sys::statvfs::fstatvfs;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::error::{Error, Kind, Lift, Result};
 use crate::feed;
@@ -85,6 +85,8 @@ pub struct Space {
     pub device: u64,
     /// Whether it is mounted read-only here.
     pub read_only: bool,
+    /// Whether no program may be started from it here.
+    pub no_exec: bool,
     /// Its magic number (statfs(2)): which kind of file system it is.
     pub magic: u64,
 }
@@ -150,7 +152,7 @@ impl Root {
         match openat(&parent, name.as_os_str(), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(File::from(fd))),
             Err(Errno::ENOENT) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("open", path)).map_err(write::read_only_hint),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("open", path)).map_err(write::hinted),
         }
     }
 
@@ -253,7 +255,8 @@ impl Root {
         let stat = fstat(&dir).lift(Kind::Host, || self.failed("look at", path))?;
         let fs =
             nix::sys::statfs::fstatfs(&dir).lift(Kind::Host, || self.failed("look at the file system of", path))?;
-        let read_only = vfs.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
+        let has = |flag| vfs.flags().contains(flag);
+        let (read_only, no_exec) = (has(FsFlags::ST_RDONLY), has(FsFlags::ST_NOEXEC));
         // The C types differ in width between targets; none of them is negative.
         #[allow(
             clippy::useless_conversion,
@@ -270,7 +273,7 @@ impl Root {
         );
         let inodes = if vfs.files() == 0 { u64::MAX } else { inodes };
         let (free, total) = (free.saturating_mul(block), total.saturating_mul(block));
-        Ok(Space { free, total, inodes, device: stat.st_dev, read_only, magic })
+        Ok(Space { free, total, inodes, device: stat.st_dev, read_only, no_exec, magic })
     }
 
     /// Waits until everything written to this machine's file systems is on their disks.

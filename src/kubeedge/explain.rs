@@ -66,6 +66,7 @@ const KNOWN: &[Known] = &[
     Known("no route to host", Kind::Later, "check the road to the cloud: cable, address, firewall"),
     Known("network is unreachable", Kind::Later, "check the road to the cloud: cable, address, default route"),
     Known("no such host", Kind::Later, "check that this host's name server knows cloud.host, or use an address"),
+    Known("no space left on device", Kind::Host, "free space, or inodes, where it could not write, and run again"),
     Known("is not clean", Kind::Host, "move /etc/kubeedge away: it was not made by edgelay"),
     Known(
         "EdgeCore is already running",
@@ -193,6 +194,13 @@ W1130 07:27:45.295449     443 edgehub.go:138] connection is broken, will reconne
                 "CloudCore runs",
             ),
             ("", "", Kind::Cluster, "it said nothing", "journalctl"),
+            (
+                "Error: create edge config file failed: write /etc/kubeedge/config/edgecore.yaml: no space left on device",
+                "",
+                Kind::Host,
+                "create edge config file failed",
+                "free space",
+            ),
             (timeout, OTHERS, Kind::Cluster, "keadm join: timed out waiting for the condition", "journalctl"),
             (
                 "what went wrong\nUsage:\n  keadm join [flags]\n",

@@ -8,6 +8,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
+use super::write::hinted;
 use super::{Change, Root};
 use crate::crash;
 use crate::error::{Error, Kind, Lift, Result};
@@ -41,7 +42,7 @@ impl Root {
                 Ok(Change::Wrote)
             }
             Err(Errno::ENOENT) => Ok(Change::Kept),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("remove", path)),
+            Err(e) => Err(e).lift(Kind::Host, || self.failed("remove", path)).map_err(hinted),
         }
     }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, geteuid, symlinkat, unlinkat};
 
 use super::{Meta, Root, Type};
 use crate::crash;
@@ -106,7 +106,7 @@ impl Root {
             Err(e) => {
                 // The first error is the one to tell; a leftover is overwritten by the next run, ignoring: ENOENT.
                 let _ = unlinkat(&dir, temp.as_str(), UnlinkatFlags::NoRemoveDir);
-                Err(no_space_hint(e))
+                Err(hinted(e))
             }
         }
     }
@@ -125,8 +125,7 @@ impl Root {
         }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(dir, temp, flags, Mode::from_bits_truncate(0o600))
-            .lift(Kind::Host, || self.failed("create", path))
-            .map_err(read_only_hint)?;
+            .lift(Kind::Host, || self.failed("create", path))?;
         crash::point();
         let file = File::from(fd);
         fill(&file)?;
@@ -166,7 +165,7 @@ impl Root {
             crash::point();
             fsync(&dir)
         })();
-        made.lift(Kind::Host, || self.failed("make the link", path))?;
+        made.lift(Kind::Host, || self.failed("make the link", path)).map_err(hinted)?;
         Ok(Change::Wrote)
     }
 
@@ -182,7 +181,7 @@ impl Root {
             return Err(Error::new(Kind::Host, what).hint("move one of the two files away"));
         }
         crash::point();
-        renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("set aside", from))?;
+        renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("set aside", from)).map_err(hinted)?;
         fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))
     }
 
@@ -214,7 +213,7 @@ impl Root {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&dir, name, flags, Mode::from_bits_truncate(mode))
             .lift(Kind::Host, || self.failed("open for appending", path))
-            .map_err(read_only_hint)?;
+            .map_err(hinted)?;
         Ok(File::from(fd))
     }
 }
@@ -224,16 +223,14 @@ fn temp_name(name: &str) -> String {
     format!(".{name}.edgelay-new")
 }
 
-fn no_space_hint(e: Error) -> Error {
+/// What a user can do about a file that cannot be opened, written or removed.
+pub(super) fn hinted(e: Error) -> Error {
     match e.errno() {
-        Some(libc::ENOSPC | libc::EDQUOT) => e.hint("free space on this file system and run again"),
-        _ => e,
-    }
-}
-
-pub(super) fn read_only_hint(e: Error) -> Error {
-    match e.errno() {
+        Some(libc::ENOSPC | libc::EDQUOT) => e.hint("free space, or inodes, on this file system and run again"),
         Some(libc::EROFS) => e.hint("the file system is mounted read-only; remount it with 'mount -o remount,rw'"),
+        Some(libc::EACCES | libc::EPERM) if geteuid().is_root() => e.hint(
+            "root may not either: it or its directory is immutable (see lsattr), or a security module forbids it",
+        ),
         Some(libc::EACCES | libc::EPERM) => e.hint("run as root"),
         _ => e,
     }
@@ -246,6 +243,22 @@ mod tests {
     use super::*;
 
     const A: RelPath<'static> = RelPath::literal("etc/deep/a");
+
+    #[test]
+    fn what_the_kernel_refuses_has_a_hint_that_fits() {
+        let hint = |errno: Errno| hinted(Error::new(Kind::Host, "write").because(errno)).hint_text().map(str::to_owned);
+        let forbidden = if geteuid().is_root() { "immutable" } else { "run as root" };
+        for (errno, part) in [
+            (Errno::ENOSPC, "inodes"),
+            (Errno::EDQUOT, "free space"),
+            (Errno::EROFS, "read-only"),
+            (Errno::EPERM, forbidden),
+            (Errno::EACCES, forbidden),
+        ] {
+            assert!(hint(errno).unwrap().contains(part), "{errno}");
+        }
+        assert_eq!(hint(Errno::EIO), None);
+    }
 
     #[test]
     fn a_second_write_of_the_same_touches_nothing() {

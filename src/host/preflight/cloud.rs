@@ -26,7 +26,11 @@ pub const CLOUD: [Check; 21] = [
         "`apt`, `yum` or `pacman`, without which keadm panics; one is lent to it",
     ),
     check("iptables", iptables, "the flavour of the firewall, and whether the bundle has the image for it"),
-    check("read-only", storage::read_only, "the directories that are written to can be written to"),
+    check(
+        "read-only",
+        storage::read_only,
+        "the directories that are written to can be written to, and programs run from theirs",
+    ),
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check("foreign-docker", services::foreign_docker, "no Docker drops the pods' traffic"),
     check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs beside k3s's own"),

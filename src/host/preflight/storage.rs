@@ -11,6 +11,10 @@ use crate::host::trial;
 use crate::ids::RelPath;
 use crate::root::Space;
 
+/// Where programs are laid down and started from.
+const PROGRAMS: [RelPath<'static>; 3] =
+    [RelPath::literal("usr/local/bin"), RelPath::literal("usr/local/sbin"), RelPath::literal("opt/cni/bin")];
+
 pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
     let wanted = &look.cx.wanted.writable;
     if wanted.is_empty() {
@@ -24,6 +28,20 @@ pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
     }
     if !closed.is_empty() {
         return Ok(refuse(&closed, look.cx.wanted.board.as_ref().and_then(|board| board.prefix.as_deref())));
+    }
+    if look.cx.target.is_live() {
+        let mut barred = Vec::new();
+        // The others come with a containerd of ours.
+        let managed = look.cx.wanted.containerd_store.is_some();
+        for path in PROGRAMS.into_iter().take(if managed { PROGRAMS.len() } else { 1 }) {
+            if look.cx.target.space(path)?.no_exec {
+                barred.push(path.to_string());
+            }
+        }
+        if !barred.is_empty() {
+            let seen = format!("mounted noexec, so no program runs from there: {}", list(&barred));
+            return Ok(Outcome::fail(seen, "remount it with 'mount -o remount,exec', and so in /etc/fstab"));
+        }
     }
     // The agent sets kernel parameters when it starts.
     if look.cx.machine.space(RelPath::literal("proc/sys"))?.read_only {
@@ -98,7 +116,7 @@ fn judge(devices: &[Device]) -> Outcome {
         shown.join("; ")
     };
     if devices.is_empty() {
-        return Outcome::skip("no bundle given");
+        return Outcome::skip("no bundle given, or nothing of it to lay down");
     }
     if let Some(first) = devices.iter().find(|d| d.short()) {
         let more = mib(first.bytes.saturating_sub(first.space.free));
@@ -167,6 +185,7 @@ mod tests {
             inodes: 50_000,
             device: 1,
             read_only: false,
+            no_exec: false,
             magic: 0,
         };
         Device { space, bytes: needs_mib << 20, paths: vec![path.into()] }
@@ -179,7 +198,7 @@ mod tests {
     #[test]
     fn room() {
         let told = |devices: &[Device]| told(judge(devices));
-        assert_eq!(told(&[]), (Verdict::Skip, "no bundle given".into(), String::new()));
+        assert_eq!(told(&[]), (Verdict::Skip, "no bundle given, or nothing of it to lay down".into(), String::new()));
 
         let both = [device(900, 1000, 100, "/var/lib/containerd"), device(50, 60, 1, "/usr/local/bin")];
         let seen = "/var/lib/containerd: needs 100 MiB, free 900 MiB; /usr/local/bin: needs 1 MiB, free 50 MiB";

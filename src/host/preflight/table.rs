@@ -45,7 +45,11 @@ pub const EDGE: [Check; 39] = [
         programs::bundle_programs,
         "the bundle's programs find their loader; containerd and runc that are installed say their version",
     ),
-    check("read-only", storage::read_only, "the directories that are written to can be written to"),
+    check(
+        "read-only",
+        storage::read_only,
+        "the directories that are written to can be written to, and programs run from theirs",
+    ),
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check(
         "containerd-store",
