@@ -177,7 +177,10 @@ const MAX_NAMES: usize = 32;
 pub(super) fn addresses(list: &[String]) -> Result<Vec<IpAddr>, Refusal> {
     let mut found = Vec::new();
     for text in few(list)? {
-        let ip = node_ip(text).map_err(|r| Refusal::new(format!("has '{}', which {}", shown(text), r.what)))?;
+        let ip = node_ip(text).map_err(|r| {
+            let what = format!("has '{}', which {}", shown(text), r.what);
+            Refusal::with_hint(what, "give bare addresses, such as 192.0.2.10; names belong into 'dns_names'")
+        })?;
         if found.contains(&ip) {
             return Err(Refusal::new(format!("has '{ip}' twice")));
         }
@@ -374,6 +377,8 @@ mod tests {
         ] {
             assert_eq!(addresses(&list(bad)).unwrap_err().what, what);
         }
+        let hint = addresses(&list(&["cloud.example"])).unwrap_err().hint;
+        assert_eq!(hint, Some("give bare addresses, such as 192.0.2.10; names belong into 'dns_names'"));
         assert_eq!(dns_names(&list(&["cloud.example"])), Ok(list(&["cloud.example"])));
         assert_eq!(dns_names(&list(&["10.0.0.1"])).unwrap_err().what, "has '10.0.0.1', which is an address");
         assert!(dns_names(&list(&["a b"])).is_err() && dns_names(&vec!["a".to_owned(); 33]).is_err());

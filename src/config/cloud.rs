@@ -108,6 +108,13 @@ impl CloudConfig {
             let what = format!("'cluster_dns' {} is no address of 'service_cidr' {}", self.dns(), self.service_cidr);
             return Err(Error::new(Kind::Config, what).hint("choose an address inside the range of the services"));
         }
+        if let (K3sMode::Managed, Some(ip @ IpAddr::V6(_))) = (self.k3s, self.ip) {
+            let what =
+                format!("'node.ip' is {ip}, but the cluster's ranges are of IPv4, and k3s wants one kind of both");
+            return Err(Error::new(Kind::Config, what).hint(
+                "give an IPv4 address of this machine; addresses of IPv6 for edges belong into 'advertise_address'",
+            ));
+        }
         match (self.k3s, &self.name_problem) {
             (K3sMode::Managed, Some(problem)) if self.name.is_none() => {
                 Err(Error::new(Kind::Config, problem.clone()).hint("set 'node.name', or give --node-name NAME"))
@@ -137,7 +144,7 @@ mod tests {
     #[test]
     fn rules_between_settings() {
         type Change = fn(&mut CloudConfig);
-        let table: [(Change, &str); 5] = [
+        let table: [(Change, &str); 6] = [
             (|_| {}, ""),
             (|c| c.addresses.clear(), "the cloud side needs 'advertise_address', which the configuration does not set"),
             (
@@ -147,6 +154,10 @@ mod tests {
             (
                 |c| c.cluster_dns = Some([10, 44, 0, 10].into()),
                 "'cluster_dns' 10.44.0.10 is no address of 'service_cidr' 10.43.0.0/16",
+            ),
+            (
+                |c| c.ip = Some("2001:db8::1".parse().unwrap()),
+                "'node.ip' is 2001:db8::1, but the cluster's ranges are of IPv4, and k3s wants one kind of both",
             ),
             (|c| c.name_problem = Some("the host name 'x_y' is bad".into()), "the host name 'x_y' is bad"),
         ];

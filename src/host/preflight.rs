@@ -123,7 +123,8 @@ struct Look<'a> {
 }
 
 /// Programs that clash with ours, by their process names.
-const RIVALS: [&str; 7] = ["containerd", "dockerd", "edgecore", "k3s", "k3s-agent", "k3s-server", "kubelet"];
+const RIVALS: [&str; 8] =
+    ["containerd", "dockerd", "edgecore", "firewalld", "k3s", "k3s-agent", "k3s-server", "kubelet"];
 
 impl Look<'_> {
     /// Running processes named `name` that are not ours.

@@ -157,7 +157,11 @@ impl Prepared {
         match (Stored::load_opt(root)?, &config.token_file) {
             (Some(stored), _) => {
                 stored.is_for(Role::Cloud)?;
-                if let Ok(old) = config_of(&stored) {
+                if let Ok(mut old) = config_of(&stored) {
+                    // No server has taken it yet: perhaps because of its name.
+                    if scope == Scope::Worker && Journal::look(root)?.is_unfinished("k3s-start") {
+                        old.name.clone_from(&config.name);
+                    }
                     assemble::refuse(&old, &config)?;
                 }
             }

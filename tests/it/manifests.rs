@@ -133,7 +133,7 @@ fn send(api: &Api) -> Vec<Sent> {
     // There is no keadm: the namespace is made before.
     let e = CloudCore::new(&config, Chart::new(&config, "v1.22.0".into())).apply(&mut cx).unwrap_err();
     assert!(e.to_string().contains("keadm"), "{e}");
-    let mesh = EdgeMesh::new(&config, "docker.io/kubeedge/edgemesh-agent:v1.17.0".into());
+    let mesh = EdgeMesh::new(&config, Some("docker.io/kubeedge/edgemesh-agent:v1.17.0".into()));
     let addons = Addons::new(&config);
     let steps: [&dyn Step; 2] = [&addons, &mesh];
     for step in steps {
@@ -145,6 +145,11 @@ fn send(api: &Api) -> Vec<Sent> {
         step.apply(&mut cx).unwrap();
         assert_eq!(step.check(&mut cx).unwrap(), Status::Done, "{}", step.id());
     }
+    let off = EdgeMesh::new(&config, None);
+    assert!(matches!(off.check(&mut cx).unwrap(), Status::Todo(_)));
+    off.apply(&mut cx).unwrap();
+    assert_eq!(off.check(&mut cx).unwrap(), Status::Done);
+    mesh.apply(&mut cx).unwrap();
     // A look at a cluster that is as it should be takes few calls: each costs the start of a program.
     for (step, most) in steps.into_iter().zip([3, 4]) {
         machine.looks = 0;

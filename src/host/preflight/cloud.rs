@@ -7,11 +7,11 @@ use crate::error::Result;
 use crate::exec;
 use crate::host::net::{self, Iptables};
 use crate::host::reach::{self, Answer};
-use crate::host::{Init, init_system};
+use crate::host::{Init, SMALL, init_system};
 use crate::ids::RelPath;
 
 /// The checks of the cloud side.
-pub const CLOUD: [Check; 21] = [
+pub const CLOUD: [Check; 24] = [
     check("root", machine::root, "edgelay runs as root"),
     check("capabilities", machine::capabilities, "with the capabilities that containers need"),
     check("architecture", machine::architecture, "the bundle is for this processor"),
@@ -34,10 +34,13 @@ pub const CLOUD: [Check; 21] = [
     check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
     check("foreign-docker", services::foreign_docker, "no Docker drops the pods' traffic"),
     check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs beside k3s's own"),
+    check("foreign-edgecore", services::foreign_edgecore, "no EdgeCore runs: a machine is of the cloud or an edge"),
     check("foreign-k3s", foreign_k3s, "no k3s of another installation, or one if it is to be used"),
     check("ports", network::ports, "6443 and 10000 to 10004 are free, or held by what we installed"),
     check("node-address", network::node_address, "the node IP is this machine's, or there is a default route"),
     check("advertise-address", advertise_address, "one of the advertised addresses is this machine's"),
+    check("cluster-ranges", ranges, "the cluster's ranges overlap no route or address of this machine"),
+    check("firewall", firewall, "no firewalld and no ufw cuts off edges and pods"),
     check("server", server, "the server that a worker joins answers"),
     check("kubernetes-version", kubernetes_version, "KubeEdge was tested with this Kubernetes"),
     check("clock", identity::clock, "not before the time at which the bundle was made"),
@@ -121,6 +124,39 @@ fn advertise_address(look: &Look<'_>) -> Result<Outcome> {
             "see to it that packets to it arrive here, at ports 10000 to 10004",
         ),
     })
+}
+
+fn ranges(look: &Look<'_>) -> Result<Outcome> {
+    let wanted = &look.cx.wanted.ranges;
+    let (routes, addresses) = (net::routes(look.cx.machine)?, net::addresses(look.cx.machine)?);
+    for (key, range) in wanted {
+        if let Some(with) = network::clash(*range, &routes, &addresses, None, "") {
+            let advice =
+                "choose ranges for 'cluster_cidr' and 'service_cidr' that are used nowhere in this site's network";
+            return Ok(Outcome::fail(format!("{key} {range} overlaps {with}"), advice));
+        }
+    }
+    Ok(match wanted.is_empty() {
+        true => Outcome::skip("no cluster is to be made"),
+        false => Outcome::pass("they overlap no route or address of this machine"),
+    })
+}
+
+/// Both drop what comes to the host, and some of what is forwarded, unless they are told otherwise.
+fn firewall(look: &Look<'_>) -> Result<Outcome> {
+    const UFW: RelPath<'static> = RelPath::literal("etc/ufw/ufw.conf");
+    let ufw = look.cx.machine.read_text(UFW, SMALL)?.unwrap_or_default();
+    let found = if look.foreign("firewalld")?.next().is_some() {
+        "firewalld runs"
+    } else if ufw.lines().any(|line| line.trim() == "ENABLED=yes") {
+        "ufw is enabled"
+    } else {
+        return Ok(Outcome::pass("neither firewalld nor ufw"));
+    };
+    Ok(Outcome::warn(
+        format!("{found}, and drops what edges and pods send unless it is told to let it in"),
+        "let in TCP 6443, 10000, 10002 and 10004, between nodes TCP 10250 and UDP 8472, and all from the ranges of pods and services",
+    ))
 }
 
 /// k3s's agent would say nothing for long and try for ever.
@@ -212,6 +248,40 @@ mod tests {
         assert_eq!(one(&bed, "iptables"), told(Pass, "iptables writes legacy rules", ""));
         let none = Bed::new().with(|tree| tree.without("run/systemd/system").file("proc/1/comm", "tini\n"));
         assert_eq!(none.one_of(&CLOUD, "service-manager", |_| {}).0, Warn);
+    }
+
+    #[test]
+    fn what_cuts_off_pods_and_edges() {
+        let one = |bed: &Bed| bed.one_of(&CLOUD, "firewall", |_| {});
+        let advice = "let in TCP 6443, 10000, 10002 and 10004, between nodes TCP 10250 and UDP 8472, and all from the ranges of pods and services";
+        assert_eq!(one(&Bed::new()), told(Pass, "neither firewalld nor ufw", ""));
+        let off = Bed::new().with(|tree| tree.file("etc/ufw/ufw.conf", "# x\nENABLED=no\n"));
+        assert_eq!(one(&off).0, Pass);
+        let ufw = Bed::new().with(|tree| tree.file("etc/ufw/ufw.conf", "# x\nENABLED=yes\n"));
+        let seen = "ufw is enabled, and drops what edges and pods send unless it is told to let it in";
+        assert_eq!(one(&ufw), told(Warn, seen, advice));
+        // A script: the kernel shows its own name, not that of python.
+        let firewalld = Bed::new().with(|tree| {
+            tree.process(77, "/usr/bin/python3.11", &["/usr/bin/python3", "-s", "/usr/sbin/firewalld"])
+                .without("proc/77/comm")
+                .file("proc/77/comm", "firewalld\n")
+        });
+        assert_eq!(one(&firewalld).0, Warn);
+    }
+
+    #[test]
+    fn ranges_that_are_taken() {
+        let one = |range: &str| {
+            let range = range.parse().unwrap();
+            Bed::new().one_of(&CLOUD, "cluster-ranges", |w| {
+                w.ranges = vec![("cluster_cidr", "10.42.0.0/16".parse().unwrap()), ("service_cidr", range)];
+            })
+        };
+        assert_eq!(one("10.43.0.0/16"), told(Pass, "they overlap no route or address of this machine", ""));
+        let seen = "service_cidr 10.0.0.0/16 overlaps the route to 10.0.0.0/24 through eth0";
+        let advice = "choose ranges for 'cluster_cidr' and 'service_cidr' that are used nowhere in this site's network";
+        assert_eq!(one("10.0.0.0/16"), told(Fail, seen, advice));
+        assert_eq!(Bed::new().one_of(&CLOUD, "cluster-ranges", |_| {}), told(Skip, "no cluster is to be made", ""));
     }
 
     #[test]

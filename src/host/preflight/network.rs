@@ -123,7 +123,13 @@ pub(super) fn pod_cidr(look: &Look<'_>) -> Result<Outcome> {
     }
 }
 
-fn clash(cidr: Cidr, routes: &[Route], addresses: &[IpAddr], cloud: Option<IpAddr>, bridge: &str) -> Option<String> {
+pub(super) fn clash(
+    cidr: Cidr,
+    routes: &[Route],
+    addresses: &[IpAddr],
+    cloud: Option<IpAddr>,
+    bridge: &str,
+) -> Option<String> {
     let inside = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if cidr.contains(*v4));
     if let Some(ip) = cloud.filter(inside) {
         return Some(format!("the cloud's address {ip}"));

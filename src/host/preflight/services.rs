@@ -121,7 +121,7 @@ pub(super) fn foreign_docker(look: &Look<'_>) -> Result<Outcome> {
 pub(super) fn foreign_kubelet(look: &Look<'_>) -> Result<Outcome> {
     Ok(match look.foreign("kubelet")?.next() {
         Some(process) => {
-            let seen = format!("{} runs, and edgecore does not start beside a kubelet", show(process));
+            let seen = format!("{} runs, beside which neither EdgeCore nor k3s has its pods", show(process));
             Outcome::fail(seen, "stop and disable kubelet")
         }
         None => Outcome::pass("none runs"),
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(docker.one("foreign-docker", |_| {}), told(Warn, seen, advice));
 
         let kubelet = running("/usr/bin/kubelet", &["kubelet"]).with(|tree| tree.link("proc/77/ns/pid", "pid:[5]"));
-        let seen = "/usr/bin/kubelet (pid 77) runs, and edgecore does not start beside a kubelet";
+        let seen = "/usr/bin/kubelet (pid 77) runs, beside which neither EdgeCore nor k3s has its pods";
         assert_eq!(kubelet.one("foreign-kubelet", |_| {}), told(Fail, seen, "stop and disable kubelet"));
 
         let exe = "/usr/local/bin/edgecore";

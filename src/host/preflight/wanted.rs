@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Verdict;
 use crate::clock::Clock;
-use crate::config::{CloudConfig, ContainerdMode, EdgeConfig};
+use crate::config::{CloudConfig, ContainerdMode, EdgeConfig, K3sMode};
 use crate::error::Result;
 use crate::ids::{Arch, Cidr, HostPort, NodeName, RelPath, Token};
 use crate::root::Root;
@@ -85,6 +85,8 @@ pub struct Wanted<'a> {
     pub token: Option<Result<Token>>,
     /// The cloud.
     pub cloud: Option<Cloud>,
+    /// Ranges of a cluster that is to be made, with the settings that they come from.
+    pub ranges: Vec<(&'static str, Cidr)>,
     /// Addresses that the cloud side is to be reached at.
     pub advertise: Vec<IpAddr>,
     /// The server that a worker is to join.
@@ -179,6 +181,12 @@ impl<'a> Wanted<'a> {
             ports: if worker { vec![PortNeed::KUBELET] } else { PortNeed::SERVER.to_vec() },
             node_name: config.name.clone().map(Ok),
             node_ip: config.ip,
+            ranges: match (worker, config.k3s) {
+                (false, K3sMode::Managed) => {
+                    vec![("cluster_cidr", config.cluster_cidr), ("service_cidr", config.service_cidr)]
+                }
+                _ => Vec::new(),
+            },
             advertise: config.addresses.clone(),
             server: config.server.clone(),
             k3s: Some(K3s::New),

@@ -11,7 +11,7 @@ use crate::host::net::{self, Iptables};
 use crate::k3s::{self, Part, Settings};
 use crate::kubeedge::Chart;
 use crate::mode::record::Recorded;
-use crate::plan::{Cx, Step};
+use crate::plan::{Cx, Journal, Step};
 use crate::root::Root;
 use crate::service::{Manager, Service, manager_of};
 use crate::steps::cloud::{
@@ -28,6 +28,7 @@ pub(super) struct Assembly {
     pub(super) data: Data,
     chart: Chart,
     edgemesh: Option<String>,
+    had_edgemesh: bool,
     advertise: Option<IpAddr>,
     manager: Manager,
     is_live: bool,
@@ -70,7 +71,9 @@ impl Assembly {
         let own = if root.is_live() { net::addresses(root)? } else { config.addresses.clone() };
         Ok(Assembly {
             edgemesh: edgemesh(&config, bundle)?,
-            advertise: config.addresses.iter().find(|ip| own.contains(ip)).copied(),
+            had_edgemesh: Journal::look(root)?.knows("edgemesh"),
+            // The API's own must be of the kind of the cluster's ranges.
+            advertise: config.addresses.iter().find(|ip| ip.is_ipv4() && own.contains(ip)).copied(),
             bundle: facts,
             data: Data::Keep,
             chart,
@@ -114,6 +117,7 @@ impl Assembly {
             return Ok(());
         }
         CloudCore::new(&self.config, self.chart.clone()).guard(cx)?;
+        self.api_ready().guard(cx)?;
         self.api_ready().warn_of_version(cx)
     }
 
@@ -198,8 +202,8 @@ impl Assembly {
         }));
         steps.push(Box::new(CloudCore::new(config, self.chart.clone())));
         steps.push(Box::new(Addons::new(config)));
-        if let Some(image) = &self.edgemesh {
-            steps.push(Box::new(EdgeMesh::new(config, image.clone())));
+        if self.edgemesh.is_some() || self.had_edgemesh {
+            steps.push(Box::new(EdgeMesh::new(config, self.edgemesh.clone())));
         }
         steps.extend(self.join_file().map(|step| Box::new(step) as Box<dyn Step>));
     }

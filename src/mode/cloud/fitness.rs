@@ -44,6 +44,10 @@ fn wanted<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Wan
         false if cx.journal.knows("k3s-start") || cx.journal.has_made("var/lib/rancher") => K3s::Ours,
         false => K3s::New,
     });
+    if wanted.k3s != Some(K3s::New) || !cx.root.is_live() {
+        // A cluster that is there has its routes here.
+        wanted.ranges.clear();
+    }
     if existing {
         wanted.ports.retain(|need| need.port != 6443);
     }

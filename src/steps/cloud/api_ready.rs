@@ -59,6 +59,20 @@ impl ApiReady {
         })
     }
 
+    /// Refuses a name that no node of a cluster that runs has: it would be waited for in vain.
+    pub fn guard(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let Some(name) = &self.node else { return Ok(()) };
+        let said = Kube::new(&self.kubeconfig, cx.exec).run(&["get", "nodes", "--output=name"])?;
+        let nodes: Vec<&str> = said.stdout.lines().filter_map(|line| line.trim().strip_prefix("node/")).collect();
+        if said.code != 0 || nodes.is_empty() || nodes.contains(&name.as_str()) {
+            return Ok(());
+        }
+        // Of a thousand edges nobody wants to read.
+        let some: Vec<String> = nodes.iter().take(5).map(|node| format!("'{node}'")).collect();
+        let what = format!("the cluster has no node '{name}', but {}", some.join(", "));
+        Err(Error::new(Kind::Config, what).hint("set 'node.name' to the name that k3s gave this machine"))
+    }
+
     /// Tells if KubeEdge was not tested with the Kubernetes that serves.
     pub fn warn_of_version(&self, cx: &mut Cx<'_>) -> Result<()> {
         let answer = Kube::new(&self.kubeconfig, cx.exec).raw("/version")?;
@@ -143,6 +157,25 @@ mod tests {
             let mut script = script;
             assert_eq!(step.lack(&mut script).unwrap().unwrap_or_default(), want);
             assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_node_has_is_refused_at_once() {
+        for (nodes, want) in [
+            ("node/a\nnode/b\n", Some("the cluster has no node 'n', but 'a', 'b'")),
+            ("node/a\nnode/n\n", None),
+            ("", None),
+        ] {
+            with_cx(|cx| {
+                let step = ApiReady::new("/k".into(), Some("n".into()), "v1.22.0".into(), Duration::ZERO);
+                let mut script =
+                    Script::default().expect("k3s kubectl --kubeconfig=/k get nodes --output=name", 0, nodes);
+                let Cx { root, clock, report, .. } = *cx;
+                let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+                let found = step.guard(&mut cx).map_err(|e| (e.to_string(), e.kind()));
+                assert_eq!(found.err(), want.map(|what| (what.to_owned(), Kind::Config)));
+            });
         }
     }
 

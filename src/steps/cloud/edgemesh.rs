@@ -21,6 +21,7 @@ const AGENT: &str = include_str!("../../k3s/manifests/edgemesh.json");
 const PSK: &str = include_str!("../../k3s/manifests/edgemesh-psk.json");
 /// Annotation of the agents' pods that changes with their settings, so that they are started again.
 const MARK: &str = "edgelay/settings";
+const DAEMONSET: &str = "daemonset/edgemesh-agent";
 const KEY: &str = "secret/edgemesh-agent-psk";
 /// Where bundles put the definitions, and what they define.
 pub const CRDS: [(&str, &str); 3] = [
@@ -41,15 +42,16 @@ const NEEDS: [&str; 4] = [
 pub struct EdgeMesh {
     kubeconfig: PathBuf,
     mode: K3sMode,
-    image: String,
+    image: Option<String>,
     node: Option<String>,
     addresses: Vec<String>,
     limit: Duration,
 }
 
 impl EdgeMesh {
-    /// The agent is `image`; the node of `config` relays between networks that do not see each other.
-    pub fn new(config: &CloudConfig, image: String) -> Self {
+    /// The agent is `image`; the node of `config` relays between networks that do not see each other. Without an image it
+    /// was switched off: its agents go.
+    pub fn new(config: &CloudConfig, image: Option<String>) -> Self {
         EdgeMesh {
             kubeconfig: config.kubeconfig.clone(),
             mode: config.k3s,
@@ -73,18 +75,23 @@ impl EdgeMesh {
     }
 
     fn manifest(&self) -> String {
-        let [config, image, mark] = [&self.config(), &self.image, &self.mark()].map(|text| Text(text).to_string());
+        let image = self.image.as_deref().unwrap_or_default();
+        let [config, image, mark] = [&self.config(), image, &self.mark()].map(|text| Text(text).to_string());
         fill(AGENT, &[("config", config), ("image", image), ("mark", mark)])
     }
 
     /// What agents are told apart by: they read their configuration only when they start.
     fn mark(&self) -> String {
-        Digest::of(format!("{} {}", self.image, self.config()).as_bytes()).hex()
+        Digest::of(format!("{:?} {}", self.image, self.config()).as_bytes()).hex()
     }
 
     /// What is not as wanted. `None`: all is.
     fn lack(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
         let mut kube = Kube::new(&self.kubeconfig, exec);
+        if self.image.is_none() {
+            let is_gone = kube.missing(NAMESPACE, &[DAEMONSET])?.is_some();
+            return Ok((!is_gone).then(|| format!("there is still a '{DAEMONSET}'")));
+        }
         if let Some(name) = kube.missing(NAMESPACE, &NEEDS)? {
             return Ok(Some(format!("there is no '{name}'")));
         }
@@ -120,6 +127,15 @@ impl EdgeMesh {
             }
             Some(pod) => pod.lack().map(|why| format!("pod '{}' is not Ready: {why}", pod.name())),
         })
+    }
+
+    /// The agents and what they may do. Their key stays, for another time; the definitions may be in use by others.
+    fn remove(&self, exec: &mut dyn Exec) -> Result<()> {
+        let mut kube = Kube::new(&self.kubeconfig, exec);
+        for kind in ["daemonset", "clusterrolebinding", "clusterrole"] {
+            kube.delete(kind, NAMESPACE, "edgemesh-agent")?;
+        }
+        Ok(())
     }
 
     fn wait(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -162,7 +178,7 @@ impl Step for EdgeMesh {
     }
 
     fn summary(&self) -> String {
-        "EdgeMesh with a key of its own".to_owned()
+        if self.image.is_some() { "EdgeMesh with a key of its own" } else { "EdgeMesh is switched off" }.to_owned()
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
@@ -170,6 +186,9 @@ impl Step for EdgeMesh {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        if self.image.is_none() {
+            return self.remove(cx.exec);
+        }
         let root = cx.root;
         for ((path, _), name) in CRDS.iter().zip(NEEDS) {
             let path = root.absolute(RelPath::literal(path));
@@ -188,14 +207,7 @@ impl Step for EdgeMesh {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        if self.mode == K3sMode::Managed {
-            return Ok(());
-        }
-        // What lies in the namespace goes with it; the definitions may be in use by others.
-        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
-        kube.delete("daemonset", NAMESPACE, "edgemesh-agent")?;
-        kube.delete("clusterrolebinding", "default", "edgemesh-agent")?;
-        kube.delete("clusterrole", "default", "edgemesh-agent")
+        if self.mode == K3sMode::Managed { Ok(()) } else { self.remove(cx.exec) }
     }
 }
 
@@ -211,7 +223,7 @@ mod tests {
             name: Some("cloud-1".parse().unwrap()),
             ..CloudConfig::default()
         };
-        EdgeMesh::new(&config, "docker.io/kubeedge/edgemesh-agent:v1.17.0".into())
+        EdgeMesh::new(&config, Some("docker.io/kubeedge/edgemesh-agent:v1.17.0".into()))
     }
 
     #[test]
@@ -231,7 +243,7 @@ mod tests {
         let (old, mut new) = (step(), step());
         new.addresses.push("192.0.2.11".into());
         assert_ne!(old.mark(), new.mark());
-        assert_ne!(old.mark(), EdgeMesh { image: "x:v1".into(), ..step() }.mark());
+        assert_ne!(old.mark(), EdgeMesh { image: Some("x:v1".into()), ..step() }.mark());
         assert!(new.manifest().contains(&format!(r#"{{"edgelay/settings": "{}"}}"#, new.mark())));
         let line = "k3s kubectl --kubeconfig=/etc/rancher/k3s/k3s.yaml get pods --namespace=kubeedge \
             --field-selector=spec.nodeName=cloud-1 --selector=kubeedge=edgemesh-agent --output=json";

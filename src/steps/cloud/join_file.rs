@@ -37,10 +37,9 @@ impl JoinFileStep {
     pub fn text(&self, cx: &mut Cx<'_>) -> Result<String> {
         let hash = release::ca_hash(&self.kubeconfig, cx.exec)?.hex();
         let said = cx.exec.run(&self.chart.gettoken())?;
-        let no_token = |why: String| {
-            Error::new(Kind::Cluster, format!("there is no token: {why}"))
-                .hint("look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again")
-        };
+        let none = |why: String| Error::new(Kind::Cluster, format!("there is no token: {why}"));
+        let no_token =
+            |why: String| none(why).hint("look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again");
         if said.code != 0 {
             return Err(no_token(said.last_words()));
         }
@@ -52,7 +51,7 @@ impl JoinFileStep {
         let ends = token_expiry(&token).map_err(|e| no_token(e.to_string()))?;
         // CloudCore's refresh ends for good when the API is away for a moment; only a restart brings it back.
         if ends.is_some_and(|ends| ends <= cx.clock.unix()) {
-            return Err(no_token("the one that CloudCore has given out is expired".to_owned())
+            return Err(none("the one that CloudCore has given out is expired".to_owned())
                 .hint("restart it: 'k3s kubectl -n kubeedge delete pod -l kubeedge=cloudcore'; then run again"));
         }
         let file = JoinFile {
@@ -119,5 +118,58 @@ impl Step for JoinFileStep {
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         cx.take_back(|path| path == PATH.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Script;
+    use crate::plan::tests::with_cx;
+
+    #[test]
+    fn no_token_means_no_file_and_nothing_is_invented() {
+        const CA: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"; // of "foo"
+        const SIGNATURE: &str = "c2lnbmF0dXJlLW9mLTQzLWxldHRlcnM";
+        // {"exp":9999999999}, {"exp":0}
+        let token = |ca: &str, claims: &str| format!("{ca}.aGVhZA.{claims}.{SIGNATURE}\n");
+        let (good, late) = (token(CA, "eyJleHAiOjk5OTk5OTk5OTl9"), token(CA, "eyJleHAiOjB9"));
+        let other = token(&"a".repeat(64), "eyJleHAiOjk5OTk5OTk5OTl9");
+        let logs = "look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again";
+        let restart = "restart it: 'k3s kubectl -n kubeedge delete pod -l kubeedge=cloudcore'; then run again";
+        for (code, said, want) in [
+            (0, good.as_str(), None),
+            (1, "secrets \"tokensecret\" not found", Some(("secrets \"tokensecret\" not found", logs))),
+            (0, "", Some(("what keadm printed is empty", logs))),
+            (0, "no.token", Some(("what keadm printed is not four parts joined by '.' (a CA hash and a JWT)", logs))),
+            (0, &other, Some(("CloudCore's token is for another CA than the one that it serves", logs))),
+            (0, &late, Some(("the one that CloudCore has given out is expired", restart))),
+        ] {
+            let config = CloudConfig { kubeconfig: "/k".into(), ..CloudConfig::default() };
+            let step = JoinFileStep::new(&config, Chart::new(&config, "v1.22.0".into()), false);
+            let kubectl = "k3s kubectl --kubeconfig=/k get";
+            let stored = format!(
+                "{kubectl} secret casecret --namespace=kubeedge --ignore-not-found '--output=jsonpath={{.data.cadata}}'"
+            );
+            let served =
+                format!("{kubectl} --raw=/api/v1/namespaces/kubeedge/services/https:cloudcore:10002/proxy/ca.crt");
+            let mut script = Script::default().expect(&stored, 0, "Zm9v").expect(&served, 0, "foo");
+            script = script.expect("keadm gettoken --kube-config=/k", code, said);
+            with_cx(|cx| {
+                let Cx { root, clock, report, .. } = *cx;
+                let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+                let done = step.apply(&mut cx);
+                let file = root.read(PATH, MAX_JOIN_FILE).unwrap();
+                let Some((why, hint)) = want else {
+                    done.unwrap();
+                    assert_eq!(join_file_value(&file.unwrap(), "token").as_deref(), Some(good.trim()));
+                    return;
+                };
+                let e = done.unwrap_err();
+                assert_eq!(e.to_string(), format!("there is no token: {why}"));
+                assert_eq!((e.kind(), e.hint_text(), file), (Kind::Cluster, Some(hint), None));
+                assert!(!format!("{e:?}").contains(SIGNATURE));
+            });
+        }
     }
 }

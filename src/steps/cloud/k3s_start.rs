@@ -84,9 +84,11 @@ impl K3sStart {
                     let said = self.last_words(cx);
                     match refused(&said).filter(|_| said != before) {
                         Some(line) => {
+                            let hint = if line.contains(PASSWORD) { OTHER_NAME } else { OTHER_TOKEN };
                             let line = cx.report.mask(line);
-                            return Err(Error::new(Kind::Cluster, format!("the server refuses this node: {line}"))
-                                .hint("give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token'"));
+                            return Err(
+                                Error::new(Kind::Cluster, format!("the server refuses this node: {line}")).hint(hint)
+                            );
                         }
                         None => Probe::NotYet(seen),
                     }
@@ -96,12 +98,24 @@ impl K3sStart {
     }
 }
 
+/// Every node has a password of its own, which the server remembers with the node's name.
+const PASSWORD: &str = "Node password rejected";
+const OTHER_NAME: &str = "give a name that no other node has: --node-name NAME; or, if this is that very node made anew, run \
+    'k3s kubectl delete node NAME' on the server; then run again";
+const OTHER_TOKEN: &str = "give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token'";
+
 /// The line in which an agent says that the server does not want it; it tries again for ever. Lines of an earlier start
 /// do not count.
 fn refused(log: &str) -> Option<&str> {
     const BREAKS: [&str; 4] = ["Starting k3s", "Started k3s", "Stopped k3s", "Stopping k3s"];
-    const WORDS: [&str; 5] =
-        ["token CA hash does not match", "401 Unauthorized", "not authorized", "token is not valid", "invalid token"];
+    const WORDS: [&str; 6] = [
+        "token CA hash does not match",
+        "401 Unauthorized",
+        "not authorized",
+        "token is not valid",
+        "invalid token",
+        PASSWORD,
+    ];
     let lines = log.lines().rev().take_while(|line| !BREAKS.iter().any(|words| line.contains(words)));
     lines.into_iter().find(|line| WORDS.iter().any(|words| line.contains(words)))
 }

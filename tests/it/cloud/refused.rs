@@ -1,5 +1,11 @@
 //! What cannot work: told before anything is written where that can be known, and with k3s's own words where not.
 
+use edgelay::config::CloudConfig;
+use edgelay::host::preflight::Ignored;
+use edgelay::ids::Arch;
+use edgelay::report::{Report, Style};
+
+use super::super::support::bundles::Inputs;
 use super::*;
 
 #[test]
@@ -28,6 +34,66 @@ fn an_image_that_is_missing_is_named_when_the_bundle_is_made() {
 }
 
 #[test]
+fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
+    use edgelay::bundle::{self, Bundle};
+    use edgelay::mode::{self, cloud};
+    let folder = tempfile::tempdir().unwrap();
+    let (file, root) = (folder.path().join("good"), folder.path().join("target"));
+    let inputs = Inputs::cloud(folder.path(), Arch::Amd64);
+    mode::bundle::create(&inputs.request(), &file, mode::bundle::Format::Text, &mut std::io::sink()).unwrap();
+    let good = Bundle::open(&file).unwrap();
+    let (mut manifest, mut images) = (good.manifest().clone(), good.images().to_vec());
+    let gone = |name: &str| name.contains("/cloudcore:") || name.contains("/klipper-lb:");
+    manifest.images.retain(|image| !image.names.iter().any(|name| gone(name.as_str())));
+    images.retain(|image| !image.names.iter().any(|name| gone(name.as_str())));
+    manifest.components.retain(|c| c.name != "keadm");
+    let mut out = Vec::new();
+    bundle::write(&manifest, &images, &mut Bundle::open(&file).unwrap(), &mut out).unwrap();
+    std::fs::write(&file, out).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    let config = CloudConfig {
+        addresses: vec![ADDRESS.parse().unwrap()],
+        name: Some("cloud-1".parse().unwrap()),
+        ..CloudConfig::default()
+    };
+    let request = cloud::Request {
+        root: root.clone(),
+        config,
+        bundle: Some(mode::edge::BundleSource::File(file.clone())),
+        scope: cloud::Scope::Install,
+        ignored: Ignored::parse("all").unwrap(),
+    };
+    let e = cloud::install(request, &Report::new(Box::new(std::io::sink()), Style::Quiet)).unwrap_err();
+    let what = format!(
+        "bundle '{}': lacks what cloud needs at KubeEdge v1.22.0: component 'keadm', image \
+         'docker.io/rancher/klipper-lb:v0.4.13', image 'docker.io/kubeedge/cloudcore:v1.22.0'",
+        file.display()
+    );
+    assert_eq!((e.to_string(), e.kind().exit_code()), (what, 5));
+    let hint = "make the bundle again with what is missing";
+    assert_eq!(e.hint_text(), Some(hint));
+    // our own lock and log are all there is
+    let files = run(Command::new("find").arg(&root).args([
+        "-type",
+        "f",
+        "!",
+        "-path",
+        "*/var/lib/edgelay/*",
+        "!",
+        "-name",
+        "install.log",
+    ]));
+    assert_eq!(files.good(), "");
+}
+
+/// How it ended, with which words, and what it told to do.
+#[track_caller]
+fn told(ended: Ended, code: i32, what: &str, hint: &str) {
+    assert!(ended.said().contains(&format!("hint: {hint}")), "no hint '{hint}' in: {}", ended.said());
+    ended.fails(code, what);
+}
+
+#[test]
 fn what_cannot_become_a_cloud_is_refused() {
     let Some(bed) = Bed::start("what_cannot_become_a_cloud_is_refused") else { return };
     let machine = cloud(&bed, "cloud");
@@ -40,17 +106,58 @@ fn what_cannot_become_a_cloud_is_refused() {
     };
 
     let edges = ["edgelay", "cloud", "install", "--bundle=/root/edge.bundle", "--config=/root/cloud.json"];
-    machine.run(&edges).fails(5, "edge");
+    told(
+        machine.run(&edges),
+        5,
+        "bundle '/root/edge.bundle' is for the role 'edge', expected 'cloud'",
+        "give the bundle that was made with --role cloud",
+    );
     untouched("the edge's bundle");
-    install(&machine, &["--advertise-address=10.77.0.300"]).fails(3, "10.77.0.300");
-    untouched("an address that is none");
-    install(&machine, &["--edgemesh=true"])
-        .fails(5, "lacks what EdgeMesh needs: image 'docker.io/kubeedge/edgemesh-agent'");
-    untouched("EdgeMesh without its image");
+    for (flag, code, what, hint) in [
+        (
+            "--advertise-address=10.77.0.300",
+            3,
+            "has '10.77.0.300', which is invalid IP address syntax",
+            "give bare addresses, such as 192.0.2.10; names belong into 'dns_names'",
+        ),
+        (
+            "--advertise-address=cloud.example",
+            3,
+            "has 'cloud.example', which is invalid IP address syntax",
+            "give bare addresses, such as 192.0.2.10; names belong into 'dns_names'",
+        ),
+        (
+            "--node-ip=2001:db8::1",
+            3,
+            "'node.ip' is 2001:db8::1, but the cluster's ranges are of IPv4",
+            "give an IPv4 address of this machine",
+        ),
+        (
+            "--service-cidr=10.77.0.0/16",
+            4,
+            "service_cidr 10.77.0.0/16 overlaps the route to 10.77.0.0/24 through",
+            "choose ranges for 'cluster_cidr' and 'service_cidr' that are used nowhere in this site's network",
+        ),
+        (
+            "--edgemesh=true",
+            5,
+            "lacks what EdgeMesh needs: image 'docker.io/kubeedge/edgemesh-agent'",
+            "make a bundle with the agent's image and its three resource definitions, or set edgemesh to false",
+        ),
+    ] {
+        told(install(&machine, &[flag]), code, what, hint);
+        untouched(flag);
+    }
     machine.sh("(setsid python3 -m http.server 6443 >/dev/null 2>&1 &)").good();
     let taken = wait_for(PATIENCE, || (machine.sh("exec 3<>/dev/tcp/127.0.0.1/6443").code == 0).then_some(()));
     assert!(taken.is_some());
-    install(&machine, &[]).fails(4, "6443");
+    let held = install(&machine, &[]);
+    told(
+        held,
+        4,
+        "6443 for the Kubernetes API is held by python3",
+        "stop what holds the port, or move it to another one",
+    );
     untouched("a taken port");
     machine.sh("pkill -f http.server").good();
 
@@ -58,14 +165,16 @@ fn what_cannot_become_a_cloud_is_refused() {
     let why = "starting kubernetes: preparing server: failed to bootstrap cluster data: bootstrap data already found";
     std::fs::create_dir_all(machine.root().join("run/standin")).unwrap();
     std::fs::write(machine.root().join("run/standin/k3s-dies"), why).unwrap();
-    let dead = install(&machine, &[]);
-    assert!([7, 8].contains(&dead.code), "{}", dead.said());
-    assert!(dead.said().contains(why), "{}", dead.said());
+    told(install(&machine, &[]), 7, why, "see what k3s says is wrong, mend it and run again");
     std::fs::remove_file(machine.root().join("run/standin/k3s-dies")).unwrap();
     std::fs::write(machine.root().join("run/standin/k3s-never-ready"), "").unwrap();
     let late = install(&machine, &["--ready-timeout=30s"]);
-    assert_eq!(late.code, 8, "{}", late.said());
-    assert!(late.said().contains("the API is not ready"), "{}", late.said());
+    told(
+        late,
+        8,
+        "for Kubernetes to serve; last seen: the API is not ready",
+        "see what k3s says is wrong, mend it and run again",
+    );
     std::fs::remove_file(machine.root().join("run/standin/k3s-never-ready")).unwrap();
     machine.run(&["systemctl", "restart", "k3s"]).good();
     // CloudCore takes longer than keadm waits, but not longer than we do

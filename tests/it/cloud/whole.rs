@@ -3,7 +3,7 @@
 use super::*;
 
 /// When k3s was started, which pods there are, and which blobs in the store.
-fn running(machine: &Machine<'_>) -> String {
+pub(super) fn running(machine: &Machine<'_>) -> String {
     let starts = machine.sh("systemctl show -p ExecMainStartTimestampMonotonic -p NRestarts k3s").good();
     let pods = kubectl(machine, &["get", "pods", "-A", "-o=name"]).good();
     let store = "cd /var/lib/rancher/k3s/agent/containerd && find . -path '*/blobs/*' -printf '%p %T@\\n' | sort";
@@ -51,7 +51,7 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
         worker.sh("umask 077; rm -f /root/token; : >/root/token").good();
         std::fs::write(worker.root().join("root/token"), token).unwrap();
     };
-    let install_from = |server: &str| {
+    let install_as = |server: &str, name: &str| {
         worker.run(&[
             "edgelay",
             "cloud",
@@ -60,9 +60,10 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
             "--bundle=/root/cloud.bundle",
             &format!("--server={server}"),
             "--token-file=/root/token",
-            "--node-name=worker-1",
+            &format!("--node-name={name}"),
         ])
     };
+    let install_from = |server: &str| install_as(server, "worker-1");
     let install = || install_from("10.77.0.10:6443");
     give(&token);
     worker.sh("chmod 644 /root/token").good();
@@ -76,6 +77,9 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
     assert!(!refused.said().contains(wrong.trim().rsplit(':').next().unwrap()), "the token is in the output");
     refused.fails(8, "401 Unauthorized");
     give(&token);
+    let twin = install_as("10.77.0.10:6443", "cloud-1");
+    assert!(twin.said().contains("hint: give a name that no other node has: --node-name NAME"), "{}", twin.said());
+    twin.fails(8, "the server refuses this node: ");
     let done = install();
     assert_eq!(done.code, 0, "{}\n{}", done.said(), worker.journal("k3s-agent"));
     let starts = || worker.sh("systemctl show -p ExecMainStartTimestampMonotonic -p NRestarts k3s-agent").good();
@@ -182,6 +186,15 @@ fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
     assert!(back.is_some(), "{}", machine.run(&["edgelay", "cloud", "status"]).said());
     machine.run(&["edgelay", "cloud", "token", "-o", "/root/new.json"]).good();
     assert_eq!(machine.sh("stat -c %a /root/new.json").good(), "600\n");
+
+    // EdgeMesh is switched off: its agents go, and edges are told
+    good(install(&machine, &["--edgemesh=false"]), &machine);
+    is_green(&machine);
+    let left = ["get", "pods,daemonsets", "-n=kubeedge", "-l=kubeedge=edgemesh-agent", "-o=name"];
+    let gone = wait_for(PATIENCE, || kubectl(&machine, &left).good().is_empty().then_some(()));
+    assert!(gone.is_some(), "{}", kubectl(&machine, &left).out);
+    let join = std::fs::read_to_string(machine.root().join(&JOIN_FILE[1..])).unwrap();
+    assert!(join.contains(r#""edgemesh": false"#), "the join file says otherwise");
 }
 
 #[test]
@@ -209,7 +222,7 @@ fn what_was_made_goes_and_the_data_with_purge_only() {
 }
 
 /// Kills the install as soon as its journal tells that this step has begun, or shortly after.
-fn cut(machine: &Machine<'_>, step: &str, after: &str) {
+pub(super) fn cut(machine: &Machine<'_>, step: &str, after: &str) {
     let line = INSTALL.join(" ");
     let done = machine.sh(&format!(
         "{line} >/dev/null 2>&1 & pid=$!; for n in $(seq 2400); do grep -qs '\"{step}\"' /var/lib/edgelay/journal.jsonl && break; \
@@ -232,6 +245,8 @@ fn a_cut_install_goes_on() {
     let before = running(&machine);
     good(install(&machine, &[]), &machine);
     assert_eq!(difference(&before, &running(&machine)), NOTHING);
+    let set = field(&machine, "daemonsets", ".items[*].spec.template.spec.containers[*].image");
+    assert_eq!(set, "kubeedge/iptables-manager:v1.22.0", "a broker, or rules, without their image in the bundle");
     an_upgrade_goes_on(&machine);
 }
 
@@ -249,11 +264,17 @@ fn an_upgrade_goes_on(machine: &Machine<'_>) {
     let core = field(machine, "deployment/cloudcore", ".spec.template.spec.containers[0].image");
     assert_eq!(core, "kubeedge/cloudcore:v1.22.1");
     machine.sh("rm /run/standin/keadm-cut").good();
+    let broker = || field(machine, "daemonset/edge-eclipse-mosquitto", ".metadata.name");
     machine.run(&["edgelay", "cloud", "status"]).fails(11, "CloudCore's last upgrade is 'pending-upgrade'");
     let line = INSTALL.join(" ");
     machine.sh(&format!("{line} >/dev/null 2>&1 & sleep 2; kill -9 $!; wait; true")).good();
-    good(install(machine, &[]), machine);
+    let said = good(install(machine, &[]), machine);
+    assert!(said.contains("Pre-imported 5 KubeEdge images"), "{said}");
     is_green(machine);
+    // what only this bundle has is used: the broker, and rules as this host's iptables writes them
+    assert_eq!(broker(), "edge-eclipse-mosquitto");
+    let firewall = field(machine, "daemonset/cloud-iptables-manager", ".spec.template.spec.containers[0].image");
+    assert_eq!(firewall, "kubeedge/iptables-manager-nft:v1.22.1");
     let found = versions();
     assert!(found.contains("kubeedge/controller-manager:v1.22.1") && !found.contains("v1.22.0"), "{found}");
     assert!(!kubectl(machine, &release).good().contains("pending"));
@@ -281,10 +302,35 @@ fn a_k3s_that_was_there_is_used_and_left() {
     // somebody else's KubeEdge is not touched
     let space = "apiVersion: v1\\nkind: Namespace\\nmetadata: {name: kubeedge}";
     machine.sh(&format!("printf '{space}\\n' | k3s kubectl create -f -")).good();
+    let all = || {
+        let store = "find /var/lib/rancher/k3s/agent/containerd -path '*/blobs/*' | sort; k3s kubectl get namespace kubeedge -o=yaml; k3s kubectl get pods,deployments,services,secrets,configmaps -n kubeedge -o=yaml; true";
+        format!("{}{}", listing(&machine), machine.sh(store).good())
+    };
+    let untouched = |before: &str| {
+        let mut found = difference(before, &all());
+        found.retain(|line| !line.contains("/var/lib/edgelay"));
+        assert_eq!(found, NOTHING);
+    };
+    let before = all();
     let refused = machine.run(&init);
-    assert_eq!(refused.code, 8, "{}", refused.said());
+    assert!(refused.said().contains("hint: remove that KubeEdge first if it is not in use: nothing of it is touched"));
+    refused.fails(8, "the cluster has a namespace 'kubeedge' that edgelay did not make");
+    untouched(&before);
     kubectl(&machine, &["delete", "namespace", "kubeedge", "--timeout=60s"]).good();
+    // nor is a node waited for that the cluster does not have
+    let before = all();
+    let misnamed = machine.run(&[&init[..], &["--node-name=cloud-2"]].concat());
+    assert!(misnamed.said().contains("hint: set 'node.name' to the name that k3s gave this machine"));
+    misnamed.fails(3, "the cluster has no node 'cloud-2', but 'cloud-1'");
+    untouched(&before);
+    // what a failed attempt of ours left is cleared: its namespace, helm's record, an object that helm would not adopt
+    let left = "apiVersion: v1\nkind: Namespace\nmetadata: {name: kubeedge, labels: {app.kubernetes.io/managed-by: edgelay}}\n---\n\
+        apiVersion: v1\nkind: Secret\nmetadata: {name: sh.helm.release.v1.cloudcore.v1, namespace: kubeedge, labels: {owner: helm, \
+        name: cloudcore, status: failed, version: \"1\"}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: cloudcore, namespace: kubeedge}\n";
+    std::fs::write(machine.root().join("root/left.yaml"), left).unwrap();
+    kubectl(&machine, &["create", "--filename=/root/left.yaml"]).good();
     let said = good(machine.run(&init), &machine);
+    assert!(said.contains("clearing what an earlier attempt to bring up CloudCore left"), "{said}");
     // its version is known only by asking it
     assert_eq!(said.matches("was tested with Kubernetes 1.29 to 1.31, this is v1.34").count(), 1, "{said}");
     is_green(&machine);

@@ -103,6 +103,10 @@ class Handler(BaseHTTPRequestHandler):
         cluster = self.server.cluster
         if path == "/v1-k3s/config":
             return self.send(200, {"ClusterDomain": "cluster.local", "ready": cluster.ready})
+        if path == "/v1-k3s/serving-kubelet.crt":  # a name belongs to the machine that came with it first
+            name, ip = body.decode().split()
+            first = cluster.agents.held.get(name, {}).get("ip", ip)
+            return self.send(403 if name == cluster.settings.node or first != ip else 200, "", "text/plain")
         if path == "/v1-k3s/standin-node" and self.command == "POST":
             node = json.loads(body)
             cluster.agents.put(node)

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use super::config::Config;
 use super::{VERSION, containerd, say, server, systemd};
 
+const REJECTED: &str = "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server \
+    node-passwd entry, try enabling a unique node name with the --with-node-id flag";
 const FOLDER: &str = "/var/lib/rancher/k3s/agent";
 
 /// `K10HASH::USER:PASSWORD`, or a password alone.
@@ -43,6 +45,10 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
         std::thread::sleep(Duration::from_secs(2));
     }
     let (name, ip) = (server::node_name(&config), server::node_ip(&config)?);
+    while let Err(why) = ask(&url, Some(&token), "/v1-k3s/serving-kubelet.crt", Some(&format!("{name} {ip}"))) {
+        say("info", &format!("Waiting to retrieve agent configuration; server is not ready: {why}"));
+        std::thread::sleep(Duration::from_secs(2));
+    }
     let mut daemon = containerd::start()?;
     let mut told = false;
     Err(containerd::watch(&mut daemon, |found| {
@@ -90,6 +96,7 @@ fn ask(url: &str, token: Option<&Token>, path: &str, body: Option<&str>) -> Resu
     let (text, code) = text.rsplit_once('\n').unwrap_or(("", "000"));
     match code {
         "200" => Ok(text.to_owned()),
+        "403" => Err(REJECTED.to_owned()),
         "401" => Err(format!("{url}{path}: 401 Unauthorized")),
         "000" => Err(format!(
             "Get \"{url}{path}\": dial tcp {}: connect: connection refused",
