@@ -72,6 +72,10 @@ fn child() {
     if let Some(verb) = std::env::var(VERB).ok().filter(|verb| verb.starts_with("cloud")) {
         return cloud_side(&dir, verb == "cloud-uninstall", &report);
     }
+    // Of the machine that it runs in, which is a throw-away one.
+    if std::env::var(VERB).as_deref() == Ok("live-cloud") {
+        return live_cloud(&report);
+    }
     if std::env::var(VERB).as_deref() == Ok("uninstall") {
         return uninstall(&root, &report).unwrap();
     }
@@ -114,6 +118,18 @@ fn cloud_side(dir: &Path, gone: bool, report: &Report) {
     let bundle = Some(BundleSource::File(dir.join("bundle.tar")));
     let ignored = Ignored::parse("all").unwrap();
     cloud::install(cloud::Request { root, config, bundle, scope: cloud::Scope::Install, ignored }, report).unwrap();
+}
+
+/// What `edgelay cloud install` does with the bundle and the configuration of the tests of the cloud.
+fn live_cloud(report: &Report) {
+    let config = CloudConfig {
+        addresses: vec!["10.77.0.10".parse().unwrap()],
+        name: Some("cloud-1".parse().unwrap()),
+        ..CloudConfig::default()
+    };
+    let bundle = Some(BundleSource::File("/root/cloud.bundle".into()));
+    let (root, scope, ignored) = ("/".into(), cloud::Scope::Install, Ignored::default());
+    cloud::install(cloud::Request { root, config, bundle, scope, ignored }, report).unwrap();
 }
 
 const ARGUMENTS: &str = "boot/firmware/cmdline.txt";
