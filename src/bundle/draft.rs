@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::catalogue::{Catalogue, Need};
+use super::head;
 use super::k3s_images;
 use super::manifest::{ImageEntry, Manifest};
 use super::names::{Role, Version};
@@ -85,7 +86,8 @@ impl Request {
         manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
         let mut notes = selection.notes;
         notes.extend(self.left_out(&images.left_out));
-        let all = images.pulled.iter().map(|pulled| pulled.image.clone()).collect();
+        let all: Vec<Image> = images.pulled.iter().map(|pulled| pulled.image.clone()).collect();
+        head::check(&manifest, &all)?;
         Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes })
     }
 

@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 
-use super::index;
+use super::head;
 use super::load::sequence;
-use super::manifest::{MEDIA_TYPE, Manifest};
+use super::manifest::Manifest;
 use super::tar::{END, Header, Name, padding};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result};
@@ -25,19 +25,8 @@ pub fn write(manifest: &Manifest, images: &[Image], blobs: &mut dyn Blobs, out: 
         return Err(ours("the images are not those of the manifest".into()));
     }
     let parts = sequence(manifest, images).map_err(|flaw| ours(flaw.what))?;
-    let manifest_bytes = manifest.render()?;
-    let identity = Digest::of(&manifest_bytes);
-    let blob = Descriptor { media_type: MEDIA_TYPE.into(), digest: identity, size: manifest_bytes.len() as u64 };
-    small(out, Name::Layout, index::LAYOUT)?;
-    small(out, Name::Index, &index::render(manifest, &blob))?;
-    small(out, Name::Blob(identity), &manifest_bytes)?;
-    for (number, image) in images.iter().enumerate() {
-        small(out, Name::Blob(image.manifest.digest), &image.manifest_bytes)?;
-        let before = images.get(..number).unwrap_or_default();
-        if !before.iter().any(|other| other.config == image.config) {
-            small(out, Name::Blob(image.config.digest), &image.config_bytes)?;
-        }
-    }
+    let (identity, head) = head::render(manifest, &manifest.render()?, images)?;
+    put(out, &head)?;
     for (digest, size, label) in parts {
         // The media type does not matter for finding a blob.
         let blob = Descriptor { media_type: String::new(), digest, size };
@@ -47,13 +36,6 @@ pub fn write(manifest: &Manifest, images: &[Image], blobs: &mut dyn Blobs, out: 
     }
     put(out, &zeros(END))?;
     Ok(identity)
-}
-
-fn small(out: &mut dyn Write, name: Name, bytes: &[u8]) -> Result<()> {
-    let size = bytes.len() as u64;
-    put(out, &Header { name, size }.encode())?;
-    put(out, bytes)?;
-    put(out, &zeros(padding(size)))
 }
 
 fn zeros(n: u64) -> Vec<u8> {

@@ -62,6 +62,30 @@ fn archives_that_were_not_taken_are_named() {
     assert_eq!(note(&make(&request, &file)), serde_json::json!([]));
 }
 
+/// Its reader has limits on metadata; a bundle beyond them is refused before it is carried to a node.
+#[test]
+fn what_no_node_would_read_is_not_made() {
+    let dir = scratch();
+    let mut request = Inputs::new(dir.path(), Arch::Arm64).request();
+    let label = "x".repeat(500_000);
+    for n in 0..9 {
+        let name = format!("site/app{n}:1");
+        let spec = Spec::new(&[&name], vec![layer::small(7, 4)]).arch("arm64", None).cmd(&[&name, &label]);
+        let file = dir.path().join(format!("app{n}.tar"));
+        docker(&[spec], Same::Copy).save(&file, Packed::Plain);
+        request.images.push(file);
+    }
+    let (file, mut out) = (dir.path().join("edge.bundle"), Vec::new());
+    let e = create(&request, &file, Format::Json, &mut out).unwrap_err();
+    let want = "cannot make the bundle: image 'docker.io/site/app8:1': manifests and configs of all images together \
+        exceed 4194304 bytes";
+    assert_eq!((e.kind(), e.to_string().as_str(), file.exists()), (Kind::Bundle, want, false));
+    assert!(e.hint_text().is_some_and(|hint| hint.starts_with("leave out images")), "{e:?}");
+    request.images.pop();
+    make(&request, &file);
+    Bundle::open(&file).unwrap();
+}
+
 #[test]
 fn an_edge_bundle_has_all_that_the_catalogue_wants_in_its_order() {
     let dir = scratch();
