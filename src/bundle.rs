@@ -25,6 +25,7 @@ mod replay;
 #[cfg(test)]
 mod sample;
 mod select;
+pub mod signature;
 mod tape;
 mod tar;
 #[cfg(test)]

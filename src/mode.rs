@@ -13,5 +13,6 @@ mod session;
 mod source;
 pub mod stick;
 pub mod supervise;
+mod trust;
 
 pub use source::BundleSource;

@@ -15,6 +15,8 @@ pub enum Fault {
     TooNew,
     /// Bytes are missing, changed, added or out of order.
     Damaged,
+    /// Not signed by a key of this machine, which has one.
+    Unsigned,
     /// For another processor, or for another role.
     WrongArchitecture,
     /// Sound, but something that is needed is not in it.
@@ -23,11 +25,12 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, the gravest first.
-    pub const ALL: [Fault; 6] = [
+    pub const ALL: [Fault; 7] = [
         Fault::Unreadable,
         Fault::NotABundle,
         Fault::TooNew,
         Fault::Damaged,
+        Fault::Unsigned,
         Fault::WrongArchitecture,
         Fault::Incomplete,
     ];
@@ -39,6 +42,7 @@ impl Fault {
             Fault::NotABundle => "not-a-bundle",
             Fault::TooNew => "too-new",
             Fault::Damaged => "damaged",
+            Fault::Unsigned => "unsigned",
             Fault::WrongArchitecture => "wrong-architecture",
             Fault::Incomplete => "incomplete",
         }
@@ -51,6 +55,7 @@ impl Fault {
             Fault::NotABundle => "no bundle",
             Fault::TooNew => "too new",
             Fault::Damaged => "damaged",
+            Fault::Unsigned => "not signed by a key of this machine",
             Fault::WrongArchitecture => "for another architecture",
             Fault::Incomplete => "incomplete",
         }
@@ -65,6 +70,7 @@ impl Fault {
             }
             Fault::TooNew => "use the edgelay that made the bundle, or a newer one",
             Fault::Damaged => "copy the file again from where it was made; the medium may be failing",
+            Fault::Unsigned => "take the bundle and its signature from who has a key of /etc/edgelay/keys",
             Fault::WrongArchitecture => "take the bundle that was made for this processor",
             Fault::Incomplete => "make the bundle again with what is missing",
         }

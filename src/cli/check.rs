@@ -9,6 +9,7 @@ use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, BadName};
+use crate::mode::bundle::VerifyRequest;
 use crate::mode::edge::{Factory, ImagesWhen, Scope};
 use crate::mode::{BundleSource, cloud, factory, firstboot, initramfs};
 use crate::sys::signal::Stoppable;
@@ -69,12 +70,21 @@ pub(super) fn bundle_split(parsed: &Parsed) -> Result<Command> {
 const MAX_VOLUME_MIB: u64 = 4095;
 
 pub(super) fn bundle_show(parsed: &Parsed) -> Result<Command> {
-    Ok(Command::Bundle(BundleCommand::Show { file: file(parsed)?, format: parsed.format()? }))
+    let (file, format) = (file(parsed)?, parsed.format()?);
+    Ok(Command::Bundle(match parsed.has(&flags::STATEMENT) {
+        true => BundleCommand::Statement { file },
+        false => BundleCommand::Show { file, format },
+    }))
 }
 
 pub(super) fn bundle_verify(parsed: &Parsed) -> Result<Command> {
-    let arch = typed(parsed, &flags::EXPECT_ARCH)?;
-    Ok(Command::Bundle(BundleCommand::Verify { file: file(parsed)?, arch, format: parsed.format()? }))
+    let request = VerifyRequest {
+        file: file(parsed)?,
+        arch: typed(parsed, &flags::EXPECT_ARCH)?,
+        signature: parsed.path(&flags::SIGNATURE),
+        keys: parsed.all(&flags::KEY),
+    };
+    Ok(Command::Bundle(BundleCommand::Verify { request, format: parsed.format()? }))
 }
 
 pub(super) fn initramfs_create(parsed: &Parsed) -> Result<Command> {
@@ -89,6 +99,7 @@ pub(super) fn initramfs_create(parsed: &Parsed) -> Result<Command> {
         modules: Some(modules).filter(|dir| dir.as_os_str() != "none"),
         extra: parsed.list(&flags::MODULE)?,
         shell: parsed.path(&flags::SHELL),
+        keys: parsed.all(&flags::KEY_IN_IMAGE),
         compress: match parsed.text(&flags::COMPRESS)? {
             Some("none") => initramfs::Compress::None,
             _ => initramfs::Compress::Zstd,
@@ -100,9 +111,14 @@ pub(super) fn initramfs_create(parsed: &Parsed) -> Result<Command> {
 
 fn target(parsed: &Parsed) -> Result<Target> {
     let bundle = parsed.path(&flags::BUNDLE).map(|path| match path.as_os_str() == "-" {
-        true => BundleSource::Pipe(Box::new(Stoppable(std::io::stdin())), "-".to_owned()),
-        false => BundleSource::File(path),
+        true => BundleSource::pipe(Box::new(Stoppable(std::io::stdin())), "-"),
+        false => BundleSource::file(path),
     });
+    let bundle = match (bundle, parsed.path(&flags::SIGNATURE)) {
+        (Some(bundle), Some(signature)) => Some(bundle.signed(signature)),
+        (None, Some(_)) => return Err(needed(&flags::BUNDLE)),
+        (bundle, None) => bundle,
+    };
     let names = parsed.list(&flags::IGNORE_CHECK)?;
     let ignored = if names.is_empty() { Ignored::default() } else { Ignored::parse(&names.join(","))? };
     Ok(Target { root: root(parsed), bundle, ignored, factory: foreign_system(parsed)? })

@@ -6,7 +6,7 @@ use crate::bundle;
 use crate::containerd::Namespace;
 use crate::containerd::import::{Layers, Unpack};
 use crate::host::preflight::Ignored;
-use crate::ids::Arch;
+use crate::mode::bundle::VerifyRequest;
 use crate::mode::edge::{Factory, Scope};
 use crate::mode::{BundleSource, cloud, factory, firstboot, initramfs};
 
@@ -258,12 +258,15 @@ pub enum BundleCommand {
     },
     /// `bundle verify`
     Verify {
-        /// `-` is the standard input.
-        file: PathBuf,
-        /// The processor it must be for; any if none.
-        arch: Option<Arch>,
+        /// What to verify, and against what.
+        request: VerifyRequest,
         /// Of the output.
         format: Format,
+    },
+    /// `bundle show --statement`
+    Statement {
+        /// `-` is the standard input.
+        file: PathBuf,
     },
 }
 

@@ -26,6 +26,7 @@ const MANY: usize = usize::MAX;
 const INSTALL: &[Flag] = &[
     flags::JOIN_FILE,
     flags::BUNDLE,
+    flags::SIGNATURE,
     flags::CONFIG,
     flags::SHOW_CONFIG,
     flags::DRY_RUN,
@@ -36,6 +37,7 @@ const INSTALL: &[Flag] = &[
 /// What `cloud install`, `init` and `worker install` take.
 const CLOUD: &[Flag] = &[
     flags::BUNDLE,
+    flags::SIGNATURE,
     flags::CONFIG,
     flags::SHOW_CONFIG,
     flags::DRY_RUN,
@@ -46,6 +48,7 @@ const CLOUD: &[Flag] = &[
 /// What `edge stage` takes.
 const STAGE: &[Flag] = &[
     flags::BUNDLE,
+    flags::SIGNATURE,
     flags::CONFIG,
     flags::SHOW_CONFIG,
     flags::DRY_RUN,
@@ -262,6 +265,7 @@ pub static COMMANDS: &[Spec] = &[
             flags::CONFIG,
             flags::SHOW_CONFIG,
             flags::BUNDLE,
+            flags::SIGNATURE,
             flags::ROOT,
             flags::IGNORE_CHECK,
             flags::OUTPUT,
@@ -375,7 +379,7 @@ pub static COMMANDS: &[Spec] = &[
         words: ONE_FILE,
         summary: "print what a bundle holds",
         about: "Reads the metadata only; FILE may be - for the standard input.",
-        flags: &[flags::OUTPUT],
+        flags: &[flags::STATEMENT, flags::OUTPUT],
         settings: None,
         check: check::bundle_show,
     },
@@ -385,7 +389,7 @@ pub static COMMANDS: &[Spec] = &[
         words: ONE_FILE,
         summary: "read a whole bundle and say what is wrong with it",
         about: "Tells damaged, incomplete, wrong architecture and too new apart. FILE may be - for the standard input.",
-        flags: &[flags::EXPECT_ARCH, flags::OUTPUT],
+        flags: &[flags::EXPECT_ARCH, flags::KEY, flags::SIGNATURE, flags::OUTPUT],
         settings: None,
         check: check::bundle_verify,
     },
@@ -420,6 +424,7 @@ pub static COMMANDS: &[Spec] = &[
             flags::KERNEL_MODULES,
             flags::MODULE,
             flags::SHELL,
+            flags::KEY_IN_IMAGE,
             flags::COMPRESS,
             flags::IMAGE_OUTPUT,
         ],

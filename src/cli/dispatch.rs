@@ -132,7 +132,8 @@ fn bundle(command: &BundleCommand) -> Result<()> {
         BundleCommand::Create { request, to } => mode::bundle::create(request, to, Format::Text, out),
         BundleCommand::Split { file, to, size } => mode::bundle::split(file, to, *size, out),
         BundleCommand::Show { file, format } => mode::bundle::show(file, *format, out),
-        BundleCommand::Verify { file, arch, format } => mode::bundle::verify(file, *arch, *format, out),
+        BundleCommand::Statement { file } => mode::bundle::statement(file, out),
+        BundleCommand::Verify { request, format } => mode::bundle::verify(request, *format, out),
     }
 }
 

@@ -70,6 +70,27 @@ pub const ROOT: Flag =
 /// The bundle.
 pub const BUNDLE: Flag =
     Flag { long: "bundle", value: Some("FILE"), help: "the bundle; - is a pipe on the standard input", ..PLAIN };
+/// Its signature.
+pub const SIGNATURE: Flag = Flag {
+    long: "signature",
+    value: Some("FILE"),
+    help: "the bundle's signature, asked for where /etc/edgelay/keys has a key [default: the bundle's name with .minisig]",
+    ..PLAIN
+};
+/// Keys to verify with.
+pub const KEY: Flag = Flag {
+    long: "key",
+    value: Some("FILE"),
+    many: true,
+    help: "a public key of minisign that may have signed [default: those in /etc/edgelay/keys]",
+    ..PLAIN
+};
+/// Keys that bundles on a stick must be signed with.
+pub const KEY_IN_IMAGE: Flag =
+    Flag { help: "public key of minisign; bundles on the stick must be signed by one [default: no key]", ..KEY };
+/// What is signed.
+pub const STATEMENT: Flag =
+    Flag { long: "statement", help: "print only the line that a signature is made over", ..PLAIN };
 /// When the images get into a system that does not run.
 pub const IMAGES_WHEN: Flag = Flag {
     long: "images",

@@ -75,6 +75,8 @@ pub struct Image<'a> {
     pub binary: Content<'a>,
     /// A static shell, for a look around.
     pub shell: Option<Content<'a>>,
+    /// Names and texts of the keys, of which one must have signed a bundle.
+    pub keys: Vec<(String, String)>,
     /// Release of the kernel whose modules these are; empty without modules.
     pub release: String,
     /// The modules.
@@ -92,7 +94,7 @@ impl std::fmt::Debug for Image<'_> {
 impl Image<'_> {
     /// Writes the archive.
     pub fn write(self, out: &mut dyn Write) -> Result<()> {
-        let Image { binary, shell, release, loading, open_module } = self;
+        let Image { binary, shell, keys, release, loading, open_module } = self;
         let mut to = To(Archive::new(out));
         if let Some(shell) = shell {
             to.directory("bin")?;
@@ -111,6 +113,12 @@ impl Image<'_> {
         };
         to.file(wanted::RELEASE, 0o644, text(format!("{release}\n")))?;
         to.file(wanted::ORDER, 0o644, text(loading.order()))?;
+        if !keys.is_empty() {
+            to.directory("etc/edgelay/keys")?;
+        }
+        for (name, key) in keys {
+            to.file(&format!("etc/edgelay/keys/{name}.pub"), 0o644, text(key))?;
+        }
         to.file("init", 0o755, binary)?;
         to.directory(wanted::DIRECTORY)?;
         for (name, file) in &loading.files {
@@ -173,6 +181,7 @@ mod tests {
             let image = Image {
                 binary: content("\x7fELF"),
                 shell: Some(content("#!")),
+                keys: vec![("line".into(), "a key".into())],
                 release: "6.1".into(),
                 loading: loading(&[]).unwrap(),
                 open_module: &mut |path| Ok(content(if path.ends_with("vfat.ko") { "VFAT" } else { "KO" })),
@@ -183,7 +192,14 @@ mod tests {
         let bytes = make();
         assert_eq!(bytes, make());
         let text = String::from_utf8_lossy(&bytes);
-        for name in ["dev/console\0", "init\0", "modules/vfat.ko\0", "modules/virtio_blk.ko\0", "TRAILER!!!\0"] {
+        for name in [
+            "dev/console\0",
+            "etc/edgelay/keys/line.pub\0",
+            "init\0",
+            "modules/vfat.ko\0",
+            "modules/virtio_blk.ko\0",
+            "TRAILER!!!\0",
+        ] {
             assert!(text.contains(name), "{name:?}");
         }
     }

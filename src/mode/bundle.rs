@@ -1,10 +1,12 @@
 //! `edgelay bundle create`, `show` and `verify`.
 
 use std::io::{BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::trust::{self, Proof};
+use crate::bundle::signature::{self, Signed};
 use crate::bundle::volumes::{self, MAX_VOLUMES};
 use crate::bundle::{self, Bundle, Contents, Fault, Flaw, Manifest, Request, Sizes, Verdict};
 use crate::digest::Digest;
@@ -134,12 +136,22 @@ pub fn split(from: &Path, to: &Path, size: u64, out: &mut dyn Write) -> Result<(
 
 /// Prints what the bundle in `file` (`-`: standard input) is for and what it holds.
 pub fn show(file: &Path, format: Format, out: &mut dyn Write) -> Result<()> {
-    let bundle = if file == Path::new("-") { Bundle::from_pipe(std::io::stdin(), "-")? } else { Bundle::open(file)? };
+    let bundle = open(file)?;
     let contents = Contents { identity: bundle.identity(), manifest: bundle.manifest().clone(), sizes: bundle.sizes() };
     match format {
         Format::Json => line(out, &json::to_string(&Shown::of(file, &contents))?),
         Format::Text => show_text(file, &contents, out),
     }
+}
+
+fn open(file: &Path) -> Result<Bundle> {
+    if file == Path::new("-") { Bundle::from_pipe(std::io::stdin(), "-") } else { Bundle::open(file) }
+}
+
+/// Prints the line that a signature of the bundle in `file` (`-`: standard input) is made over.
+pub fn statement(file: &Path, out: &mut dyn Write) -> Result<()> {
+    let text = signature::statement(&open(file)?.identity());
+    out.write_all(text.as_bytes()).lift(Kind::Host, || "write the output".into())
 }
 
 fn show_text(file: &Path, contents: &Contents, out: &mut dyn Write) -> Result<()> {
@@ -166,15 +178,45 @@ fn show_text(file: &Path, contents: &Contents, out: &mut dyn Write) -> Result<()
     Ok(())
 }
 
-/// Reads all of the bundle in `file` (`-`: standard input), prints what is wrong with it, and fails if anything is.
-/// It must be for `arch`; `None`: for this machine's processor.
-pub fn verify(file: &Path, arch: Option<Arch>, format: Format, out: &mut dyn Write) -> Result<()> {
+/// What to verify, and against what.
+#[derive(Debug)]
+pub struct VerifyRequest {
+    /// `-` is the standard input.
+    pub file: PathBuf,
+    /// The processor it must be for; `None`: this machine's.
+    pub arch: Option<Arch>,
+    /// Where its signature is; `None`: beside it.
+    pub signature: Option<PathBuf>,
+    /// Files with the keys of which one must have signed; none: the keys of this machine.
+    pub keys: Vec<PathBuf>,
+}
+
+/// Reads all of a bundle, prints what is wrong with it, and fails if anything is.
+pub fn verify(request: &VerifyRequest, format: Format, out: &mut dyn Write) -> Result<()> {
+    let VerifyRequest { file, arch, signature, keys } = request;
+    let keys = if keys.is_empty() { trust::keys_of_this_machine()? } else { trust::keys_in(keys)? };
+    let proof = match signature {
+        Some(_) if keys.is_empty() => {
+            return Err(Error::new(Kind::Usage, "--signature: there is no key to hold it against")
+                .hint("add --key FILE, or put the key into /etc/edgelay/keys"));
+        }
+        Some(path) => Proof::At(path.clone()),
+        None if file == Path::new("-") => Proof::Nowhere,
+        None => Proof::beside(file),
+    };
     let arch = arch.or(Arch::of_this_binary());
-    let verdict =
+    let mut verdict =
         if file == Path::new("-") { bundle::verify_pipe(std::io::stdin(), arch)? } else { bundle::verify(file, arch)? };
+    let mut signed = None;
+    if let Some(contents) = &verdict.contents {
+        match trust::judge(&keys, &file.display().to_string(), &contents.identity, &proof)? {
+            Ok(found) => signed = found,
+            Err(flaw) => verdict.flaws.push(flaw),
+        }
+    }
     match format {
-        Format::Json => line(out, &json::to_string(&Verified::of(file, &verdict))?)?,
-        Format::Text => verify_text(file, &verdict, out)?,
+        Format::Json => line(out, &json::to_string(&Verified::of(file, &verdict, signed.as_ref()))?)?,
+        Format::Text => verify_text(file, &verdict, signed.as_ref(), out)?,
     }
     let Some(fault) = verdict.fault() else { return Ok(()) };
     let first = verdict.flaws.into_iter().find(|flaw| flaw.fault == fault);
@@ -182,7 +224,7 @@ pub fn verify(file: &Path, arch: Option<Arch>, format: Format, out: &mut dyn Wri
     Err(Error::from(flaw)).doing(|| format!("bundle '{}' is {}", file.display(), fault.words()))
 }
 
-fn verify_text(file: &Path, verdict: &Verdict, out: &mut dyn Write) -> Result<()> {
+fn verify_text(file: &Path, verdict: &Verdict, signed: Option<&Signed>, out: &mut dyn Write) -> Result<()> {
     for flaw in &verdict.flaws {
         line(out, &format!("{}: {}", flaw.fault.word(), flaw.what))?;
     }
@@ -190,6 +232,9 @@ fn verify_text(file: &Path, verdict: &Verdict, out: &mut dyn Write) -> Result<()
         let Manifest { role, architecture, kubeedge, .. } = manifest;
         line(out, &format!("{}: ok, {role} bundle for {architecture}, KubeEdge {kubeedge}", file.display()))?;
         line(out, &format!("{} bytes read, identity {identity}", sizes.file))?;
+        if let Some(Signed { by, comment }) = signed {
+            line(out, &format!("signed by '{by}': {}", comment.escape_debug()))?;
+        }
     }
     Ok(())
 }
@@ -243,6 +288,8 @@ struct Verified<'a> {
     /// `ok`, or the word of the gravest fault.
     verdict: &'static str,
     identity: Option<String>,
+    /// Name of the key; `null` where none was asked for, and where the signature is bad.
+    signed_by: Option<&'a str>,
     flaws: Vec<ShownFlaw<'a>>,
 }
 
@@ -254,12 +301,13 @@ struct ShownFlaw<'a> {
 }
 
 impl<'a> Verified<'a> {
-    fn of(file: &Path, verdict: &'a Verdict) -> Self {
+    fn of(file: &Path, verdict: &'a Verdict, signed: Option<&'a Signed>) -> Self {
         let shown = |flaw: &'a Flaw| ShownFlaw { fault: flaw.fault.word(), what: &flaw.what, hint: flaw.fault.hint() };
         Verified {
             file: file.display().to_string(),
             verdict: verdict.fault().map_or("ok", Fault::word),
             identity: verdict.contents.as_ref().map(|contents| contents.identity.to_string()),
+            signed_by: signed.map(|signed| signed.by.as_str()),
             flaws: verdict.flaws.iter().map(shown).collect(),
         }
     }

@@ -118,7 +118,7 @@ fn prepare(request: &Request, root: &Root) -> Result<(EdgeConfig, Option<Source>
 fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Result<()> {
     let (config, source, place) = prepare(request, root)?;
     report.info(&format!("configuration: {place}"));
-    let bundle = root.stat(KeptBundle::PATH)?.map(|_| BundleSource::File(root.absolute(KeptBundle::PATH)));
+    let bundle = root.stat(KeptBundle::PATH)?.map(|_| BundleSource::kept(root.absolute(KeptBundle::PATH)));
     let node = config.identity()?.node.to_string();
     edge::install(
         edge::Request {

@@ -20,6 +20,7 @@ use crate::initramfs::{Image, Loading};
 use crate::root::Root;
 
 use super::bundle::place_of;
+use super::trust;
 
 /// How the image is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Request {
     pub extra: Vec<String>,
     /// A static shell to put in.
     pub shell: Option<PathBuf>,
+    /// Files with public keys, of which one must have signed a bundle on the stick.
+    pub keys: Vec<PathBuf>,
     /// How the image is compressed.
     pub compress: Compress,
     /// Where the image goes.
@@ -77,7 +80,14 @@ pub fn create(request: &Request, out: &mut dyn Write) -> Result<()> {
         Some(kernel) => work.module(&kernel.dir, path),
         None => Err(Error::new(Kind::Bug, "a module without a kernel")),
     };
-    let image = Image { binary, shell, release: release.clone(), loading, open_module: &mut open_module };
+    let image = Image {
+        binary,
+        shell,
+        keys: keys(&request.keys)?,
+        release: release.clone(),
+        loading,
+        open_module: &mut open_module,
+    };
     let mut archive = Vec::new();
     image.write(&mut archive)?;
     let (size, how) = work.store(target, &archive, request.compress)?;
@@ -85,6 +95,16 @@ pub fn create(request: &Request, out: &mut dyn Write) -> Result<()> {
         if release.is_empty() { "no modules".to_owned() } else { format!("{count} modules of kernel {release}") };
     let text = format!("{}: {size} bytes, for {}, {modules}, {how}\n", request.to.display(), request.arch);
     out.write_all(text.as_bytes()).lift(Kind::Host, || "write the output".into())
+}
+
+/// Names and texts of the key files, which must be some.
+fn keys(files: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    trust::keys_in(files)?;
+    let one = |path: &PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, trust::text(path)?))
+    };
+    files.iter().map(one).collect()
 }
 
 /// Enough of a program to see its segments.

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
+use super::trust::{self, Proof};
 use crate::bundle::{Bundle, Role, record};
 use crate::error::{Error, Kind, Result};
 use crate::feed::Feed;
 use crate::steps::KeptFrom;
 
-/// Where the bundle comes from.
-pub enum BundleSource {
+/// Where a bundle comes from, and its signature.
+pub struct BundleSource {
+    place: Place,
+    proof: Proof,
+}
+
+enum Place {
     /// A file or block device.
     File(PathBuf),
     /// A pipe that can only be read forward; the name is for messages.
@@ -17,37 +23,60 @@ pub enum BundleSource {
 
 impl std::fmt::Debug for BundleSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            BundleSource::File(path) => write!(f, "{}", path.display()),
-            BundleSource::Pipe(_, name) => f.write_str(name),
+        match &self.place {
+            Place::File(path) => write!(f, "{}", path.display()),
+            Place::Pipe(_, name) => f.write_str(name),
         }
     }
 }
 
 impl BundleSource {
-    /// Opens it; it must be made for `role`.
+    /// A file or block device; the signature is expected beside it.
+    pub fn file(path: PathBuf) -> Self {
+        BundleSource { proof: Proof::beside(&path), place: Place::File(path) }
+    }
+
+    /// A pipe; without a signature. `name` is for messages.
+    pub fn pipe(pipe: Box<dyn Feed + Send>, name: &str) -> Self {
+        BundleSource { place: Place::Pipe(pipe, name.to_owned()), proof: Proof::Nowhere }
+    }
+
+    /// A bundle that was judged when it was put where it is.
+    pub(super) fn kept(path: PathBuf) -> Self {
+        BundleSource { place: Place::File(path), proof: Proof::Given }
+    }
+
+    /// The signature is in this file.
+    #[must_use]
+    pub fn signed(mut self, signature: PathBuf) -> Self {
+        self.proof = Proof::At(signature);
+        self
+    }
+
+    /// Opens it; it must be made for `role`, and signed if this machine has keys.
     pub(super) fn open(self, role: Role) -> Result<Bundle> {
-        let bundle = match self {
-            BundleSource::File(path) => Bundle::open(&path)?,
-            BundleSource::Pipe(pipe, name) => Bundle::from_pipe(pipe, &name)?,
+        let bundle = match self.place {
+            Place::File(path) => Bundle::open(&path)?,
+            Place::Pipe(pipe, name) => Bundle::from_pipe(pipe, &name)?,
         };
-        is_for(bundle, role)
+        judged(bundle, role, &self.proof)
     }
 
     /// As [`BundleSource::open`], with all of its bytes once more.
     pub(super) fn open_to_keep(self, role: Role) -> Result<(Bundle, KeptFrom)> {
-        let (bundle, source) = match self {
-            BundleSource::File(path) => (Bundle::open(&path)?, KeptFrom::File(path)),
-            BundleSource::Pipe(pipe, name) => {
+        let (bundle, source) = match self.place {
+            Place::File(path) => (Bundle::open(&path)?, KeptFrom::File(path)),
+            Place::Pipe(pipe, name) => {
                 let (first, again) = record(pipe);
                 (Bundle::from_pipe(first, &name)?, KeptFrom::Pipe(again))
             }
         };
-        Ok((is_for(bundle, role)?, source))
+        Ok((judged(bundle, role, &self.proof)?, source))
     }
 }
 
-fn is_for(bundle: Bundle, role: Role) -> Result<Bundle> {
+fn judged(bundle: Bundle, role: Role, proof: &Proof) -> Result<Bundle> {
+    trust::demand(bundle.name(), &bundle.identity(), proof)?;
     match bundle.manifest().role {
         found if found == role => Ok(bundle),
         found => Err(Error::new(

@@ -8,7 +8,7 @@ use edgelay::bundle::{self, Bundle, Fault, Request};
 use edgelay::digest::Digest;
 use edgelay::error::Kind;
 use edgelay::ids::Arch;
-use edgelay::mode::bundle::{Format, create, show, verify};
+use edgelay::mode::bundle::{Format, VerifyRequest, create, show, verify};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -332,7 +332,8 @@ fn a_layer_that_does_not_unpack_to_its_diff_id_is_refused() {
 
 fn verdict(file: &Path, arch: Option<Arch>) -> (Value, Option<String>) {
     let mut out = Vec::new();
-    let error = verify(file, arch, Format::Json, &mut out).err();
+    let request = VerifyRequest { file: file.to_owned(), arch, signature: None, keys: Vec::new() };
+    let error = verify(&request, Format::Json, &mut out).err();
     if let Some(e) = &error {
         assert!(matches!(e.kind(), Kind::Bundle), "{e}");
         assert!(e.hint_text().is_some(), "{e}");

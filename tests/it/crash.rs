@@ -95,7 +95,7 @@ fn child() {
     let request = Request {
         root,
         config: EdgeConfig::default(),
-        bundle: Some(BundleSource::File(dir.join("bundle.tar"))),
+        bundle: Some(BundleSource::file(dir.join("bundle.tar"))),
         scope: Scope::Stage,
         ignored: Ignored::parse("all").unwrap(),
         // A bundle of toys has no containerd that could fill a store.
@@ -115,7 +115,7 @@ fn cloud_side(dir: &Path, gone: bool, report: &Report) {
         name: Some("cloud-1".parse().unwrap()),
         ..CloudConfig::default()
     };
-    let bundle = Some(BundleSource::File(dir.join("bundle.tar")));
+    let bundle = Some(BundleSource::file(dir.join("bundle.tar")));
     let ignored = Ignored::parse("all").unwrap();
     cloud::install(cloud::Request { root, config, bundle, scope: cloud::Scope::Install, ignored }, report).unwrap();
 }
@@ -127,7 +127,7 @@ fn live_cloud(report: &Report) {
         name: Some("cloud-1".parse().unwrap()),
         ..CloudConfig::default()
     };
-    let bundle = Some(BundleSource::File("/root/cloud.bundle".into()));
+    let bundle = Some(BundleSource::file("/root/cloud.bundle".into()));
     let (root, scope, ignored) = ("/".into(), cloud::Scope::Install, Ignored::default());
     cloud::install(cloud::Request { root, config, bundle, scope, ignored }, report).unwrap();
 }

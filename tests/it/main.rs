@@ -25,6 +25,7 @@ mod native;
 mod policy;
 mod powercut;
 mod preflight;
+mod signatures;
 mod stage;
 mod standins;
 mod supervise;

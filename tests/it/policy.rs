@@ -8,8 +8,19 @@ use serde_json::Value;
 use super::support::source::{SourceFile, code_only, files, project, read};
 
 /// Runtime dependencies; each has its reason in DESIGN.md.
-pub(crate) const DIRECT: [&str; 10] =
-    ["edgelay-codec", "heapless", "lexopt", "libc", "log", "nix", "serde", "serde-json-core", "sha2", "simple_logger"];
+pub(crate) const DIRECT: [&str; 11] = [
+    "edgelay-codec",
+    "heapless",
+    "lexopt",
+    "libc",
+    "log",
+    "minisign-verify",
+    "nix",
+    "serde",
+    "serde-json-core",
+    "sha2",
+    "simple_logger",
+];
 
 /// What those bring along. The last five run at compile time only.
 const BROUGHT: [&str; 19] = [

@@ -12,6 +12,7 @@ installkernel() {
 
 install() {
     inst_binary "${EDGELAY:-/usr/local/bin/edgelay}" /usr/bin/edgelay
+    inst_multiple -o /etc/edgelay/keys/*.pub
     # shellcheck disable=SC2154 # dracut sets it
     inst_hook pre-mount 50 "$moddir/edgelay.sh"
 }

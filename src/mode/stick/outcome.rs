@@ -15,7 +15,7 @@ use crate::root::Root;
 use super::{Job, STICK};
 
 /// Words of the contract, which are never changed, only added (initramfs/README.md).
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 16] = [
     "ok",
     "config",
     "no-stick",
@@ -27,6 +27,7 @@ const WORDS: [&str; 15] = [
     "damaged-bundle",
     "incomplete-bundle",
     "too-new-bundle",
+    "unsigned-bundle",
     "wrong-architecture",
     "no-system",
     "target-full",

@@ -12,6 +12,7 @@ use crate::host::preflight::{self, Ignored, Verdict};
 use crate::ids::{Arch, RelPath};
 use crate::initramfs::parameters;
 use crate::mode::edge::{self, Factory, ImagesWhen, Request, Scope};
+use crate::mode::trust::{self, Proof};
 use crate::mode::{BundleSource, factory};
 use crate::report::{Report, Style, bytes};
 use crate::root::Root;
@@ -54,6 +55,8 @@ pub(super) fn bundle_on_stick(job: &mut Job<'_>, stick: &Device, arch: Arch) -> 
         let error = Err::<(), Error>(flaw.into()).doing(|| format!("bundle '{}' is {}", path.display(), fault.words()));
         return Err(Failure::new(word(fault), error.err().unwrap_or_else(|| Error::new(Kind::Bug, "no flaw"))));
     };
+    trust::demand(&path.display().to_string(), &contents.identity, &Proof::beside(&path))
+        .map_err(|e| Failure::new(if e.kind() == Kind::Bundle { "unsigned-bundle" } else { "failed" }, e))?;
     let (identity, kubeedge) = (contents.identity.to_string(), contents.manifest.kubeedge.to_string());
     job.told.bundle = Some(identity.clone());
     Ok(OnStick { path, size: contents.sizes.file, identity, kubeedge })
@@ -65,6 +68,7 @@ fn word(fault: Fault) -> &'static str {
         Fault::TooNew => "too-new-bundle",
         Fault::WrongArchitecture => "wrong-architecture",
         Fault::Incomplete => "incomplete-bundle",
+        Fault::Unsigned => "unsigned-bundle",
         Fault::Unreadable | Fault::Damaged => "damaged-bundle",
     }
 }
@@ -128,7 +132,7 @@ fn request(job: &Job<'_>, bundle: &OnStick) -> std::result::Result<Request, Fail
     Ok(Request {
         root: PathBuf::from(TARGET),
         config: settings().map_err(|e| Failure::new("config", e))?,
-        bundle: Some(BundleSource::File(bundle.path.clone())),
+        bundle: Some(BundleSource::file(bundle.path.clone())),
         scope: Scope::Stage,
         ignored: Ignored::default(),
         factory: Factory { images: when(job.parameters.images), line_containerd: None, edgelay: None },

@@ -1,0 +1,121 @@
+//! Where keys and signatures are, and whether a bundle has to be signed: as soon as this machine has a key.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::bundle::signature::{ENDING, Keys, MAX_TEXT, Signed};
+use crate::bundle::{Fault, Flaw};
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Lift, Result};
+use crate::feed;
+use crate::ids::RelPath;
+use crate::root::Root;
+
+/// Keys of this machine, each a file `NAME.pub`.
+const KEYS: RelPath<'static> = RelPath::literal("etc/edgelay/keys");
+
+/// Where the signature of a bundle is.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// In a file; a bundle on a disk has it beside itself.
+    At(PathBuf),
+    /// Nowhere: a bundle that comes through a pipe has nothing beside it.
+    Nowhere,
+    /// Not asked for: the bundle lies where only one comes to that was judged.
+    Given,
+}
+
+impl Proof {
+    pub(super) fn beside(bundle: &Path) -> Self {
+        let mut path = OsString::from(bundle);
+        path.push(ENDING);
+        Proof::At(path.into())
+    }
+}
+
+/// The keys of the running system, whatever system is worked on.
+pub(super) fn keys_of_this_machine() -> Result<Keys> {
+    keys_of(&Root::open(Path::new("/"))?)
+}
+
+fn keys_of(root: &Root) -> Result<Keys> {
+    let mut keys = Keys::default();
+    for file in root.list(KEYS)?.unwrap_or_default() {
+        let Some(name) = file.strip_suffix(".pub") else { continue };
+        let path = format!("{}/{file}", KEYS.as_str());
+        let path = RelPath::parse(&path).lift(Kind::Config, || format!("key file '{}'", file.escape_debug()))?;
+        let shown = root.absolute(path);
+        for there in [KEYS, path] {
+            if let Some(meta) = root.stat(there)?.filter(|meta| meta.mode & 0o022 != 0) {
+                let what =
+                    format!("'{}' may be written by others (mode {:04o})", root.absolute(there).display(), meta.mode);
+                return Err(
+                    Error::new(Kind::Config, what).hint("look at the keys, then: chmod -R go-w /etc/edgelay/keys")
+                );
+            }
+        }
+        add(&mut keys, name, &root.read_text(path, MAX_TEXT)?.unwrap_or_default(), &shown)?;
+    }
+    Ok(keys)
+}
+
+/// The keys in these files.
+pub(super) fn keys_in(files: &[PathBuf]) -> Result<Keys> {
+    let mut keys = Keys::default();
+    for path in files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        add(&mut keys, &name, &text(path)?, path)?;
+    }
+    Ok(keys)
+}
+
+fn add(keys: &mut Keys, name: &str, text: &str, path: &Path) -> Result<()> {
+    keys.add(name, text).map_err(|why| {
+        Error::new(Kind::Config, format!("key file '{}' {why}", path.display()))
+            .hint("take the file NAME.pub that 'minisign -G' made")
+    })
+}
+
+/// A short file from outside.
+pub(super) fn text(path: &Path) -> Result<String> {
+    let failed = || format!("read '{}'", path.display());
+    let mut file = File::open(path).lift(Kind::Host, failed)?;
+    let bytes = feed::first(&mut file, MAX_TEXT).lift(Kind::Host, failed)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Who signed the bundle `name`; `None` if nobody has to. The flaw says what is wrong with the signature.
+pub(super) fn judge(
+    keys: &Keys,
+    name: &str,
+    identity: &Digest,
+    proof: &Proof,
+) -> Result<std::result::Result<Option<Signed>, Flaw>> {
+    let unsigned = |what: String| Ok(Err(Flaw { fault: Fault::Unsigned, what }));
+    let path = match proof {
+        _ if keys.is_empty() => return Ok(Ok(None)),
+        Proof::Given => return Ok(Ok(None)),
+        Proof::Nowhere => return unsigned(format!("bundle '{name}' has no signature: none was given with it")),
+        Proof::At(path) => path,
+    };
+    let signature = match text(path) {
+        Ok(signature) => signature,
+        Err(e) if e.errno() == Some(libc::ENOENT) => {
+            return unsigned(format!("bundle '{name}' has no signature: there is no '{}'", path.display()));
+        }
+        Err(e) => return Err(e),
+    };
+    match keys.signer(identity, &signature) {
+        Ok(signed) => Ok(Ok(Some(signed))),
+        Err(why) => unsigned(format!("signature '{}' {why}", path.display())),
+    }
+}
+
+/// As [`judge`], with the keys of this machine; an unsigned bundle is an error.
+pub(super) fn demand(name: &str, identity: &Digest, proof: &Proof) -> Result<()> {
+    if matches!(proof, Proof::Given) {
+        return Ok(());
+    }
+    judge(&keys_of_this_machine()?, name, identity, proof)?.map(drop).map_err(Error::from)
+}
