@@ -104,11 +104,12 @@ fn indexes(kib: usize) -> Vec<Good> {
     let mut side_by_side = oci(&[&three[..1], &three[1..2]], Packed::Gzip);
     side_by_side = side_by_side.without_digest(&edgelay::digest::Digest::of(&three[0].config()).to_string());
     vec![
-        one("side-by-side.tar", side_by_side),
         one("multi.tar", multi.clone()),
         one("multi-partial.tar", partial),
         one("attested.tar", attested),
         one("nested.tar", nested(multi, 2)),
+        // The same image as above: ctr would take the last one that has the name.
+        one("side-by-side.tar", side_by_side),
     ]
 }
 
