@@ -19,6 +19,8 @@ pub const SOCKET: &str = "/run/k3s/containerd/containerd.sock";
 pub const CONFIG: RelPath<'static> = RelPath::literal("etc/rancher/k3s/config.yaml");
 /// A worker's copy of the server's token: k3s reads it at every start.
 pub const WORKER_TOKEN: RelPath<'static> = RelPath::literal("etc/rancher/k3s/worker-token");
+/// Taint that a server registers with: no pod is given to it before its images are there. Nothing of k3s bears it.
+pub const HELD: &str = "edgelay/images";
 /// With it a worker can ask for its own node.
 pub const KUBELET_CONFIG: &str = "/var/lib/rancher/k3s/agent/kubelet.kubeconfig";
 /// Its data: datastore, certificates, images.

@@ -7,7 +7,7 @@ use crate::ids::{HostPort, NodeName};
 use crate::json::Text;
 use crate::kubeedge::SERVER_LABEL;
 
-use super::WORKER_TOKEN;
+use super::{HELD, WORKER_TOKEN};
 
 /// What depends on more than the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,8 @@ pub fn server_config(settings: Settings<'_>) -> String {
     out.one("egress-selector-mode", "disabled");
     out.list("kube-apiserver-arg", &["kubelet-certificate-authority=".to_owned()]);
     out.list("node-label", &[BALANCES.to_owned(), format!("{}={}", SERVER_LABEL.0, SERVER_LABEL.1)]);
+    // A node registers once: when it is started again later, nothing is held back.
+    out.list("node-taint", &[format!("{HELD}=awaited:NoSchedule")]);
     out.0
 }
 
@@ -117,6 +119,8 @@ kube-apiserver-arg:
 node-label:
 - \"svccontroller.k3s.cattle.io/enablelb=true\"
 - \"edgelay-server=here\"
+node-taint:
+- \"edgelay/images=awaited:NoSchedule\"
 ";
         assert_eq!(server_config(Settings { config: &config, advertise }), expected);
         let server = HostPort::new("192.0.2.10", 6443).unwrap();

@@ -154,6 +154,11 @@ impl<'a> Kube<'a> {
         self.text(&["apply", "--server-side", "--force-conflicts", MANAGER, check, &file]).map(|_| ())
     }
 
+    /// Takes the taint `key` from the node `name`.
+    pub fn untaint(&mut self, name: &str, key: &str) -> Result<()> {
+        self.text(&["taint", "node", name, &format!("{key}-")]).map(|_| ())
+    }
+
     /// Changes fields of the object `name`; one that is null goes.
     pub fn patch(&mut self, kind: &str, space: &str, name: &str, patch: &str) -> Result<()> {
         let (space, patch) = (format!("--namespace={space}"), format!("--patch={patch}"));

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::pods::probed;
+use super::pods::{probed, text};
 use crate::clock::wait_for;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
 use crate::host::preflight::untested;
 use crate::json::{self, Value};
-use crate::k3s::Kube;
+use crate::k3s::{HELD, Kube};
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service};
 
@@ -55,8 +55,20 @@ impl ApiReady {
         let Some(name) = &self.node else { return Ok(None) };
         Ok(match kube.get("node", "default", name)? {
             None => Some(format!("node '{name}' has not registered")),
-            Some(node) => not_ready(&node).map(|why| format!("node '{name}' is not Ready: {why}")),
+            Some(node) => match not_ready(&node) {
+                Some(why) => Some(format!("node '{name}' is not Ready: {why}")),
+                None => is_held(&node).then(|| HELD_BACK.to_owned()),
+            },
         })
+    }
+
+    /// A look; what holds pods back goes, as the images are there by now.
+    fn look(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
+        let lack = self.lack(exec)?;
+        if let (Some(HELD_BACK), Some(name)) = (lack.as_deref(), &self.node) {
+            Kube::new(&self.kubeconfig, exec).untaint(name, HELD)?;
+        }
+        Ok(lack)
     }
 
     /// Refuses a name that no node of a cluster that runs has: it would be waited for in vain.
@@ -83,6 +95,13 @@ impl ApiReady {
         }
         Ok(())
     }
+}
+
+const HELD_BACK: &str = "the node takes no pods, as if its images were still awaited";
+
+fn is_held(node: &Value) -> bool {
+    let taints = node.get("spec").and_then(|spec| spec.get("taints")).and_then(|taints| taints.items().ok());
+    taints.unwrap_or_default().iter().any(|taint| text(taint, &["key"]) == HELD)
 }
 
 /// Why a node or pod is not Ready. `None`: it is.
@@ -115,7 +134,7 @@ impl Step for ApiReady {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || probed(self.lack(cx.exec)));
+        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || probed(self.look(cx.exec)));
         match waited {
             Ok(()) if self.told == Version::Told => Ok(()),
             Ok(()) => self.warn_of_version(cx),
@@ -177,6 +196,23 @@ mod tests {
                 assert_eq!(found.err(), want.map(|what| (what.to_owned(), Kind::Config)));
             });
         }
+    }
+
+    #[test]
+    fn pods_are_held_back_no_longer_than_until_then() {
+        with_cx(|cx| {
+            let step = ApiReady::new("/k".into(), Some("n".into()), "v1.22.0".into(), Duration::from_secs(9));
+            let held =
+                READY.replacen('{', r#"{"spec":{"taints":[{"key":"a"},{"key":"edgelay/images","value":"x"}]},"#, 1);
+            let mut script = Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, &held);
+            assert_eq!(step.lack(&mut script).unwrap().as_deref(), Some(HELD_BACK));
+            let mut script = Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, &held);
+            script = script.expect("k3s kubectl --kubeconfig=/k taint node n edgelay/images-", 0, "");
+            script = script.expect(READYZ, 0, "ok").expect(NODE, 0, READY);
+            let Cx { root, clock, report, .. } = *cx;
+            step.apply(&mut Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None }).unwrap();
+            assert!(script.done());
+        });
     }
 
     #[test]

@@ -99,7 +99,7 @@ def main():
     parser = argparse.ArgumentParser(prog="standin-apiserver")
     for name, default in (("db", None), ("bind", "0.0.0.0"), ("port", "6443"), ("node", "server"), ("ip", "127.0.0.1"), ("san", ""),
                           ("images", "images.json"), ("kubeconfig", None), ("mode", "600"), ("version", "v1.34.2+k3s1"), ("token", ""),
-                          ("pause", "rancher/mirrored-pause:3.6"), ("disable", ""), ("labels", ""), ("dns", "10.43.0.10"), ("service-ip", "10.43.0.1"),
+                          ("pause", "rancher/mirrored-pause:3.6"), ("disable", ""), ("labels", ""), ("taints", ""), ("dns", "10.43.0.10"), ("service-ip", "10.43.0.1"),
                           ("ready-file", ""), ("switches", "/nonexistent")):
         parser.add_argument("--" + name, default=default)
     given = parser.parse_args()

@@ -145,9 +145,16 @@ class Cluster:
         condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
                      "lastHeartbeatTime": now(), "lastTransitionTime": now()}
         addresses = [{"type": "InternalIP", "address": ip}] if ip else []
-        self.store.put(kind, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}, "status": {
+        self.store.put(kind, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": self.taints(name), "status": {
             "conditions": [condition], "addresses": addresses + [{"type": "Hostname", "address": name}],
             "nodeInfo": {"kubeletVersion": self.settings.version if EDGE not in labels else "v1.31.12-kubeedge-v1.22.0", **NODE_INFO}}})
+
+    def taints(self, name):
+        """What a server registers with; later they are whoever's who changes them."""
+        given = self.settings.taints if name == self.settings.node else ""
+        taints = [{"key": key, **({"value": value} if value else {}), "effect": effect} for key, value, effect in
+                  ((*one.rsplit(":", 1)[0].partition("=")[::2], one.rsplit(":", 1)[1]) for one in filter(None, given.split(",")))]
+        return {"taints": taints} if taints else {}
 
     # --- pods ----------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,7 @@ fn api(config: &Config) -> Result<Child, String> {
         ("--pause", config.one("pause-image").unwrap_or(containerd::PAUSE)),
         ("--disable", &config.all("disable").join(",")),
         ("--labels", &config.all("node-label").join(",")),
+        ("--taints", &config.all("node-taint").join(",")),
         ("--dns", config.one("cluster-dns").unwrap_or("10.43.0.10")),
         ("--service-ip", &first_of(config.one("service-cidr").unwrap_or("10.43.0.0/16"))),
         ("--ready-file", READY),
