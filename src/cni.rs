@@ -90,6 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn preflight_knows_its_name() {
+        assert_eq!(CONFLIST.split().1, crate::host::preflight::NETWORK);
+    }
+
+    #[test]
     fn exact_text() {
         let text = String::from_utf8(conflist("10.87.0.0/16".parse().unwrap()).unwrap()).unwrap();
         let expected = concat!(

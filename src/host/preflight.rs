@@ -24,6 +24,7 @@ mod wanted;
 pub use cloud::{CLOUD, PACKAGE_MANAGERS, untested};
 pub use ignore::Ignored;
 pub use render::{json, text};
+pub use services::NETWORK;
 pub use table::{EDGE, TARGET, render_doc};
 pub use target::architecture_of;
 pub use wanted::{
@@ -123,8 +124,19 @@ struct Look<'a> {
 }
 
 /// Programs that clash with ours, by their process names.
-const RIVALS: [&str; 8] =
-    ["containerd", "dockerd", "edgecore", "firewalld", "k3s", "k3s-agent", "k3s-server", "kubelet"];
+const RIVALS: [&str; 11] = [
+    "containerd",
+    "dockerd",
+    "edgecore",
+    "firewalld",
+    "k0s",
+    "k3s",
+    "k3s-agent",
+    "k3s-server",
+    "kubelet",
+    "kubelite",
+    "rke2",
+];
 
 impl Look<'_> {
     /// Running processes named `name` that are not ours.

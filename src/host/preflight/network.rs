@@ -113,6 +113,12 @@ pub(super) fn pod_cidr(look: &Look<'_>) -> Result<Outcome> {
     let Some(cidr) = wanted.pod_cidr else { return Ok(Outcome::skip("no pod network wanted")) };
     let routes = net::routes(look.cx.machine)?;
     let addresses = net::addresses(look.cx.machine)?;
+    let theirs = |route: &&Route| route.interface == wanted.pod_bridge && !route.range.overlaps(cidr);
+    if let Some(Route { range, interface }) = routes.iter().find(theirs) {
+        let seen = format!("{interface} is the bridge of another pod network, {range}, and ours cannot have it");
+        let advice = format!("stop what it belongs to, or remove what that left: ip link delete {interface}");
+        return Ok(Outcome::fail(seen, advice));
+    }
     let cloud = wanted.cloud.as_ref().and_then(|cloud| cloud.websocket.host().parse().ok());
     match clash(cidr, &routes, &addresses, cloud, wanted.pod_bridge) {
         Some(with) => {
@@ -355,6 +361,17 @@ mod tests {
         let seen = "pod CIDR 10.0.0.0/8 overlaps the route to 10.0.0.0/24 through eth0";
         let advice = "choose another pod CIDR, one that is used nowhere in this site's network";
         assert_eq!(one("10.0.0.0/8"), told(Fail, seen, advice));
+
+        let route = |range: &str| {
+            let routes =
+                format!("Iface\tDestination\tGateway\nx\ncni0\t{range}\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n");
+            let bed = Bed::new().with(|tree| tree.file("proc/1/net/route", &routes));
+            bed.one("pod-cidr", |w| w.pod_cidr = Some("10.88.0.0/16".parse().unwrap()))
+        };
+        assert_eq!(route("0000580A").0, Pass, "our own, of an earlier run");
+        let seen = "cni0 is the bridge of another pod network, 10.42.0.0/24, and ours cannot have it";
+        let advice = "stop what it belongs to, or remove what that left: ip link delete cni0";
+        assert_eq!(route("00002A0A"), told(Fail, seen, advice));
     }
 
     #[test]

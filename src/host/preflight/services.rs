@@ -107,6 +107,27 @@ fn existing(look: &Look<'_>, socket: &str) -> Result<Outcome> {
     Ok(Outcome::fail(seen, "start containerd, or correct the address of its socket"))
 }
 
+const NETWORKS: RelPath<'static> = RelPath::literal("etc/cni/net.d");
+/// The name of our network's file there.
+pub const NETWORK: &str = "10-edgelay.conflist";
+
+/// What another cluster or runtime left: containerd takes the first file by name, whoever's it is.
+pub(super) fn foreign_network(look: &Look<'_>) -> Result<Outcome> {
+    if look.cx.wanted.containerd_store.is_none() {
+        return Ok(Outcome::skip("containerd is not ours, and neither is its network"));
+    }
+    let mut names = look.cx.target.list(NETWORKS)?.unwrap_or_default();
+    names.retain(|name| {
+        name.as_str() < NETWORK && [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end))
+    });
+    if names.is_empty() {
+        return Ok(Outcome::pass(format!("none in {NETWORKS} that would be taken for ours")));
+    }
+    let seen =
+        format!("containerd would give pods the network of {NETWORKS}/{}, which comes before ours", shown(&names));
+    Ok(Outcome::fail(seen, format!("move it out of {NETWORKS}, if what it belongs to is no longer wanted")))
+}
+
 pub(super) fn foreign_docker(look: &Look<'_>) -> Result<Outcome> {
     match look.foreign("dockerd")?.find(|p| !p.contained) {
         Some(process) => {
@@ -124,9 +145,19 @@ pub(super) fn foreign_kubelet(look: &Look<'_>) -> Result<Outcome> {
             let seen = format!("{} runs, beside which neither EdgeCore nor k3s has its pods", show(process));
             Outcome::fail(seen, "stop and disable kubelet")
         }
-        None => Outcome::pass("none runs"),
+        None if look.cx.wanted.k3s.is_some() => Outcome::pass("none runs"),
+        None => match look.rivals()?.iter().find(|p| WITH_KUBELET.contains(&p.name.as_str()) && !p.contained) {
+            Some(process) => {
+                let seen = format!("{} runs, whose own kubelet ends pods that it does not know", show(process));
+                Outcome::warn(seen, "stop and disable it, unless it runs without an agent")
+            }
+            None => Outcome::pass("none runs"),
+        },
     })
 }
+
+/// Distributions whose kubelet has no process of its own, by which EdgeCore would know it.
+const WITH_KUBELET: [&str; 6] = ["k0s", "k3s", "k3s-agent", "k3s-server", "kubelite", "rke2"];
 
 pub(super) fn foreign_edgecore(look: &Look<'_>) -> Result<Outcome> {
     Ok(match look.foreign("edgecore")?.find(|p| !p.contained) {
@@ -180,9 +211,25 @@ fn show(process: &Process) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict::{Fail, Pass, Warn};
+    use super::super::Verdict::{Fail, Pass, Skip, Warn};
     use super::super::testing::{Bed, told};
     use super::*;
+
+    #[test]
+    fn networks_that_come_before_ours() {
+        let with = |name: &str| Bed::new().with(|tree| tree.file(&format!("etc/cni/net.d/{name}"), "{}"));
+        let one = |bed: &Bed| bed.one("foreign-network", |_| {});
+        let pass = told(Pass, "none in /etc/cni/net.d that would be taken for ours", "");
+        for harmless in ["87-podman.conflist", "05-flannel.conflist.saved", NETWORK, "README"] {
+            assert_eq!(one(&with(harmless)), pass, "{harmless}");
+        }
+        for before in ["05-cilium.conflist", "10-calico.conflist", "00-x.json", "10-containerd-net.conf"] {
+            let (verdict, seen, advice) = one(&with(before));
+            assert!(verdict == Fail && seen.contains(&format!("/etc/cni/net.d/{before}, which")), "{seen}");
+            assert!(advice.starts_with("move it out of /etc/cni/net.d"), "{advice}");
+        }
+        assert_eq!(with("00-x.conf").one("foreign-network", |w| w.containerd_store = None).0, Skip);
+    }
 
     #[test]
     fn service_managers() {
@@ -278,6 +325,12 @@ mod tests {
         let kubelet = running("/usr/bin/kubelet", &["kubelet"]).with(|tree| tree.link("proc/77/ns/pid", "pid:[5]"));
         let seen = "/usr/bin/kubelet (pid 77) runs, beside which neither EdgeCore nor k3s has its pods";
         assert_eq!(kubelet.one("foreign-kubelet", |_| {}), told(Fail, seen, "stop and disable kubelet"));
+
+        // Its kubelet has no process of its own.
+        let k3s = running("/usr/local/bin/k3s", &["k3s server"]).with(|tree| tree.file("proc/77/comm", "k3s-server\n"));
+        let seen = "/usr/local/bin/k3s (pid 77) runs, whose own kubelet ends pods that it does not know";
+        let advice = "stop and disable it, unless it runs without an agent";
+        assert_eq!(k3s.one("foreign-kubelet", |_| {}), told(Warn, seen, advice));
 
         let exe = "/usr/local/bin/edgecore";
         let edgecore = running(exe, &["edgecore"]);

@@ -11,7 +11,7 @@ pub(super) const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Out
 }
 
 /// The checks of an edge install.
-pub const EDGE: [Check; 39] = [
+pub const EDGE: [Check; 40] = [
     check("root", machine::root, "edgelay runs as root"),
     check("capabilities", machine::capabilities, "with the capabilities that containers need"),
     check("architecture", machine::architecture, "the bundle is for this processor"),
@@ -75,8 +75,17 @@ pub const EDGE: [Check; 39] = [
         services::foreign_containerd,
         "no other containerd uses our socket; an existing one has its own",
     ),
+    check(
+        "foreign-network",
+        services::foreign_network,
+        "no file of another network in `/etc/cni/net.d` comes before ours, so that containerd takes it",
+    ),
     check("foreign-docker", services::foreign_docker, "no Docker drops the pods' traffic"),
-    check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs, beside which EdgeCore does not start"),
+    check(
+        "foreign-kubelet",
+        services::foreign_kubelet,
+        "no kubelet runs, beside which EdgeCore does not start; nor k3s and the like, which have one",
+    ),
     check("foreign-edgecore", services::foreign_edgecore, "no EdgeCore of another installation runs"),
     check("kubeedge-files", services::kubeedge_files, "`/etc/kubeedge` is empty or ours, as keadm demands"),
     check("kubelet-files", services::kubelet_files, "`/var/lib/kubelet` has nothing that another kubelet left"),
@@ -97,7 +106,11 @@ pub const EDGE: [Check; 39] = [
         network::resolv_conf,
         "`/etc/resolv.conf` is there; with EdgeMesh it names a server, but not EdgeMesh's own",
     ),
-    check("pod-cidr", network::pod_cidr, "the pods' range overlaps no route or address of this machine"),
+    check(
+        "pod-cidr",
+        network::pod_cidr,
+        "the pods' range overlaps no route or address of this machine, and their bridge is no other network's",
+    ),
     check(
         "clock",
         identity::clock,
@@ -114,7 +127,7 @@ pub const EDGE: [Check; 39] = [
 ];
 
 /// The checks of a system that is staged but does not run.
-pub const TARGET: [Check; 15] = [
+pub const TARGET: [Check; 16] = [
     check("root", target::root, "edgelay runs as root"),
     check("architecture", target::architecture, "its programs are for the bundle's processor"),
     check("kernel-features", target::kernel_features, "every kernel below its `/lib/modules` has what pods need"),
@@ -129,6 +142,11 @@ pub const TARGET: [Check; 15] = [
         "persistence",
         target::persistence,
         "what its copies will know of themselves survives a reboot, by its profile",
+    ),
+    check(
+        "foreign-network",
+        services::foreign_network,
+        "no file of another network in `/etc/cni/net.d` comes before ours, so that containerd takes it",
     ),
     check("kubeedge-files", services::kubeedge_files, "its `/etc/kubeedge` is empty or ours"),
     check("kubelet-files", services::kubelet_files, "its `/var/lib/kubelet` has nothing that another kubelet left"),
