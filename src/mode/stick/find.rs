@@ -145,11 +145,7 @@ fn one_stick(label: &Selector, devices: &[Device], rule: &Rule) -> std::result::
             let other = |device: &&Device| like_one(device) && !targets.contains(&device.disk());
             let others: Vec<&Device> = devices.iter().filter(other).collect();
             match others.as_slice() {
-                [] => Err(Failure::new(
-                    "no-stick",
-                    Error::new(Kind::Host, format!("no stick with {label} came; nothing else looks like one"))
-                        .hint("plug the stick in, or add the module of its controller to the image with --module"),
-                )),
+                [] => Err(no_stick(label, devices)),
                 _ => Err(Failure::new(
                     "wrong-label",
                     Error::new(Kind::Host, format!("no file system has {label}; seen: {}", list(&others)))
@@ -163,6 +159,21 @@ fn one_stick(label: &Selector, devices: &[Device], rule: &Rule) -> std::result::
                 .hint("leave one stick in and pull the others out"),
         )),
     }
+}
+
+/// A new stick often has a file system that is not read here; one that came, but so, is told.
+fn no_stick(label: &Selector, devices: &[Device]) -> Failure {
+    let is_blank = |disk: &str| devices.iter().all(|device| device.disk() != disk || device.file_system.is_none());
+    let (seen, hint) = match devices.iter().rfind(|device| device.removable && is_blank(device.disk())) {
+        Some(device) => {
+            (format!("{device} can be pulled out"), "format the stick with FAT32 or ext4: exFAT and NTFS are not read")
+        }
+        None => (
+            "nothing else looks like one".to_owned(),
+            "plug the stick in, or add the module of its controller to the image with --module",
+        ),
+    };
+    Failure::new("no-stick", Error::new(Kind::Host, format!("no stick with {label} came; {seen}")).hint(hint))
 }
 
 fn one_target(rule: &Rule, devices: &[Device], stick: &Selector) -> std::result::Result<Device, Failure> {
@@ -181,5 +192,91 @@ fn one_target(rule: &Rule, devices: &[Device], stick: &Selector) -> std::result:
             Error::new(Kind::Host, format!("{} devices fit {rule}: {}", several.len(), list(several)))
                 .hint("name the one that is meant with edgelay.target=PARTUUID="),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::label::FileSystem;
+
+    /// `sda1 vfat EDGELAY`; a name with `!` is of a disk that can be pulled out, and `-` is no file system.
+    fn devices(all: &[&str]) -> Vec<Device> {
+        let one = |text: &&str| {
+            let mut words = text.split(' ');
+            let name = words.next().unwrap();
+            let (removable, name) = (name.ends_with('!'), name.trim_end_matches('!'));
+            let format = match words.next().unwrap() {
+                "vfat" => Some(Format::Vfat),
+                "ext4" => Some(Format::Ext),
+                "iso9660" => Some(Format::Iso9660),
+                _ => None,
+            };
+            let label = words.next().unwrap_or_default().to_owned();
+            let part_label = words.next().map(str::to_owned);
+            let disk = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('p');
+            Device {
+                name: name.to_owned(),
+                part_of: (disk != name).then(|| (disk.to_owned(), 1)),
+                size: 1 << 30,
+                removable,
+                file_system: format.map(|format| FileSystem { format, label, uuid: None }),
+                part_uuid: None,
+                part_label,
+            }
+        };
+        all.iter().map(one).collect()
+    }
+
+    fn profile(id: &str) -> Rule {
+        Rule::Profile(id.to_owned(), Set::load(None).unwrap().get(id).unwrap().target.clone())
+    }
+
+    fn found(rule: &Rule, all: &[&str]) -> (String, String) {
+        let (label, devices) = (Selector::Label("EDGELAY".into()), devices(all));
+        let told = |found: std::result::Result<Device, Failure>| match found {
+            Ok(device) => device.name,
+            Err(failure) => format!("{}: {}", failure.word, failure.error),
+        };
+        (told(one_stick(&label, &devices, rule)), told(one_target(rule, &devices, &label)))
+    }
+
+    #[test]
+    fn one_stick_or_why_not() {
+        let rule = Rule::Told(Selector::PartLabel("root".into()));
+        let stick = |all: &[&str]| found(&rule, all).0;
+        assert_eq!(stick(&["sda -", "sda1 ext4 x root", "sdb! -", "sdb1! vfat edgelay"]), "sdb1");
+        let two = "two-sticks: 2 file systems have LABEL=EDGELAY: /dev/sda1 (vfat, label 'EDGELAY'), \
+                   /dev/sdb1 (ext4, label 'EDGELAY')";
+        assert_eq!(stick(&["sda1 vfat EDGELAY", "sdb1 ext4 EDGELAY"]), two);
+        // ext4 knows small letters from great ones.
+        let wrong = "wrong-label: no file system has LABEL=EDGELAY; seen: /dev/sdb1 (ext4, label 'edgelay')";
+        assert_eq!(stick(&["sda1 ext4 x root", "sdb1! ext4 edgelay"]), wrong);
+        let none = "no-stick: no stick with LABEL=EDGELAY came; nothing else looks like one";
+        // The board's own card can be pulled out, too.
+        assert_eq!(stick(&["sda! -", "sda1! ext4 x root", "sdb ext4 data"]), none);
+        let blank = "no-stick: no stick with LABEL=EDGELAY came; /dev/sdb1 (no file system that is known here) can be \
+                     pulled out";
+        assert_eq!(stick(&["sda1 ext4 x root", "sdb! -", "sdb1! -"]), blank);
+    }
+
+    #[test]
+    fn one_target_or_why_not() {
+        let rule = profile("jetson-orin");
+        let target = |all: &[&str]| found(&rule, all).1;
+        assert_eq!(target(&["mmcblk0p1 ext4 APP", "sda1 vfat EDGELAY"]), "mmcblk0p1");
+        // The first label that is there wins, also as the partition's name.
+        assert_eq!(target(&["mmcblk0p1 ext4 APP", "nvme0n1p1 ext4 x EDGELAY-ROOT"]), "nvme0n1p1");
+        // Neither another disk, nor another file system, nor the disk of the stick itself.
+        let none = target(&["sda1 ext4 APP", "mmcblk1p1 ext4 APP", "mmcblk0p1 vfat APP"]);
+        assert!(
+            none.starts_with("no-target: nothing fits profile 'jetson-orin' (ext4 labelled EDGELAY-ROOT or APP on ")
+        );
+        let none = target(&["mmcblk0p1 vfat EDGELAY", "mmcblk0p2 ext4 APP"]);
+        assert!(none.starts_with("no-target: "), "{none}");
+        let two = target(&["mmcblk0p1 ext4 APP", "nvme0n1p1 ext4 APP"]);
+        assert!(two.starts_with("two-targets: 2 devices fit profile 'jetson-orin' ("), "{two}");
+        let told = Rule::Told(Selector::Name("sdc".into()));
+        assert_eq!(found(&told, &["sdc ext4 any", "sda1 vfat EDGELAY"]).1, "sdc");
     }
 }
