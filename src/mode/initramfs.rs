@@ -56,14 +56,25 @@ pub struct Request {
 pub fn create(request: &Request, out: &mut dyn Write) -> Result<()> {
     let (_, name) = place_of(&request.to)?;
     let target = RelPath::parse(&name).lift(Kind::Usage, || format!("-o: file name '{name}'"))?;
-    let live = Root::open(Path::new("/"))?;
-    let clock = SystemClock::default();
     // Programs run in '/', whatever our own directory is.
     let dir = request.to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let dir = dir.canonicalize().lift(Kind::Host, || format!("find '{}'", dir.display()))?;
     let home = Root::open(&dir)?;
+    // Its own, as others may be at work in the same directory.
+    let place = format!(".edgelay-initramfs-{}", std::process::id());
+    let place = RelPath::parse(&place).lift(Kind::Bug, || format!("directory '{place}'"))?;
+    home.mkdir(place, 0o700)?;
+    let made = Root::open(&home.absolute(place)).and_then(|scratch| make(request, target, (&home, &scratch), out));
+    let gone = home.remove_tree(place).map(drop);
+    made.and(gone)
+}
+
+fn make(request: &Request, target: RelPath<'_>, at: (&Root, &Root), out: &mut dyn Write) -> Result<()> {
+    let live = Root::open(Path::new("/"))?;
+    let clock = SystemClock::default();
     let mut exec = Host::new(&live, &clock);
-    let mut work = Work { home: &home, exec: &mut exec };
+    let (home, scratch) = at;
+    let mut work = Work { home, scratch, exec: &mut exec };
     let own = PathBuf::from("/proc/self/exe");
     let binary = program(request.binary.as_ref().unwrap_or(&own), request.arch).map_err(|e| match request.binary {
         Some(_) => e,
@@ -159,15 +170,17 @@ impl Kernel {
 /// Where the image is made, and the programs that help.
 struct Work<'a> {
     home: &'a Root,
+    /// For files in between.
+    scratch: &'a Root,
     exec: &'a mut dyn Exec,
 }
 
 /// Largest module, compressed or not: amdgpu has 30 MiB.
 const MAX_MODULE: usize = 128 << 20;
-const MODULE_XZ: RelPath<'static> = RelPath::literal(".edgelay-module.ko.xz");
-const MODULE: RelPath<'static> = RelPath::literal(".edgelay-module.ko");
-const ARCHIVE: RelPath<'static> = RelPath::literal(".edgelay-initramfs.cpio");
-const PACKED: RelPath<'static> = RelPath::literal(".edgelay-initramfs.cpio.zst");
+const MODULE_XZ: RelPath<'static> = RelPath::literal("module.ko.xz");
+const MODULE: RelPath<'static> = RelPath::literal("module.ko");
+const ARCHIVE: RelPath<'static> = RelPath::literal("cpio");
+const PACKED: RelPath<'static> = RelPath::literal("cpio.zst");
 const LIMIT: Duration = Duration::from_secs(600);
 
 impl Work<'_> {
@@ -202,12 +215,12 @@ impl Work<'_> {
             return Err(Error::new(Kind::Host, "is compressed with xz, and there is no program 'xz' here")
                 .hint("install xz-utils, or unpack the modules with 'unxz' and run depmod"));
         }
-        self.home.write(MODULE_XZ, 0o600, stored)?;
-        let file = self.home.absolute(MODULE_XZ).display().to_string();
+        self.scratch.write(MODULE_XZ, 0o600, stored)?;
+        let file = self.scratch.absolute(MODULE_XZ).display().to_string();
         let done = self.exec.succeed(&Cmd::new("xz", &["-d", "-f", "-q", &file]).limit(LIMIT));
-        let bytes = done.and_then(|_| self.home.read(MODULE, MAX_MODULE));
-        self.home.remove(MODULE_XZ)?;
-        self.home.remove(MODULE)?;
+        let bytes = done.and_then(|_| self.scratch.read(MODULE, MAX_MODULE));
+        self.scratch.remove(MODULE_XZ)?;
+        self.scratch.remove(MODULE)?;
         bytes?.ok_or_else(|| Error::new(Kind::Host, "xz unpacked nothing"))
     }
 
@@ -217,10 +230,7 @@ impl Work<'_> {
         match compress {
             Compress::None => Ok((self.home.write_stream(to, mode, &mut &*archive)?, "not compressed")),
             Compress::Zstd if self.exec.find("zstd").is_some() => {
-                let size = self.pack(to, archive);
-                self.home.remove(ARCHIVE)?;
-                self.home.remove(PACKED)?;
-                Ok((size?, "compressed by the program zstd"))
+                Ok((self.pack(to, archive)?, "compressed by the program zstd"))
             }
             Compress::Zstd => {
                 let size = self.home.write_with(to, mode, &mut |file| {
@@ -237,12 +247,12 @@ impl Work<'_> {
     }
 
     fn pack(&mut self, to: RelPath<'_>, archive: &[u8]) -> Result<u64> {
-        self.home.write(ARCHIVE, 0o600, archive)?;
-        let [from, into] = [ARCHIVE, PACKED].map(|path| self.home.absolute(path).display().to_string());
+        self.scratch.write(ARCHIVE, 0o600, archive)?;
+        let [from, into] = [ARCHIVE, PACKED].map(|path| self.scratch.absolute(path).display().to_string());
         // One thread: several make other bytes on other machines.
         self.exec
             .succeed(&Cmd::new("zstd", &["-q", "-f", "-15", "--single-thread", "-o", &into, &from]).limit(LIMIT))?;
-        let packed = self.home.open_file(PACKED)?;
+        let packed = self.scratch.open_file(PACKED)?;
         let mut packed = packed.ok_or_else(|| Error::new(Kind::Host, "zstd wrote nothing"))?;
         self.home.write_stream(to, 0o644, &mut packed)
     }
@@ -261,7 +271,7 @@ mod tests {
             std::fs::write(dir.path().join(name), bytes).unwrap();
         }
         let read = |exec: &mut Script, path| {
-            Work { home: &root, exec }.module(&root, path).map(|(size, mut content)| {
+            Work { home: &root, scratch: &root, exec }.module(&root, path).map(|(size, mut content)| {
                 let mut bytes = Vec::new();
                 content.read_to_end(&mut bytes).unwrap();
                 assert_eq!(bytes.len() as u64, size);
@@ -287,7 +297,7 @@ mod tests {
     fn without_the_program_zstd_the_image_is_stored() {
         let (dir, root) = Root::scratch();
         let mut exec = Script::default();
-        let mut work = Work { home: &root, exec: &mut exec };
+        let mut work = Work { home: &root, scratch: &root, exec: &mut exec };
         let to = RelPath::literal("i");
         let (size, how) = work.store(to, b"archive", Compress::Zstd).unwrap();
         let bytes = std::fs::read(dir.path().join("i")).unwrap();

@@ -18,6 +18,7 @@ mod formats;
 mod grpc_daemon;
 mod grpc_h2;
 mod import;
+mod initramfs;
 mod kubectl;
 mod layers;
 mod manifests;
