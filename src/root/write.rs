@@ -120,7 +120,8 @@ impl Root {
         fill: &mut dyn FnMut(&File) -> Result<()>,
     ) -> Result<u64> {
         match unlinkat(dir, temp, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => {}
+            // That it is read-only is told of the file itself, below.
+            Ok(()) | Err(Errno::ENOENT | Errno::EROFS) => {}
             Err(e) => return Err(e).lift(Kind::Host, || self.failed("remove the leftover temporary file of", path)),
         }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -12,6 +12,7 @@ use crate::support::bed::{Ended, make_inputs, run};
 use crate::support::jail::Jail;
 use crate::support::peers;
 
+mod arguments;
 mod changed;
 mod cut;
 pub(crate) mod pod;

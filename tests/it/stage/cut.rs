@@ -21,7 +21,7 @@ fn stage_and_signal(jail: &Jail, step: &str, ms: u64, signal: &str) -> Ended {
     jail.sh(&line)
 }
 
-fn last_event(ended: &Ended) -> Value {
+pub(super) fn last_event(ended: &Ended) -> Value {
     serde_json::from_str(ended.err.lines().last().unwrap()).unwrap_or_else(|e| panic!("{e}: {}", ended.said()))
 }
 
