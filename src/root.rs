@@ -116,6 +116,12 @@ impl Root {
         Ok(Root { dir, path, is_live })
     }
 
+    /// The same once more.
+    pub fn again(&self) -> Result<Self> {
+        let dir = self.dir.try_clone().lift(Kind::Host, || format!("open '{}'", self.path.display()))?;
+        Ok(Root { dir, path: self.path.clone(), is_live: self.is_live })
+    }
+
     /// Whether this is the running system and not a tree that will boot later.
     pub fn is_live(&self) -> bool {
         self.is_live

@@ -211,7 +211,8 @@ impl Root {
     /// Opens `path` for appending, made with `mode` if missing. For logs: neither atomic nor synced.
     pub fn open_append(&self, path: RelPath<'_>, mode: u32) -> Result<File> {
         let (dir, name) = self.make_parent(path)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(&dir, name, flags, Mode::from_bits_truncate(mode))
             .lift(Kind::Host, || self.failed("open for appending", path))
             .map_err(hinted)?;

@@ -14,7 +14,7 @@ fn images_made_at_once_in_one_directory_do_not_disturb_each_other() {
     let create = |n: u8, dir: &std::path::Path| {
         let mut bytes = program(Arch::Arm64, "edgelay");
         // Not all alike, so that packing takes its time.
-        bytes.extend((0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761 + u32::from(n)) >> 20) as u8));
+        bytes.extend((0..3_000_000_u32).map(|i| i.wrapping_mul(2_654_435_761 + u32::from(n)).to_be_bytes()[1]));
         let binary = apart.path().join(format!("program-{n}"));
         std::fs::write(&binary, bytes).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgelay"));
