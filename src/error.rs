@@ -5,6 +5,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// What a program written in Go says where a file system is full.
+pub const FULL: &str = "no space left on device";
+
 /// Result with our [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -157,6 +160,11 @@ impl Error {
     /// The hint, if one was given.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// Whether a file system is full, by the system's number or a daemon's words.
+    pub fn is_full(&self) -> bool {
+        matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT)) || self.to_string().contains(FULL)
     }
 
     /// The operating system's error number behind this failure, if there is one.

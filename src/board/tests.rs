@@ -275,6 +275,34 @@ fn boards_and_their_names() {
     }
 }
 
+/// Firmware is written by people in a hurry.
+#[test]
+fn a_device_tree_that_is_odd_names_its_board_all_the_same() {
+    let set = Set::load(None).unwrap();
+    let base = "sys/firmware/devicetree/base";
+    let long = format!("{}\0raspberrypi,4-model-b\0", "x".repeat(5000));
+    for (compatible, serial, id, identity) in [
+        (
+            &b"\xff\xfe\0raspberrypi,4-model-b\0\0\0"[..],
+            &b"10000000A1B2C3D4\0\0\n"[..],
+            "raspberry-pi-4",
+            "10000000a1b2c3d4",
+        ),
+        (b"raspberrypi,4-model-b", b"\0\0\0\0", "raspberry-pi-4", "none"),
+        (b"raspberrypi,4-model-b\n", b"\xff\xff\xff\xff\xff\xff", "raspberry-pi-4", "none"),
+        (b"\0\0", b"abc-123!\x01", "generic-arm64", "abc123"),
+        (long.as_bytes(), b"0000000000000000", "generic-arm64", "none"),
+    ] {
+        let tree = Tree::new()
+            .bytes(&format!("{base}/compatible"), compatible)
+            .bytes(&format!("{base}/serial-number"), serial)
+            .link("proc/device-tree", "/sys/firmware/devicetree/base");
+        let profile = set.detect(&Facts::load(&tree.root(), "arm64")).unwrap().0;
+        let found = identity::find(&tree.root(), profile).found.map_or("none".to_owned(), |found| found.value);
+        assert_eq!((profile.id.as_str(), found.as_str()), (id, identity), "{compatible:?} {serial:?}");
+    }
+}
+
 /// Names are made from the end of the value.
 #[test]
 fn a_flash_chip_is_told_by_its_serial_number() {

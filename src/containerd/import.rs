@@ -169,7 +169,7 @@ pub fn import(
     if todo.is_empty() {
         return Ok(outcomes);
     }
-    store.take_lease(plan::lease_end(options.clock.unix()))?;
+    store.take_lease(plan::lease_end(options.clock.unix())).map_err(|e| store.explain_full(e))?;
     let (uploaded, made) = (Uploaded::default(), Made::default());
     let layers = if options.unpack == Unpack::None { Layers::Kept } else { options.layers };
     let mut run = Run { store: &mut store, progress, unpack: options.unpack, layers, uploaded, made };

@@ -171,6 +171,19 @@ fn staging_goes_on_and_sealing_comes_after() {
     line.sh("b", arm, named).fails(4, "not fit for being copied: node-ip, node-name");
 }
 
+#[test]
+fn a_target_without_room_is_told_and_goes_on_when_there_is_some() {
+    let Some(line) = Line::start("a_target_without_room_is_told_and_goes_on_when_there_is_some") else { return };
+    let script = format!(
+        r#"D="$T/var/lib/containerd"; dd if=/dev/zero of="$D/balloon" bs=64K 2>/dev/null || true; sync
+        code=0; stage 2>/run/said || code=$?; cat /run/said; test $code = 6; if pgrep -xl containerd; then exit 9; fi
+        rm "$D/balloon"; stage; {} status --root "$T"; seal --clean"#,
+        env!("CARGO_BIN_EXE_edgelay"),
+    );
+    let said = line.sh("full", Arch::Arm64, &script).good();
+    assert!(said.to_lowercase().contains("no space left on device") && said.contains("hint: free space"), "{said}");
+}
+
 /// What is a board's own disk to it, such as `/data`, is no place of this machine.
 #[test]
 fn links_of_a_target_lead_to_where_they_lead_in_it() {

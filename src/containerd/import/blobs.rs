@@ -11,7 +11,6 @@ use crate::oci::{Blobs, Descriptor, Image};
 use crate::sys::signal;
 
 use super::plan::{self, Labels};
-use super::store::explain;
 use super::{Progress, Run};
 
 /// What the uploads came to.
@@ -112,7 +111,7 @@ fn send(
                     Ok(Committed::Exists) => return Ok(Sent::Present),
                     // What lies there is not the blob; without it, the next turn begins at 0.
                     Err(e) if e.is(Code::FailedPrecondition) => {}
-                    Err(e) => return Err(explain(e)),
+                    Err(e) => return Err(e.into()),
                 }
             }
             Opened::Ready(upload) => return stream(upload, blob, blobs, buffer, progress),
@@ -134,11 +133,11 @@ fn stream(
     loop {
         let n = fill(&mut source, buffer)?;
         let Some(data) = buffer.get(..n).filter(|data| !data.is_empty()) else { break };
-        upload.write(data).map_err(explain)?;
+        upload.write(data)?;
         progress.sent(&blob.what, data.len() as u64);
         signal::check()?;
     }
-    match upload.commit(blob.labels.clone()).map_err(explain)? {
+    match upload.commit(blob.labels.clone())? {
         Committed::Stored => Ok(Sent::Bytes(blob.descriptor.size)),
         Committed::Exists => Ok(Sent::Present),
     }

@@ -21,7 +21,7 @@ use crate::unpack::Target;
 use super::blobs::Blob;
 use super::intake::Intake;
 use super::plan::{self, Labels};
-use super::store::{Prepared, explain};
+use super::store::Prepared;
 use super::{Layers, Run, stream};
 
 /// The snapshotter whose directories we know how to write.
@@ -187,7 +187,7 @@ impl Run<'_, '_> {
             return Err(wrong_layer(found, *diff_id));
         }
         if let Some(upload) = upload {
-            upload.commit(plan::layer_labels(diff_id)).map_err(explain)?;
+            upload.commit(plan::layer_labels(diff_id))?;
             self.uploaded.sent.insert(blob.digest, blob.size);
         }
         Ok(())

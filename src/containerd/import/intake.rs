@@ -8,7 +8,6 @@ use crate::feed::Feed;
 use crate::sys::signal;
 
 use super::Progress;
-use super::store::explain;
 
 /// Reads on, and passes on what was read.
 pub(super) struct Intake<'a> {
@@ -31,7 +30,7 @@ impl Copy<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.upload.write(&self.waiting).map_err(explain)?;
+        self.upload.write(&self.waiting)?;
         self.waiting.clear();
         Ok(())
     }

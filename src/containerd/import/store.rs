@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::unistd::{sync, syncfs};
 
 use super::plan::{self, EXPIRE, LEASE, Labels, MARK, PINNED};
@@ -183,7 +182,7 @@ impl<'a> Store<'a> {
 
     /// Unpacks the layer; gives the digest of its uncompressed form.
     pub(super) fn apply(&mut self, layer: &Descriptor, mounts: Vec<Mount>) -> Result<Digest> {
-        let applied = self.client.snapshots(&self.snapshotter).apply(describe(layer), mounts).map_err(explain)?;
+        let applied = self.client.snapshots(&self.snapshotter).apply(describe(layer), mounts)?;
         applied.digest.parse().lift(Kind::Runtime, || format!("read the digest '{}' of the layer", applied.digest))
     }
 
@@ -210,7 +209,7 @@ impl<'a> Store<'a> {
 
     /// Says of a full disk which one it is and what it lacks. Called when everything was taken back.
     pub(super) fn explain_full(&self, e: Error) -> Error {
-        if !is_full(&e) {
+        if !e.is_full() {
             return e;
         }
         let dir = self.snapshot_dir.display();
@@ -234,12 +233,6 @@ impl<'a> Store<'a> {
         let root = self.snapshot_dir.parent().unwrap_or(&self.snapshot_dir);
         [root, &self.snapshot_dir].into_iter().try_for_each(sync_dir)
     }
-}
-
-/// Whether a file system is full, by our own words or the daemon's.
-fn is_full(e: &Error) -> bool {
-    let full = [Errno::ENOSPC as i32, Errno::EDQUOT as i32];
-    e.errno().is_some_and(|errno| full.contains(&errno)) || e.to_string().contains("no space left on device")
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
@@ -269,14 +262,6 @@ fn describe(blob: &Descriptor) -> ApiDescriptor {
         size: i64::try_from(blob.size).unwrap_or(i64::MAX),
         ..Default::default()
     }
-}
-
-/// Says what to do where the daemon's words are clear.
-pub(super) fn explain(e: CallError) -> Error {
-    if e.message().is_some_and(|text| text.contains("no space left on device")) {
-        return Error::new(Kind::Host, e.to_string());
-    }
-    e.into()
 }
 
 fn found<T>(answer: CallResult<T>) -> Result<Option<T>> {

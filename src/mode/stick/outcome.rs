@@ -50,8 +50,7 @@ impl Failure {
 
     /// For what may fail because the target has no room left.
     pub(super) fn of_writing(error: Error) -> Self {
-        let full = matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT));
-        Failure::new(if full { "target-full" } else { "failed" }, error)
+        Failure::new(if error.is_full() { "target-full" } else { "failed" }, error)
     }
 }
 
@@ -181,6 +180,10 @@ mod tests {
         let io = |number| Error::new(Kind::Host, "write").because(std::io::Error::from_raw_os_error(number));
         for (error, word) in [
             (io(libc::ENOSPC), "target-full"),
+            (
+                Error::new(Kind::Runtime, "Leases/Create: UNKNOWN: write meta.db: no space left on device"),
+                "target-full",
+            ),
             (io(libc::EIO), "failed"),
             (Error::new(Kind::Preflight, "preflight check 'root' failed"), "failed"),
         ] {

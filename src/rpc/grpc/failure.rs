@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind, Result, Trail};
+use crate::error::{Error, FULL, Kind, Result, Trail};
 use crate::rpc::status::{Code, Status};
 
 /// A failed call. Callers match on [`CallError::code`]; everyone else turns it into an [`Error`] with `?`.
@@ -59,6 +59,10 @@ impl From<CallError> for Error {
         match e {
             CallError::Broken(e) => e,
             CallError::Status { method, status } => {
+                if status.message.contains(FULL) {
+                    // Whoever knows of which disk gives the hint.
+                    return Error::new(Kind::Host, short(method)).because(status);
+                }
                 let hint = match status.code {
                     Code::Unimplemented => "use containerd 1.6 or newer, with its cri plugin enabled",
                     Code::Unavailable => "wait until containerd is ready and run the same command again",
