@@ -30,7 +30,7 @@ fn a_reboot_is_asked_for_and_done_at_most_once() {
 
     // A boot partition that takes nothing: it stays as it is.
     for (mount, words, hint) in [
-        ("size=4k", "no space left on device", "free space on"),
+        ("size=4k", "no space left on device", "free space"),
         ("size=64k,ro", "read-only file system", "remount it with"),
     ] {
         let options = mount.trim_end_matches(",ro");
