@@ -2,7 +2,8 @@
 //!
 //! Before that, where only files are laid down, it is cut everywhere by a test of its own (tests/it/crash.rs). Each run
 //! goes on where the one before was cut, and is cut a bit later, until its step ends: so every cut is followed by a run
-//! that has to live with it. Every [`STRIDE`]-th durable write is cut; with `EDGELAY_TEST_CUTS=N` every N-th.
+//! that has to live with it. About every [`STRIDE`]-th durable write is cut; with `EDGELAY_TEST_CUTS=N` every N-th: with 1
+//! there are some 35 cuts, as a step does not do again what it finds done.
 
 use super::*;
 use crate::crash::{AT, DIR, VERB};
@@ -54,7 +55,7 @@ fn a_cloud_that_is_cut_anywhere_goes_on() {
         at = if now == done { at + stride } else { cuts % stride };
         done = now;
     }
-    assert!(cuts * stride > 40, "only {cuts} cuts");
+    assert!(cuts * stride > 24, "only {cuts} cuts");
     is_green(&machine);
     let left = machine
         .sh("find /etc /usr/local /var/lib/edgelay /run/edgelay -name '*.edgelay-new' -o -name manifest.json")
