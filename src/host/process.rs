@@ -85,6 +85,11 @@ pub fn age(root: &Root, pid: u32) -> Option<u64> {
     up.split('.').next()?.parse::<u64>().ok()?.checked_sub(start / 100)
 }
 
+/// The network namespace of a process, as the kernel names it; `pid` may be `self`.
+pub fn network(root: &Root, pid: &str) -> Option<String> {
+    link(root, pid, "ns/net")
+}
+
 fn pids(root: &Root) -> Result<Vec<u32>> {
     let names = root.list(RelPath::literal("proc"))?.unwrap_or_default();
     Ok(names.iter().filter_map(|name| name.parse().ok()).take(MAX_PIDS).collect())

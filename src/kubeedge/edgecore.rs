@@ -16,6 +16,8 @@ pub const EDGECORE: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore"
 pub const EDGECORE_YAML: RelPath<'static> = RelPath::literal("etc/kubeedge/config/edgecore.yaml");
 /// EdgeCore writes some ten KiB.
 pub const MAX_YAML: usize = 1 << 20;
+/// Where every kubelet, EdgeCore's and k3s's among them, makes a place for plugins that nobody has.
+pub const PLUGINS: RelPath<'static> = RelPath::literal("usr/libexec/kubernetes");
 /// The node's certificate, which names it to the cloud.
 pub const CERTIFICATE: RelPath<'static> = RelPath::literal("etc/kubeedge/certs/server.crt");
 /// The three files that exist once the cloud has taken the node in.

@@ -11,8 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::exec::{Cmd, Output};
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{
-    BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, certificates_there, explain,
-    join_command, lookup, not_after, refusal, service,
+    BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, PLUGINS, certificates_there,
+    explain, join_command, lookup, not_after, refusal, service,
 };
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
@@ -22,10 +22,11 @@ use crate::service::{Manager, Services, boot_link, definition};
 use super::leftovers;
 
 /// Directories that keadm and EdgeCore make, with everything below.
-pub(super) const MADE: [RelPath<'static>; 6] = [
+pub(super) const MADE: [RelPath<'static>; 7] = [
     RelPath::literal("etc/kubeedge"),
     RelPath::literal("var/lib/kubeedge"),
     RelPath::literal("var/log/kubeedge"),
+    PLUGINS,
     RelPath::literal("var/lib/kubelet"),
     RelPath::literal("var/log/pods"),
     RelPath::literal("var/log/containers"),

@@ -12,6 +12,7 @@ use crate::kubeedge::service;
 use crate::plan::Cx;
 use crate::service::manager_of;
 
+const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
 /// `/proc/self/mountinfo` of a node with hundred pods has some hundred KiB.
 const MAX_MOUNTS: usize = 8 << 20;
 
@@ -63,17 +64,34 @@ fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&str, &str) -> bool)
 /// Unmounts everything mounted below `dir` on the live host, deepest first. What is mounted at `dir` itself, a disk for
 /// images perhaps, is none of ours; but `dir` mounted on itself is, as the kubelet in EdgeCore does it.
 pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
-    const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
     if !cx.root.is_live() {
         return Ok(());
     }
     let text = cx.root.read_text(MOUNTS, MAX_MOUNTS)?.unwrap_or_default();
-    for path in mounts_below(&text, &dir.to_string()) {
-        log::debug!("unmount {path}");
-        nix::mount::umount2(path.as_str(), nix::mount::MntFlags::MNT_DETACH)
-            .lift(Kind::Host, || format!("unmount '{path}'"))?;
+    mounts_below(&text, &dir.to_string()).iter().try_for_each(|path| unmount(path))
+}
+
+fn unmount(path: &str) -> Result<()> {
+    log::debug!("unmount {path}");
+    nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH).lift(Kind::Host, || format!("unmount '{path}'"))
+}
+
+/// Forgets network namespaces, each named as `/proc/PID/ns/net` names it: mounts keep those of pods alive, with their
+/// devices, when the last process in them has ended.
+pub(super) fn forget_networks(networks: &[String], cx: &Cx<'_>) -> Result<()> {
+    let text = cx.root.read_text(MOUNTS, MAX_MOUNTS)?.unwrap_or_default();
+    for path in places_of(&text, networks) {
+        unmount(&path)?;
+        if let Ok(path) = RelPath::from_absolute(&path) {
+            cx.root.remove(path)?;
+        }
     }
     Ok(())
+}
+
+fn places_of(mountinfo: &str, sources: &[String]) -> Vec<String> {
+    let mounts = mountinfo.lines().filter_map(Mount::parse).filter(|mount| sources.contains(&mount.source));
+    mounts.map(|mount| mount.place).collect()
 }
 
 /// Mount points below `dir`, last mounted first, and `dir` as often as it is mounted on itself (proc(5): the second
@@ -130,6 +148,14 @@ mod tests {
 33 22 0:5 / /run/containerd rw - tmpfs shm rw";
         let found = mounts_below(text, "/run/containerd");
         assert_eq!(found, ["/run/containerd/a/with blank", "/run/containerd/a"]);
+    }
+
+    #[test]
+    fn networks_are_found_where_they_are_mounted() {
+        let text = "22 1 8:1 / / rw - ext4 /dev/sda rw
+50 22 0:4 net:[4026532001] /run/netns/cni-a rw shared:9 - nsfs nsfs rw
+51 22 0:4 net:[4026532002] /run/netns/mine rw - nsfs nsfs rw";
+        assert_eq!(places_of(text, &["net:[4026532001]".into(), "net:[4026531840]".into()]), ["/run/netns/cni-a"]);
     }
 
     #[test]

@@ -15,8 +15,7 @@ use super::support::peers::skip;
 const INSTALL: [&str; 6] =
     ["edgelay", "edge", "install", "--bundle=/root/edge.bundle", "--config=/root/node.json", "--node-name=edge-1"];
 /// Everything that edgelay, containerd's configuration, keadm and edgecore write, but no logs.
-const PLACES: &str =
-    "/usr/local /opt /etc /var/lib/edgelay /var/lib/kubeedge /var/lib/kubelet /lib/systemd /usr/lib/systemd";
+const PLACES: &str = "/usr/local /usr/libexec /opt /etc /var/lib/edgelay /var/lib/kubeedge /var/lib/kubelet /lib/systemd /usr/lib/systemd";
 
 fn edgelay() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_edgelay"))

@@ -124,6 +124,8 @@ fn start(config: Yaml, path: String, token_in_file: bool) {
         // ignoring: the real one only logs it, too
         let _ = fs::create_dir_all(node.config.text(&format!("modules.edged.{dir}")));
     }
+    // as every kubelet does, for plugins
+    let _ = fs::create_dir_all("/usr/libexec/kubernetes/kubelet-plugins/volume/exec");
     local::serve(&node);
     let hub_node = Arc::clone(&node);
     let hub = thread::spawn(move || {

@@ -12,8 +12,8 @@ use crate::exec::Cmd;
 use crate::host::process;
 use crate::ids::RelPath;
 use crate::k3s::{DATA, ETC, SOCKET};
+use crate::kubeedge::PLUGINS;
 use crate::plan::{Cx, Status, Step};
-use crate::root::Root;
 use crate::service::{Manager, Service, State};
 use crate::steps::leftovers;
 use crate::steps::runtime_start::HOPELESS;
@@ -24,8 +24,9 @@ const FACT: &str = "k3s-runs-with";
 const DEAD: u32 = 3;
 
 /// Directories that k3s and what it starts have to themselves.
-const MADE: [RelPath<'static>; 10] = [
+const MADE: [RelPath<'static>; 11] = [
     NRI,
+    PLUGINS,
     DATA,
     ETC,
     RelPath::literal("run/k3s"),
@@ -170,7 +171,7 @@ impl Step for K3sStart {
         services.stop(&self.service)?;
         services.forget(&self.service)?;
         if cx.root.is_live() {
-            end_pods(cx.root)?;
+            end_pods(cx)?;
         }
         for dir in MADE {
             leftovers::unmount_below(dir, cx)?;
@@ -184,15 +185,19 @@ impl Step for K3sStart {
 }
 
 /// k3s leaves its pods running when it stops, as it should; now nobody looks after them any more.
-fn end_pods(root: &Root) -> Result<()> {
+fn end_pods(cx: &Cx<'_>) -> Result<()> {
+    let (root, own) = (cx.root, process::network(cx.root, "self"));
+    let mut networks = Vec::new();
     let shims = |p: &process::Process| p.program.starts_with("/var/lib/rancher/k3s/data/");
     for process in process::picked(root, |p| p.in_pod || shims(p))? {
         let Ok(pid) = i32::try_from(process.pid) else { continue };
+        let network = process::network(root, &process.pid.to_string());
+        networks.extend(network.filter(|network| Some(network) != own.as_ref()));
         log::debug!("kill {} ({pid})", process.program);
         // It may have ended by itself meanwhile, ignoring: ESRCH.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
-    Ok(())
+    leftovers::forget_networks(&networks, cx)
 }
 
 /// The pod network's devices; without pods nothing hangs on them.

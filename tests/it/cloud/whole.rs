@@ -201,13 +201,18 @@ fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
 fn what_was_made_goes_and_the_data_with_purge_only() {
     let Some(bed) = Bed::start("what_was_made_goes_and_the_data_with_purge_only") else { return };
     let machine = cloud(&bed, "cloud");
-    let files = "find /usr/local /etc /opt /root /run/edgelay /var/lib/kubelet /var/lib/edgelay /run/k3s /var/lib/rancher -xdev ! -path /etc/mtab -printf '%p %y %m %s\\n' \
+    let files = "find /usr/local /usr/libexec /etc /opt /root /run/edgelay /var/lib/kubelet /var/lib/edgelay /run/k3s /var/lib/rancher -xdev ! -path /etc/mtab -printf '%p %y %m %s\\n' \
                  2>/dev/null | sort";
     let before = machine.sh(files).out;
     good(install(&machine, &[]), &machine);
     // as a cut leaves it between its writing and its removal
     machine.sh("echo secret >/var/lib/edgelay/manifest.json").good();
+    // a pod's network, which lasts as long as it is mounted, and one of somebody else's
+    let pod = "ip netns add mine; ip netns add cni-1; cd /sys/fs/cgroup/pids; mkdir -p kubepods; \
+               setsid nsenter --net=/run/netns/cni-1 sleep 1000 >/dev/null 2>&1 & echo $! >kubepods/cgroup.procs";
+    machine.sh(pod).good();
     machine.run(&["edgelay", "cloud", "uninstall", "--yes"]).good();
+    assert_eq!(machine.sh("ip netns list; pgrep -a sleep").out, "mine\n");
     let left = difference(&before, &machine.sh(files).out);
     let kept = ["/rancher", "/var/lib/edgelay/journal.jsonl ", "/var/lib/edgelay/lock ", "/var/lib/edgelay "];
     assert!(left.iter().all(|line| kept.iter().any(|kept| line.contains(kept))), "{left:?}");

@@ -13,6 +13,8 @@ use super::{payload, say};
 pub(crate) const SOCKET: &str = "/run/k3s/containerd/containerd.sock";
 const CONFIG: &str = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml";
 const LOG: &str = "/var/lib/rancher/k3s/agent/containerd/containerd.log";
+/// What every kubelet makes a place for.
+const PLUGINS: &str = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/any";
 /// The image of every pod's sandbox.
 pub(crate) const PAUSE: &str = "rancher/mirrored-pause:3.6";
 
@@ -29,7 +31,7 @@ pub(crate) fn bound(program: &Path) -> Command {
 pub(crate) fn start() -> Result<Child, String> {
     let folder = payload::folder()?;
     let fault = |what: &str, e: std::io::Error| format!("failed to start containerd: {what}: {e}");
-    for dir in [CONFIG, LOG, SOCKET] {
+    for dir in [CONFIG, LOG, SOCKET, PLUGINS] {
         let dir = Path::new(dir).parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(dir).map_err(|e| fault("mkdir", e))?;
     }
