@@ -135,7 +135,8 @@ impl Output {
     /// The last non-empty lines of what it said, standard error first: for an error message.
     pub fn last_words(&self) -> String {
         let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
-        let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let mut lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        lines.dedup();
         let tail = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join(" | ");
         shorten(&tail, 400)
     }
@@ -305,6 +306,12 @@ mod tests {
         );
         let e = host(|h| h.succeed(&cmd)).unwrap_err();
         assert!(e.to_string().ends_with("ended with status 3: err"), "{e}");
+    }
+
+    #[test]
+    fn a_line_that_is_said_again_and_again_is_told_once() {
+        let output = Output { stderr: "a\nb\nb\n\nb\n".into(), ..Output::default() };
+        assert_eq!(output.last_words(), "a | b");
     }
 
     #[test]

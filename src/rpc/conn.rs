@@ -25,7 +25,7 @@ pub enum Patience {
 const GREETING: Patience = Patience::Total(Duration::from_secs(10));
 
 /// For whoever cannot reach the daemon.
-pub const HINT: &str = "is containerd running? see: systemctl status containerd";
+pub const HINT: &str = "is containerd running? see: systemctl status containerd, in the cloud: systemctl status k3s";
 
 /// Whether to wait for the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

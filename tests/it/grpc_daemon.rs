@@ -120,7 +120,10 @@ fn restarts(daemon: &mut Daemon) {
     let e = Error::from(client.version().unwrap_err());
     assert_eq!(e.kind(), Kind::Runtime);
     assert!(e.to_string().contains(&daemon.address()), "{e}");
-    assert_eq!(e.hint_text(), Some("is containerd running? see: systemctl status containerd"));
+    assert_eq!(
+        e.hint_text(),
+        Some("is containerd running? see: systemctl status containerd, in the cloud: systemctl status k3s")
+    );
     daemon.start_again();
     // The first call after the restart already has a new connection.
     client.version().unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::firewall;
-use super::pods::{Images, probed};
+use super::pods::{Images, probed, text};
 use super::release::{self, CORE, CUT, Found, RELEASE, Space};
 use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result, Trail};
 use crate::exec::{Cmd, Life};
 use crate::host::preflight::PACKAGE_MANAGERS;
 use crate::ids::RelPath;
+use crate::json::Value;
 use crate::k3s::Kube;
 use crate::kubeedge::{Chart, Difference, NAMESPACE};
 use crate::plan::{Cx, Status, Step};
@@ -93,7 +94,7 @@ impl CloudCore {
         wait_for(cx.clock, "namespace 'kubeedge' to be gone", GONE, || {
             Ok(match Kube::new(&self.kubeconfig, cx.exec).get("namespace", "default", NAMESPACE)? {
                 None => Probe::Ready(()),
-                Some(_) => Probe::NotYet("it is still being deleted".to_owned()),
+                Some(found) => Probe::NotYet(why_it_stays(&found)),
             })
         })
     }
@@ -160,6 +161,15 @@ impl CloudCore {
             _ => e,
         })
     }
+}
+
+/// A namespace that is being deleted tells what it waits for: an API that does not answer, say, which has nothing to do
+/// with us, holds up all of them.
+fn why_it_stays(namespace: &Value) -> String {
+    let conditions = namespace.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
+    let told = conditions.unwrap_or_default().iter().find(|c| text(c, &["status"]) == "True");
+    let told = told.map(|c| format!(": {}", text(c, &["message"])));
+    format!("it is still being deleted{}", told.unwrap_or_default())
 }
 
 /// A directory with an `apt` that does nothing, where the host has no package manager that keadm knows.
@@ -234,5 +244,21 @@ impl Step for CloudCore {
         }
         cx.journal.forget(FACT)?;
         cx.take_back(|path| path == APT.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::read;
+
+    #[test]
+    fn a_namespace_that_stays_tells_why() {
+        let ending = r#"{"status":{"phase":"Terminating","conditions":[
+            {"type":"NamespaceDeletionContentFailure","status":"False","message":"All content deleted"},
+            {"type":"NamespaceDeletionDiscoveryFailure","status":"True","message":"1 failing: metrics.k8s.io/v1beta1"}]}}"#;
+        let why = |text: &str| why_it_stays(&read(text.as_bytes(), 9999).unwrap());
+        assert_eq!(why(ending), "it is still being deleted: 1 failing: metrics.k8s.io/v1beta1");
+        assert_eq!(why(r#"{"status":{"phase":"Terminating"}}"#), "it is still being deleted");
     }
 }

@@ -264,7 +264,10 @@ fn a_daemon_that_goes_away() {
         let e = Error::from(e);
         assert_eq!(e.to_string(), "S/M: the daemon closed the connection");
         assert_eq!(e.kind(), Kind::Runtime);
-        assert_eq!(e.hint_text(), Some("is containerd running? see: systemctl status containerd"));
+        assert_eq!(
+            e.hint_text(),
+            Some("is containerd running? see: systemctl status containerd, in the cloud: systemctl status k3s")
+        );
         assert!(!conn.usable());
         // Between two calls it is noticed before anything is sent.
         let peer = greeted(chunk).end();
