@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::standins::wait_for;
-use super::support::bed::{Bed, Ended, Machine, inputs};
+use super::support::bed::{Bed, Ended, Machine, inputs, scratch};
 use super::support::peak::{USUAL, released};
 use super::support::peers::skip;
 
@@ -23,14 +23,12 @@ fn edgelay() -> &'static Path {
 
 /// A bundle with containerd of this series, made by edgelay itself, once per test run.
 pub(crate) fn bundle() -> &'static PathBuf {
-    static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, file) = MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("edge.bundle");
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let file = scratch().join("edge.bundle");
         make_bundle(inputs(), &file);
-        (folder, file)
-    });
-    file
+        file
+    })
 }
 
 fn make_bundle(inputs: &Path, file: &Path) {

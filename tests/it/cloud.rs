@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::standins::wait_for;
-use super::support::bed::{Bed, Ended, Machine, inputs, run, script};
+use super::support::bed::{Bed, Ended, Machine, inputs, run, scratch, script};
 
 mod cuts;
 mod openrc;
@@ -27,18 +27,16 @@ fn edgelay() -> &'static Path {
 
 /// k3s with all that it carries, keadm, twelve images; the same with a newer KubeEdge; EdgeMesh. Made once per test run.
 fn cloud_inputs() -> &'static PathBuf {
-    static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("inputs");
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let path = scratch().join("cloud-inputs");
         let mut examples = std::env::current_exe().unwrap();
         examples.pop();
         examples.pop();
         examples.push("examples");
         run(Command::new(script("make-cloud-inputs")).arg(&path).env("EXAMPLES", examples)).good();
-        (folder, path)
-    });
-    path
+        path
+    })
 }
 
 fn create(role: &str, inputs: &[PathBuf], file: &Path, kubeedge: &str) -> Ended {
@@ -54,10 +52,9 @@ fn create(role: &str, inputs: &[PathBuf], file: &Path, kubeedge: &str) -> Ended 
 
 /// The bundle of this name, made once per test run: `cloud`, `mesh` with EdgeMesh, `newer` with a newer KubeEdge, `edge`.
 fn bundle(name: &'static str) -> PathBuf {
-    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let file = MADE.get_or_init(|| tempfile::tempdir().unwrap()).path().join(name);
+    let file = scratch().join(format!("cloud-{name}.bundle"));
     if !file.exists() {
         let cloud = || cloud_inputs().clone();
         let (role, inputs) = match name {

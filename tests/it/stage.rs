@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::import::on_every_containerd;
-use crate::support::bed::{Ended, make_inputs, run};
+use crate::support::bed::{Ended, make_inputs, run, scratch};
 use crate::support::jail::Jail;
 use crate::support::peers;
 
@@ -41,21 +41,6 @@ fn create(inputs: &Path, name: &str) -> PathBuf {
     command.args(["bundle", "create", "--role", "edge", "--arch", "amd64", "--components"]);
     run(command.arg(inputs.join("components")).arg("--images").arg(inputs.join("images")).arg("-o").arg(&path)).good();
     path
-}
-
-/// A directory of this process below `target`; those of ended processes go.
-fn scratch() -> PathBuf {
-    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for entry in std::fs::read_dir(all).unwrap().flatten() {
-        let name = entry.file_name().into_string().unwrap();
-        if name.strip_prefix("stage-").is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            // ignoring: another process sweeps, too
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-    let own = all.join(format!("stage-{}", std::process::id()));
-    std::fs::create_dir_all(&own).unwrap();
-    own
 }
 
 /// A jail with the bundle and `ctr` of `version` in `/root`, nothing staged yet.

@@ -62,15 +62,26 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     }
 }
 
+/// A directory of this process below `target`, for what all its tests share, as nothing is dropped when it ends; those of
+/// ended processes go.
+pub(crate) fn scratch() -> PathBuf {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for entry in std::fs::read_dir(all).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if name.strip_prefix("stage-").is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // ignoring: another process sweeps, too
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let own = all.join(format!("stage-{}", std::process::id()));
+    std::fs::create_dir_all(&own).unwrap();
+    own
+}
+
 /// Components and images, made once per test run with the stand-ins that were built with it.
 pub(crate) fn inputs() -> &'static PathBuf {
-    static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = make_inputs(&folder.path().join("inputs"), "1.6");
-        (folder, path)
-    });
-    path
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| make_inputs(&scratch().join("inputs"), "1.6"))
 }
 
 /// The same with a containerd of another series; returns `path`.
