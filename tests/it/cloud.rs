@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::standins::wait_for;
 use super::support::bed::{Bed, Ended, Machine, inputs, run, scratch, script};
 
+#[cfg(feature = "crash-points")]
 mod cuts;
 mod openrc;
 mod refused;
