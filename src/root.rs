@@ -15,7 +15,7 @@ pub use lock::Lock;
 pub use write::Change;
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
@@ -142,8 +142,16 @@ impl Root {
     /// system runs. A link that begins with `/` would lead that program into this machine's own files.
     pub fn real(&self, path: RelPath<'_>) -> Result<PathBuf> {
         let Some((dir, name)) = self.find(path)? else { return Ok(self.absolute(path)) };
-        let dir = nix::fcntl::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()).as_str());
-        Ok(Path::new(&dir.lift(Kind::Host, || self.failed("find", path))?).join(name))
+        let place = |dir: RawFd| {
+            let link = format!("/proc/self/fd/{dir}");
+            nix::fcntl::readlink(link.as_str()).lift(Kind::Host, || self.failed("find", path))
+        };
+        // Only what is below the root counts: of a root in another mount namespace the kernel names no more than that.
+        let (root, dir) = (place(self.dir.as_raw_fd())?, place(dir.as_raw_fd())?);
+        match Path::new(&dir).strip_prefix(&root) {
+            Ok(below) => Ok(self.path.join(below).join(name)),
+            Err(_) => Err(Error::new(Kind::Host, format!("{}: it is not below the root", self.failed("find", path)))),
+        }
     }
 
     fn failed(&self, verb: &str, path: RelPath<'_>) -> String {
