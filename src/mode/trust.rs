@@ -18,8 +18,10 @@ const KEYS: RelPath<'static> = RelPath::literal("etc/edgelay/keys");
 /// Where the signature of a bundle is.
 #[derive(Debug)]
 pub(super) enum Proof {
-    /// In a file; a bundle on a disk has it beside itself.
+    /// In a file that was named: whoever does so wants it held against a key.
     At(PathBuf),
+    /// In a file beside a bundle on a disk.
+    Beside(PathBuf),
     /// Nowhere: a bundle that comes through a pipe has nothing beside it.
     Nowhere,
     /// Not asked for: the bundle lies where only one comes to that was judged.
@@ -30,7 +32,7 @@ impl Proof {
     pub(super) fn beside(bundle: &Path) -> Self {
         let mut path = OsString::from(bundle);
         path.push(ENDING);
-        Proof::At(path.into())
+        Proof::Beside(path.into())
     }
 }
 
@@ -94,10 +96,14 @@ pub(super) fn judge(
 ) -> Result<std::result::Result<Option<Signed>, Flaw>> {
     let unsigned = |what: String| Ok(Err(Flaw { fault: Fault::Unsigned, what }));
     let path = match proof {
+        Proof::At(_) if keys.is_empty() => {
+            return Err(Error::new(Kind::Usage, "--signature: there is no key to hold it against")
+                .hint("put its maker's key into /etc/edgelay/keys, or leave the flag out"));
+        }
         _ if keys.is_empty() => return Ok(Ok(None)),
         Proof::Given => return Ok(Ok(None)),
         Proof::Nowhere => return unsigned(format!("bundle '{name}' has no signature: none was given with it")),
-        Proof::At(path) => path,
+        Proof::At(path) | Proof::Beside(path) => path,
     };
     let signature = match text(path) {
         Ok(signature) => signature,

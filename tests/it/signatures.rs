@@ -149,6 +149,8 @@ fn a_machine_with_keys_takes_signed_bundles_only() {
         refused(&file, "signature 'edge.bundle.minisig' is of none of the keys: maker");
         bench.sign(&bench.bundle, "maker.key", "good.minisig");
         refused(&format!("edgelay {taker} --bundle - <edge.bundle"), "bundle '-' has no signature");
+        let useless = bench.with_keys(&[], &format!("{file} --signature good.minisig"));
+        assert!(useless.code == 2 && useless.err.contains("there is no key to hold it against"), "{}", useless.err);
         // What is signed goes on, to wherever that command gets here; as does anything where there is no key.
         for (keys, line) in [
             (&["other.pub"][..], file.clone()),
