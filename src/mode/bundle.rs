@@ -194,7 +194,7 @@ pub struct VerifyRequest {
 /// Reads all of a bundle, prints what is wrong with it, and fails if anything is.
 pub fn verify(request: &VerifyRequest, format: Format, out: &mut dyn Write) -> Result<()> {
     let VerifyRequest { file, arch, signature, keys } = request;
-    let keys = if keys.is_empty() { trust::keys_of_this_machine()? } else { trust::keys_in(keys)? };
+    let keys = if keys.is_empty() { trust::keys_of_this_machine()? } else { trust::keys_in(keys)?.0 };
     let proof = match signature {
         Some(path) => Proof::At(path.clone()),
         None if file == Path::new("-") => Proof::Nowhere,

@@ -94,7 +94,7 @@ fn make(request: &Request, target: RelPath<'_>, at: (&Root, &Root), out: &mut dy
     let image = Image {
         binary,
         shell,
-        keys: keys(&request.keys)?,
+        keys: trust::keys_in(&request.keys)?.1,
         release: release.clone(),
         loading,
         open_module: &mut open_module,
@@ -106,16 +106,6 @@ fn make(request: &Request, target: RelPath<'_>, at: (&Root, &Root), out: &mut dy
         if release.is_empty() { "no modules".to_owned() } else { format!("{count} modules of kernel {release}") };
     let text = format!("{}: {size} bytes, for {}, {modules}, {how}\n", request.to.display(), request.arch);
     out.write_all(text.as_bytes()).lift(Kind::Host, || "write the output".into())
-}
-
-/// Names and texts of the key files, which must be some.
-fn keys(files: &[PathBuf]) -> Result<Vec<(String, String)>> {
-    trust::keys_in(files)?;
-    let one = |path: &PathBuf| {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok((name, trust::text(path)?))
-    };
-    files.iter().map(one).collect()
 }
 
 /// Enough of a program to see its segments.

@@ -43,7 +43,8 @@ pub(super) fn keys_of_this_machine() -> Result<Keys> {
 
 fn keys_of(root: &Root) -> Result<Keys> {
     let mut keys = Keys::default();
-    for file in root.list(KEYS)?.unwrap_or_default() {
+    let files = root.list(KEYS)?.unwrap_or_default();
+    for file in &files {
         let Some(name) = file.strip_suffix(".pub") else { continue };
         let path = format!("{}/{file}", KEYS.as_str());
         let path = RelPath::parse(&path).lift(Kind::Config, || format!("key file '{}'", file.escape_debug()))?;
@@ -59,17 +60,25 @@ fn keys_of(root: &Root) -> Result<Keys> {
         }
         add(&mut keys, name, &root.read_text(path, MAX_TEXT)?.unwrap_or_default(), &shown)?;
     }
-    Ok(keys)
+    // A key under another name must not turn into none at all.
+    match files.first() {
+        Some(file) if keys.is_empty() => {
+            let what = format!("'{}' holds no key, but '{}'", root.absolute(KEYS).display(), file.escape_debug());
+            Err(Error::new(Kind::Config, what).hint("give each key a name that ends in .pub, or remove the directory"))
+        }
+        _ => Ok(keys),
+    }
 }
 
-/// The keys in these files.
-pub(super) fn keys_in(files: &[PathBuf]) -> Result<Keys> {
-    let mut keys = Keys::default();
+/// The keys in these files, and their names and texts.
+pub(super) fn keys_in(files: &[PathBuf]) -> Result<(Keys, Vec<(String, String)>)> {
+    let (mut keys, mut texts) = (Keys::default(), Vec::new());
     for path in files {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        add(&mut keys, &name, &text(path)?, path)?;
+        let (name, text) = (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), text(path)?);
+        add(&mut keys, &name, &text, path)?;
+        texts.push((name, text));
     }
-    Ok(keys)
+    Ok((keys, texts))
 }
 
 fn add(keys: &mut Keys, name: &str, text: &str, path: &Path) -> Result<()> {
@@ -80,7 +89,7 @@ fn add(keys: &mut Keys, name: &str, text: &str, path: &Path) -> Result<()> {
 }
 
 /// A short file from outside.
-pub(super) fn text(path: &Path) -> Result<String> {
+fn text(path: &Path) -> Result<String> {
     let failed = || format!("read '{}'", path.display());
     let mut file = File::open(path).lift(Kind::Host, failed)?;
     let bytes = feed::first(&mut file, MAX_TEXT).lift(Kind::Host, failed)?;

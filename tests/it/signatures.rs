@@ -167,6 +167,9 @@ fn a_machine_with_keys_takes_signed_bundles_only() {
     let open = "chmod 0666 /etc/edgelay/keys/maker.pub; edgelay bundle verify edge.bundle";
     let Ended { code, err, .. } = bench.with_keys(&["maker.pub"], open);
     assert!(code == 3 && err.contains("'/etc/edgelay/keys/maker.pub' may be written by others (mode 0666)"), "{err}");
+    let other = "mv /etc/edgelay/keys/maker.pub /etc/edgelay/keys/maker; edgelay bundle verify edge.bundle";
+    let Ended { code, err, .. } = bench.with_keys(&["maker.pub"], other);
+    assert!(code == 3 && err.contains("'/etc/edgelay/keys' holds no key, but 'maker'"), "{err}");
     let odd = "echo x > /etc/edgelay/keys/odd.pub; edgelay bundle verify edge.bundle";
     let Ended { code, err, .. } = bench.with_keys(&[], odd);
     assert!(code == 3 && err.contains("key file '/etc/edgelay/keys/odd.pub' is no public key"), "{err}");
