@@ -169,11 +169,15 @@ impl Error {
 
     /// The operating system's error number behind this failure, if there is one.
     pub fn errno(&self) -> Option<i32> {
-        let source = self.0.source.as_deref()?;
-        if let Some(e) = source.downcast_ref::<std::io::Error>() {
-            return e.raw_os_error();
+        match self.cause::<std::io::Error>() {
+            Some(e) => e.raw_os_error(),
+            None => self.cause::<nix::errno::Errno>().map(|e| *e as i32),
         }
-        source.downcast_ref::<nix::errno::Errno>().map(|e| *e as i32)
+    }
+
+    /// The foreign error that caused this one, if it is one of these.
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.source.as_deref()?.downcast_ref()
     }
 }
 

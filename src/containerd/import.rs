@@ -10,10 +10,11 @@ use std::path::Path;
 
 use crate::clock::Clock;
 use crate::digest::Digest;
-use crate::error::{Result, Trail};
+use crate::error::{Kind, Result, Trail};
 use crate::oci::{Blobs, Image};
 
-use super::Client;
+use super::{Client, Code};
+use crate::rpc::status::Status;
 
 mod blobs;
 mod check;
@@ -169,19 +170,40 @@ pub fn import(
     if todo.is_empty() {
         return Ok(outcomes);
     }
+    let uploaded = match run(&mut store, &todo, blobs, options, progress) {
+        // Somebody removed by hand what was built on, or our lease. It is missing now, and so it is made.
+        Err(first) if first.cause().is_some_and(|status: &Status| status.code == Code::NotFound) => {
+            log::debug!("{first}; once more");
+            let again = run(&mut store, &todo, blobs, options, progress);
+            // What came through a pipe has gone by: the first error is the one that says why.
+            again.map_err(|e| if e.kind() == Kind::Bundle { first } else { e })
+        }
+        done => done,
+    }?;
+    account(&mut outcomes, &todo, &uploaded);
+    Ok(outcomes)
+}
+
+/// One go; nothing is left of one that failed.
+fn run(
+    store: &mut Store<'_>,
+    images: &[&Image],
+    blobs: &mut dyn Blobs,
+    options: &Options<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Uploaded> {
     store.take_lease(plan::lease_end(options.clock.unix())).map_err(|e| store.explain_full(e))?;
     let (uploaded, made) = (Uploaded::default(), Made::default());
     let layers = if options.unpack == Unpack::None { Layers::Kept } else { options.layers };
-    let mut run = Run { store: &mut store, progress, unpack: options.unpack, layers, uploaded, made };
-    let done = run.all(&todo, blobs);
-    let Run { uploaded, made, .. } = run;
+    let mut run = Run { store, progress, unpack: options.unpack, layers, uploaded, made };
+    let done = run.all(images, blobs);
+    let Run { store, uploaded, made, .. } = run;
     if let Err(e) = done {
-        clean::roll_back(&mut store, &made);
+        clean::roll_back(store, &made);
         return Err(store.explain_full(e));
     }
     store.drop_lease()?;
-    account(&mut outcomes, &todo, &uploaded);
-    Ok(outcomes)
+    Ok(uploaded)
 }
 
 /// Bytes that [`import`] would send if the daemon had nothing yet: every layer once. For progress bars.

@@ -19,6 +19,7 @@ mod equal;
 mod memory;
 mod once;
 mod pods;
+mod vanish;
 
 /// Makes each test run once per containerd version; it gets the version and prints it with whatever fails.
 macro_rules! on_every_containerd {

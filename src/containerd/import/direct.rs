@@ -126,7 +126,7 @@ impl Run<'_, '_> {
             return Ok(Way::There);
         }
         if !once || direct.by_daemon || !self.is_ready(job.parent, direct)? {
-            let there = self.store.has_snapshot(&job.chain.to_string())?;
+            let there = self.store.hold_snapshot(&job.chain.to_string())?;
             return Ok(if there { Way::There } else { Way::Daemon("it comes before its parent, or only once".into()) });
         }
         let mounts = match super::unpack::prepare(self.store, &job.chain, job.parent.as_ref())? {
@@ -152,7 +152,7 @@ impl Run<'_, '_> {
 
     fn is_ready(&mut self, chain: Option<Digest>, direct: &mut Direct) -> Result<bool> {
         let Some(chain) = chain.filter(|chain| !direct.ready.contains(chain)) else { return Ok(true) };
-        let there = self.store.has_snapshot(&chain.to_string())?;
+        let there = self.store.hold_snapshot(&chain.to_string())?;
         if there {
             direct.ready.insert(chain);
         }
@@ -234,7 +234,7 @@ impl Run<'_, '_> {
 
 /// What is known on the way.
 struct Direct {
-    /// Chains that are there.
+    /// Chains that are there, and belong to our lease.
     ready: Set<Digest>,
     /// Whether the daemon has to do it all.
     by_daemon: bool,

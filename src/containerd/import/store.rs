@@ -9,6 +9,7 @@ use super::plan::{self, EXPIRE, LEASE, Labels, MARK, PINNED};
 use super::{CRI_NAMESPACE, Options, View, orphan};
 use crate::clock::{Clock, rfc3339};
 use crate::containerd::api::images::{Image as ApiImage, ImageRecord};
+use crate::containerd::api::leases::Resource;
 use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
 use crate::containerd::{CallError, CallResult, Client, Code, ContentReader, LeaseId};
 use crate::digest::Digest;
@@ -168,7 +169,20 @@ impl<'a> Store<'a> {
         Ok(found(self.client.snapshots(&self.snapshotter).stat(name))?.is_some())
     }
 
-    /// A new snapshot that is to become `name`. If there is one of that name, it belongs to our lease from now on.
+    /// Whether the snapshot `name` is there; if so, it belongs to our lease from now on. Whatever is built on a snapshot
+    /// asks here first: what nothing refers to goes with the daemon's next collection.
+    pub(super) fn hold_snapshot(&mut self, name: &str) -> Result<bool> {
+        if let Some(lease) = self.client.lease().cloned()
+            && self.has_snapshot(name)?
+        {
+            let resource = Resource { id: name.to_owned(), kind: format!("snapshots/{}", self.snapshotter) };
+            self.client.leases().add_resource(&lease, resource)?;
+        }
+        // A lease takes any name. What was collected before it had this one is gone, nothing can take the rest.
+        self.has_snapshot(name)
+    }
+
+    /// A new snapshot that is to become `name`.
     pub(super) fn prepare(&mut self, key: &str, parent: &str, name: &str) -> Result<Prepared> {
         let mut orphans = 0;
         loop {
@@ -189,7 +203,7 @@ impl<'a> Store<'a> {
     /// Gives the unpacked `key` its final name; that somebody else was faster is as good.
     pub(super) fn commit(&mut self, name: &str, key: &str) -> Result<()> {
         match self.client.snapshots(&self.snapshotter).commit(name, key, plan::snapshot_labels(name)) {
-            Err(e) if e.is(Code::AlreadyExists) => self.remove_snapshot(key),
+            Err(e) if e.is(Code::AlreadyExists) && self.hold_snapshot(name)? => self.remove_snapshot(key),
             committed => Ok(committed?),
         }
     }

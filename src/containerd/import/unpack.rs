@@ -46,18 +46,18 @@ pub(super) fn unpack_layer(
 pub(super) fn prepare(store: &mut Store<'_>, chain_id: &Digest, parent: Option<&Digest>) -> Result<Prepared> {
     let (name, key) = (chain_id.to_string(), plan::unpack_key(chain_id));
     let parent = parent.map(ToString::to_string).unwrap_or_default();
-    if let Prepared::Mounts(mounts) = store.prepare(&key, &parent, &name)? {
-        return Ok(Prepared::Mounts(mounts));
+    for _ in 0..2 {
+        if let Prepared::Mounts(mounts) = store.prepare(&key, &parent, &name)? {
+            return Ok(Prepared::Mounts(mounts));
+        }
+        // containerd before 1.7 does not add it to the lease by itself.
+        if store.hold_snapshot(&name)? {
+            return Ok(Prepared::Exists);
+        }
+        // An interrupted run of ours left the key, or the snapshot went just now.
+        store.remove_snapshot(&key)?;
     }
-    if store.has_snapshot(&name)? {
-        return Ok(Prepared::Exists);
-    }
-    // An interrupted run of ours left the key.
-    store.remove_snapshot(&key)?;
-    match store.prepare(&key, &parent, &name)? {
-        Prepared::Exists => Err(Error::new(Kind::Runtime, format!("snapshot '{key}' is in use"))),
-        prepared => Ok(prepared),
-    }
+    Err(Error::new(Kind::Runtime, format!("snapshot '{key}' is in use")))
 }
 
 /// Removes the snapshot of a layer that could not be unpacked.
