@@ -3,6 +3,7 @@
 pub mod cloud;
 mod components;
 mod edgecore;
+mod edgecore_program;
 mod files;
 mod fingerprint;
 mod first_boot;
@@ -21,6 +22,7 @@ mod settings;
 
 pub use components::Components;
 pub use edgecore::Edgecore;
+pub use edgecore_program::EdgecoreProgram;
 pub use files::{File, Files};
 pub use first_boot::{FirstBoot, MARKER, PROGRAM};
 pub use host_files::{HostFiles, prepare_kernel};

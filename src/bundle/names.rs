@@ -52,6 +52,12 @@ impl Version {
         &self.0
     }
 
+    /// Numbers of major and minor release: `(1, 22)`. One that is beyond 64 bits counts as the largest.
+    pub fn release(&self) -> (u64, u64) {
+        let mut numbers = self.0.trim_start_matches('v').split('.').map(|n| n.parse().unwrap_or(u64::MAX));
+        (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+    }
+
     /// Without the patch: `v1.22`.
     pub fn minor(&self) -> &str {
         let end = self.0.match_indices('.').nth(1).map_or(self.0.len(), |(at, _)| at);

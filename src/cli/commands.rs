@@ -102,8 +102,8 @@ pub static COMMANDS: &[Spec] = &[
         words: NO_WORDS,
         summary: "make this machine an edge node: stage and join",
         about: "Checks that the machine is fit, lays down what the bundle brings, starts containerd, imports the \
-                images, joins the cloud and verifies. Finished steps are skipped, so the same command mends, and goes \
-                on after an interruption.\n\n\
+                images, joins the cloud and verifies. Finished steps are skipped, so the same command mends, goes on \
+                after an interruption, and upgrades where the bundle is newer.\n\n\
                 edgelay edge install --bundle edge.bundle --config node.json",
         flags: INSTALL,
         settings: Some(Table::EDGE),

@@ -242,12 +242,10 @@ impl Prepared {
         if let Some(record) = &record {
             // A damaged head of the old bundle is replaced by this run.
             let (old, new) = (record.bundle().ok(), known);
-            let version = |bundle: &Bundle| bundle.manifest().kubeedge.to_string();
+            let version = |bundle: &Bundle| bundle.manifest().kubeedge.clone();
             let old = Side { config: &record.config, kubeedge: old.as_ref().map(version) };
             let new = Side { config: &config, kubeedge: new.map(version) };
-            for warning in change::look(&old, &new, joined && !journal.is_unfinished("join"))? {
-                report.warn(&warning);
-            }
+            change::look(&old, &new, joined && !journal.is_unfinished("join"))?;
         }
         for warning in config.warnings() {
             report.warn(&warning);

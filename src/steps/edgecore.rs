@@ -14,7 +14,7 @@ use crate::service::{Manager, State, boot_link, definition};
 
 /// EdgeCore starts its kubelet's server after it has talked to the cloud and to containerd.
 const LIMIT: Duration = Duration::from_secs(120);
-/// The unit that EdgeCore was last started under.
+/// The unit that EdgeCore was last started under, and the program that it was.
 const FACT: &str = "edgecore-runs-with";
 
 /// The step.
@@ -22,16 +22,18 @@ const FACT: &str = "edgecore-runs-with";
 pub struct Edgecore {
     manager: Manager,
     address: PathBuf,
+    program: String,
 }
 
 impl Edgecore {
-    /// Under `manager`, on the containerd with the socket `address`.
-    pub fn new(manager: Manager, address: PathBuf) -> Self {
-        Edgecore { manager, address }
+    /// Under `manager`, on the containerd with the socket `address`; `program` changes with EdgeCore itself.
+    pub fn new(manager: Manager, address: PathBuf, program: String) -> Self {
+        Edgecore { manager, address, program }
     }
 
     fn version(&self) -> String {
-        Digest::of(definition(self.manager, &service()).2.as_bytes()).to_string()
+        let unit = definition(self.manager, &service()).2;
+        Digest::of(format!("{unit}{}", self.program).as_bytes()).to_string()
     }
 }
 
@@ -60,7 +62,7 @@ impl Step for Edgecore {
             return Ok(Status::todo("EdgeCore is not running"));
         }
         if cx.journal.fact(FACT) != Some(&self.version()) {
-            return Ok(Status::todo("EdgeCore runs under another unit"));
+            return Ok(Status::todo("EdgeCore runs as another version or under another unit"));
         }
         self.drivers(cx)?.and_then(|| Ok(healthy().map_or_else(Status::Todo, |()| Status::Done)))
     }

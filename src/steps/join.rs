@@ -19,7 +19,7 @@ use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
 use crate::service::{Manager, Services, boot_link, definition};
 
-use super::leftovers;
+use super::{edgecore_program, leftovers};
 
 /// Directories that keadm and EdgeCore make, with everything below.
 pub(super) const MADE: [RelPath<'static>; 7] = [
@@ -251,6 +251,9 @@ impl Step for JoinCloud {
         match self.way.with_keadm {
             true => self.join(&token, cx)?,
             false => native::join(self, &token, cx)?,
+        }
+        if let Some(image) = &self.package {
+            edgecore_program::remember(image, cx)?;
         }
         cx.journal.remember(JOINED, "yes")
     }

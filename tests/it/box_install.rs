@@ -26,14 +26,16 @@ pub(crate) fn bundle() -> &'static PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let file = scratch().join("edge.bundle");
-        make_bundle(inputs(), &file);
+        make_bundle(inputs(), &file, "v1.22.0");
         file
     })
 }
 
-fn make_bundle(inputs: &Path, file: &Path) {
+fn make_bundle(inputs: &Path, file: &Path, kubeedge: &str) {
     let mut create = Command::new(edgelay());
-    create.args(["bundle", "create", "--role", "edge", "--arch", "amd64", "-o"]).arg(file);
+    create
+        .args(["bundle", "create", "--role", "edge", "--arch", "amd64", "--kubeedge-version", kubeedge, "-o"])
+        .arg(file);
     create.arg("--components").arg(inputs.join("components")).arg("--images").arg(inputs.join("images"));
     let done = create.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -335,6 +337,48 @@ fn drift_is_seen_and_mended() {
     }
 }
 
+/// A node goes from one version of KubeEdge to another and back, in the way of a machine that nobody looks at: a newer
+/// bundle, the same call. What runs on it stays.
+#[test]
+fn a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_back() {
+    let test = "a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_back";
+    let Some(bed) = Bed::start(test) else { return };
+    let machine = machine(&bed, "edge", "good");
+    install(&machine, &[]).good();
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = super::support::bed::make_inputs(&folder.path().join("inputs"), "1.6", "v1.22.1");
+    make_bundle(&inputs, &folder.path().join("newer.bundle"), "v1.22.1");
+    machine.put(&folder.path().join("newer.bundle"), "/root/newer.bundle");
+    let certificate = machine.sh("sha256sum /etc/kubeedge/certs/*").good();
+    let containerd = machine.sh("systemctl show -p MainPID containerd").good();
+    machine.put(&super::support::peers::peers(test).unwrap().join("1.6/usr/bin/ctr"), "/root/ctr");
+
+    for (bundle, runs, was) in [("newer", "v1.22.1", "v1.22.0"), ("edge", "v1.22.0", "v1.22.1")] {
+        let bundle = format!("--bundle=/root/{bundle}.bundle");
+        let install = || machine.run(&[&INSTALL[..3], &[&bundle], &INSTALL[4..]].concat());
+        // the token of the join has ended long ago, and is not needed
+        machine.sh("rm -f /root/token").good();
+        let done = install();
+        assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("edgecore"));
+        is_green(&machine);
+        let program = machine
+            .sh("tail -n 1 /proc/$(systemctl show -p MainPID --value edgecore)/exe; grep edgecoreVersion /etc/kubeedge/config/edgecore.yaml");
+        assert_eq!(program.good().trim(), format!("stands in for {runs}\nedgecoreVersion: {runs}"));
+        let node = std::fs::read_to_string(bed.cloud("nodes/edge-1")).unwrap();
+        assert!(node.contains(runs) && !node.contains(was), "{node}");
+        assert_eq!(machine.sh("sha256sum /etc/kubeedge/certs/*").good(), certificate);
+        assert_eq!(machine.sh("systemctl show -p MainPID containerd").good(), containerd);
+
+        let images = machine.sh("/root/ctr -n k8s.io images ls -q | grep installation-package | grep -v @").good();
+        assert_eq!(images.trim(), format!("docker.io/kubeedge/installation-package:{runs}"));
+
+        let (files, services, store) = (listing(&machine), starts(&machine), blobs(&machine));
+        install().good();
+        let after = (listing(&machine), starts(&machine), blobs(&machine));
+        assert_eq!((difference(&files, &after.0), services, store), (vec![], after.1, after.2), "a second run");
+    }
+}
+
 /// Runs the words behind it, and keeps what the process itself held at its peak; the kernel's account of a child that has
 /// ended holds the children's peaks, too, and so keadm's.
 const WATCH: &str = r#"watch() { "$@" & while now=$(grep VmHWM /proc/$!/status); do last=$now; sleep 0.01; done
@@ -351,8 +395,8 @@ fn newer_containerds_carry_a_node_as_well_in_little_memory() {
     for series in ["1.7", "2.1"] {
         let machine = machine(&bed, "edge", "good");
         let folder = tempfile::tempdir().unwrap();
-        let inputs = super::support::bed::make_inputs(&folder.path().join("inputs"), series);
-        make_bundle(&inputs, &folder.path().join("edge.bundle"));
+        let inputs = super::support::bed::make_inputs(&folder.path().join("inputs"), series, "v1.22.0");
+        make_bundle(&inputs, &folder.path().join("edge.bundle"), "v1.22.0");
         machine.put(&folder.path().join("edge.bundle"), "/root/edge.bundle");
         machine.put(&released(), "/usr/local/bin/edgelay");
         let done = machine.sh(&format!("{WATCH}{}", INSTALL.join(" ")));

@@ -84,7 +84,7 @@ impl Drop for Cloud {
 
 /// Bundle and configuration in the jail's `/root`.
 fn put_bundle(jail: &Jail, scratch: &Path) {
-    let inputs = make_inputs(&scratch.join("inputs"), "1.7");
+    let inputs = make_inputs(&scratch.join("inputs"), "1.7", "v1.22.0");
     create_bundle(&inputs, &jail.root().join("root/edge.bundle"));
     std::fs::write(jail.root().join("root/node.json"), CONFIG).unwrap();
 }

@@ -28,7 +28,7 @@ fn bundle(version: &str) -> PathBuf {
     if let Some(path) = made.get(version) {
         return path.clone();
     }
-    let inputs = make_inputs(&scratch().join(format!("inputs-{version}")), version);
+    let inputs = make_inputs(&scratch().join(format!("inputs-{version}")), version, "v1.22.0");
     let path = create(&inputs, &format!("edge-{version}.bundle"));
     made.insert(version.to_owned(), path.clone());
     path

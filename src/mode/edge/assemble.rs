@@ -17,8 +17,8 @@ use crate::report::Report;
 use crate::root::Root;
 use crate::service::{Manager, manager_of};
 use crate::steps::{
-    Components, Edgecore, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom, KernelArguments, Line,
-    NodeReady, OwnProgram, PodRuns, Preload, RuntimeStart, Settings, System, Way,
+    Components, Edgecore, EdgecoreProgram, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom,
+    KernelArguments, Line, NodeReady, OwnProgram, PodRuns, Preload, RuntimeStart, Settings, System, Way,
 };
 use crate::{cni, host};
 
@@ -167,11 +167,18 @@ impl Assembly {
             let version = bundle.manifest().kubeedge.to_string();
             let (way, config) = (self.way.clone(), self.config.clone());
             let address = self.config.containerd_address.clone();
-            steps.push(Box::new(PodRuns::new(address, sandbox_image(bundle)?, self.pods(bundle))));
-            let bring = (version, package(bundle));
+            steps.push(Box::new(PodRuns::new(address.clone(), sandbox_image(bundle)?, self.pods(bundle))));
+            let package = package(bundle);
+            let program = bundle.component("edgecore").map(|c| c.digest);
+            let program = program.or(package.as_ref().map(|image| image.config.digest));
+            let bring = (version, package.clone());
             steps.push(Box::new(JoinCloud::new(self.manager, config, identity.clone(), way, bring)));
+            if let Some(image) = package {
+                steps.push(Box::new(EdgecoreProgram::new(image, address.clone(), self.config.containerd)));
+            }
             steps.push(Box::new(Settings::new(self.manager, &self.config, self.class())));
-            steps.push(Box::new(Edgecore::new(self.manager, self.config.containerd_address.clone())));
+            let program = program.map(|digest| digest.to_string()).unwrap_or_default();
+            steps.push(Box::new(Edgecore::new(self.manager, address, program)));
             steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh)));
         }
         Ok(steps)

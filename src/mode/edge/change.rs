@@ -12,28 +12,30 @@ use crate::error::{Error, Kind, Result};
 pub(super) struct Side<'a> {
     pub(super) config: &'a EdgeConfig,
     /// KubeEdge's version by the bundle; none where no bundle is given.
-    pub(super) kubeedge: Option<String>,
+    pub(super) kubeedge: Option<Version>,
 }
 
-/// Refuses what only an uninstall makes room for, and tells what will have no effect.
-pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<Vec<String>> {
+/// Refuses what only an uninstall makes room for.
+pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<()> {
     differs("containerd", old.config.containerd.as_str(), new.config.containerd.as_str())?;
     let store = |side: &Side<'_>| side.config.containerd_root().to_string();
     differs("containerd_root", &store(old), &store(new))?;
     if !joined {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let socket = |side: &Side<'_>| side.config.containerd_address.display().to_string();
     differs("containerd_address", &socket(old), &socket(new))?;
     differs("pod_cidr", &old.config.pod_cidr.to_string(), &new.config.pod_cidr.to_string())?;
     match (&old.kubeedge, &new.kubeedge) {
-        (Some(runs), Some(brings)) if runs != brings => {
-            let what = format!("the bundle brings KubeEdge {brings}, but this node has joined with {runs}");
+        // What a newer minor release wrote below /var/lib/kubeedge an older one need not understand; patches agree.
+        (Some(runs), Some(brings)) if brings.release() < runs.release() => {
+            let what = format!("the bundle brings KubeEdge {brings}, but this node runs {runs}");
             Err(Error::new(Kind::Bundle, what).hint(format!(
-                "give a bundle with {runs}, or run 'edgelay edge uninstall' first to join anew with {brings}"
+                "give a bundle with {} or newer, or run 'edgelay edge uninstall' first to join anew with {brings}",
+                runs.minor()
             )))
         }
-        _ => registered(old.config, new.config).map(|()| Vec::new()),
+        _ => registered(old.config, new.config),
     }
 }
 
@@ -97,12 +99,12 @@ mod tests {
         let old = config("{}");
         let refused = |text: &str, kubeedge: Option<&str>, joined: bool| {
             let new = config(text);
-            let old = Side { config: &old, kubeedge: Some("v1.22.0".into()) };
-            let new = Side { config: &new, kubeedge: kubeedge.map(str::to_owned) };
+            let old = Side { config: &old, kubeedge: Some("v1.22.1".parse().unwrap()) };
+            let new = Side { config: &new, kubeedge: kubeedge.map(|version| version.parse().unwrap()) };
             look(&old, &new, joined).map_err(|e| e.to_string())
         };
         for (text, kubeedge, why) in [
-            (r#"{"mqtt": true, "node": {"ip": "10.0.0.7"}}"#, Some("v1.22.0"), ""),
+            (r#"{"mqtt": true, "node": {"ip": "10.0.0.7"}}"#, Some("v1.22.1"), ""),
             ("{}", None, ""),
             (
                 r#"{"pod_cidr": "10.1.0.0/16"}"#,
@@ -114,10 +116,12 @@ mod tests {
                 None,
                 "'containerd_address' is '/a', but this host was installed with '/run/containerd/containerd.sock'",
             ),
-            ("{}", Some("v1.23.0"), "the bundle brings KubeEdge v1.23.0, but this node has joined with v1.22.0"),
+            ("{}", Some("v1.22.0"), ""),
+            ("{}", Some("v1.23.0"), ""),
+            ("{}", Some("v1.9.2"), "the bundle brings KubeEdge v1.9.2, but this node runs v1.22.1"),
         ] {
             assert_eq!(refused(text, kubeedge, true).err().unwrap_or_default(), why);
-            assert_eq!(refused(text, kubeedge, false), Ok(Vec::new()), "{text}: only staged");
+            assert_eq!(refused(text, kubeedge, false), Ok(()), "{text}: only staged");
         }
         for (text, why) in [
             (r#"{"containerd": "existing"}"#, "'containerd' is 'existing', but this host was installed with 'managed'"),
@@ -130,7 +134,7 @@ mod tests {
                 assert_eq!(refused(text, None, joined), Err(why.into()));
             }
         }
-        assert_eq!(refused(r#"{"containerd_root": "/var/lib/containerd/"}"#, None, true), Ok(Vec::new()));
+        assert_eq!(refused(r#"{"containerd_root": "/var/lib/containerd/"}"#, None, true), Ok(()));
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Joining without keadm: EdgeCore out of the image, its configuration, the token in a file of its own, its start.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::{JoinCloud, MADE};
 use crate::clock::{Probe, wait_for};
-use crate::containerd::import::{Options, open_file};
-use crate::containerd::{Client, health};
+use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{
@@ -15,6 +13,7 @@ use crate::kubeedge::{
 };
 use crate::plan::Cx;
 use crate::service::{boot_link, definition};
+use crate::steps::edgecore_program;
 
 /// As long as keadm waits.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -121,14 +120,7 @@ fn put_edgecore(step: &JoinCloud, cx: &mut Cx<'_>) -> Result<()> {
         return Err(Error::new(Kind::Bundle, "the bundle has neither EdgeCore nor the installation-package image")
             .hint("make the bundle anew with 'edgelay bundle create'"));
     };
-    extract(&step.config.containerd_address, image, EDGECORE, cx)
-}
-
-/// Copies the program `path` out of an image to the same place of this machine.
-pub(super) fn extract(address: &Path, image: &crate::oci::Image, path: RelPath<'_>, cx: &mut Cx<'_>) -> Result<()> {
-    let mut client = Client::connect(address)?;
-    let mut file = open_file(&mut client, image, path, &Options::new(cx.clock))?;
-    cx.put_stream(path, 0o755, &mut file).map(|_| ())
+    edgecore_program::extract(image, &step.config.containerd_address, cx)
 }
 
 /// Whether what a cut join left is only the token's file: the certificates are there.

@@ -184,7 +184,7 @@ fn an_image_with_neither_manager_nor_writable_programs_becomes_a_node() {
     let bundle = scratch.path().join("edge.bundle");
     let staged = |disk: &Path| {
         // EdgeCore as a program of its own: it is staged, too, and nothing is left to be laid down.
-        let inputs = make_inputs(&scratch.path().join("inputs"), "1.6");
+        let inputs = make_inputs(&scratch.path().join("inputs"), "1.6", "v1.22.0");
         std::fs::copy(program("standin-edgecore"), inputs.join("components/edgecore")).unwrap();
         create_bundle(&inputs, &bundle);
         let line = format!(

@@ -81,16 +81,16 @@ pub(crate) fn scratch() -> PathBuf {
 /// Components and images, made once per test run with the stand-ins that were built with it.
 pub(crate) fn inputs() -> &'static PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
-    MADE.get_or_init(|| make_inputs(&scratch().join("inputs"), "1.6"))
+    MADE.get_or_init(|| make_inputs(&scratch().join("inputs"), "1.6", "v1.22.0"))
 }
 
 /// The same with a containerd of another series; returns `path`.
-pub(crate) fn make_inputs(path: &Path, series: &str) -> PathBuf {
+pub(crate) fn make_inputs(path: &Path, series: &str, kubeedge: &str) -> PathBuf {
     let mut examples = std::env::current_exe().unwrap();
     examples.pop();
     examples.pop();
     examples.push("examples");
-    run(Command::new(script("make-inputs")).arg(path).arg(series).env("EXAMPLES", examples)).good();
+    run(Command::new(script("make-inputs")).arg(path).args([series, kubeedge]).env("EXAMPLES", examples)).good();
     path.to_owned()
 }
 

@@ -146,7 +146,7 @@ pub(crate) fn object(node: &Node, heard: u64) -> Value {
                 {"type": "Ready", "status": status, "lastHeartbeatTime": time(heard), "reason": reason, "message": message},
             ],
             "addresses": [{"type": "InternalIP", "address": edged("nodeIP")}, {"type": "Hostname", "address": node.name}],
-            "nodeInfo": {"kubeletVersion": "v1.31.12-kubeedge-v1.22.0", "operatingSystem": "linux"},
+            "nodeInfo": {"kubeletVersion": format!("v1.31.12-kubeedge-{}", super::version()), "operatingSystem": "linux"},
         }
     })
 }
