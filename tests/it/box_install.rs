@@ -1,5 +1,7 @@
 //! Whole installs by edgelay in a throw-away Debian with systemd, no network but a stand-in cloud, a real containerd.
 
+mod upgrade;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -334,48 +336,6 @@ fn drift_is_seen_and_mended() {
         let mended = install(&machine, &[]);
         assert_eq!(mended.code, 0, "{what}: {}", mended.said());
         is_green(&machine);
-    }
-}
-
-/// A node goes from one version of KubeEdge to another and back, in the way of a machine that nobody looks at: a newer
-/// bundle, the same call. What runs on it stays.
-#[test]
-fn a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_back() {
-    let test = "a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_back";
-    let Some(bed) = Bed::start(test) else { return };
-    let machine = machine(&bed, "edge", "good");
-    install(&machine, &[]).good();
-    let folder = tempfile::tempdir().unwrap();
-    let inputs = super::support::bed::make_inputs(&folder.path().join("inputs"), "1.6", "v1.22.1");
-    make_bundle(&inputs, &folder.path().join("newer.bundle"), "v1.22.1");
-    machine.put(&folder.path().join("newer.bundle"), "/root/newer.bundle");
-    let certificate = machine.sh("sha256sum /etc/kubeedge/certs/*").good();
-    let containerd = machine.sh("systemctl show -p MainPID containerd").good();
-    machine.put(&super::support::peers::peers(test).unwrap().join("1.6/usr/bin/ctr"), "/root/ctr");
-
-    for (bundle, runs, was) in [("newer", "v1.22.1", "v1.22.0"), ("edge", "v1.22.0", "v1.22.1")] {
-        let bundle = format!("--bundle=/root/{bundle}.bundle");
-        let install = || machine.run(&[&INSTALL[..3], &[&bundle], &INSTALL[4..]].concat());
-        // the token of the join has ended long ago, and is not needed
-        machine.sh("rm -f /root/token").good();
-        let done = install();
-        assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("edgecore"));
-        is_green(&machine);
-        let program = machine
-            .sh("tail -n 1 /proc/$(systemctl show -p MainPID --value edgecore)/exe; grep edgecoreVersion /etc/kubeedge/config/edgecore.yaml");
-        assert_eq!(program.good().trim(), format!("stands in for {runs}\nedgecoreVersion: {runs}"));
-        let node = std::fs::read_to_string(bed.cloud("nodes/edge-1")).unwrap();
-        assert!(node.contains(runs) && !node.contains(was), "{node}");
-        assert_eq!(machine.sh("sha256sum /etc/kubeedge/certs/*").good(), certificate);
-        assert_eq!(machine.sh("systemctl show -p MainPID containerd").good(), containerd);
-
-        let images = machine.sh("/root/ctr -n k8s.io images ls -q | grep installation-package | grep -v @").good();
-        assert_eq!(images.trim(), format!("docker.io/kubeedge/installation-package:{runs}"));
-
-        let (files, services, store) = (listing(&machine), starts(&machine), blobs(&machine));
-        install().good();
-        let after = (listing(&machine), starts(&machine), blobs(&machine));
-        assert_eq!((difference(&files, &after.0), services, store), (vec![], after.1, after.2), "a second run");
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use edgelay::board::Format;
 use edgelay::clock::SystemClock;
-use edgelay::config::{CloudConfig, EdgeConfig, Reboot};
+use edgelay::config::{CloudConfig, EdgeConfig, Reboot, parse_file, resolve};
 use edgelay::crash;
 use edgelay::error::Kind;
 use edgelay::exec::Host;
@@ -76,6 +76,9 @@ fn child() {
     if std::env::var(VERB).as_deref() == Ok("live-cloud") {
         return live_cloud(&report);
     }
+    if std::env::var(VERB).as_deref() == Ok("live-edge") {
+        return live_edge(dir, &report);
+    }
     if std::env::var(VERB).as_deref() == Ok("uninstall") {
         return uninstall(&root, &report).unwrap();
     }
@@ -130,6 +133,16 @@ fn live_cloud(report: &Report) {
     let bundle = Some(BundleSource::file("/root/cloud.bundle".into()));
     let (root, scope, ignored) = ("/".into(), cloud::Scope::Install, Ignored::default());
     cloud::install(cloud::Request { root, config, bundle, scope, ignored }, report).unwrap();
+}
+
+/// What `edgelay edge install` does with this bundle, and the configuration and name that the tests of the edge have.
+fn live_edge(bundle: PathBuf, report: &Report) {
+    let settings = parse_file(&std::fs::read("/root/node.json").unwrap(), "node.json").unwrap();
+    let mut config = resolve(&[settings.as_slice()], None).unwrap().config;
+    config.node.name = Some("edge-1".parse().unwrap());
+    let bundle = Some(BundleSource::file(bundle));
+    let (root, ignored, factory) = ("/".into(), Ignored::default(), Factory::default());
+    install(Request { root, config, bundle, scope: Scope::Install, ignored, factory }, report).unwrap();
 }
 
 const ARGUMENTS: &str = "boot/firmware/cmdline.txt";

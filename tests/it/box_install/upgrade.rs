@@ -1,0 +1,74 @@
+//! Another version of KubeEdge on a node that has joined.
+
+use super::*;
+
+/// A node goes from one version of KubeEdge to another and back, in the way of a machine that nobody looks at: a newer
+/// bundle, the same call. What runs on it stays.
+#[test]
+fn a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_back() {
+    let test = "a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_back";
+    let Some(bed) = Bed::start(test) else { return };
+    let machine = machine(&bed, "edge", "good");
+    install(&machine, &[]).good();
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = crate::support::bed::make_inputs(&folder.path().join("inputs"), "1.6", "v1.22.1");
+    make_bundle(&inputs, &folder.path().join("newer.bundle"), "v1.22.1");
+    machine.put(&folder.path().join("newer.bundle"), "/root/newer.bundle");
+    let certificate = machine.sh("sha256sum /etc/kubeedge/certs/*").good();
+    let containerd = machine.sh("systemctl show -p MainPID containerd").good();
+    machine.put(&crate::support::peers::peers(test).unwrap().join("1.6/usr/bin/ctr"), "/root/ctr");
+
+    #[cfg(feature = "crash-points")]
+    cut_again_and_again(&machine);
+    for (bundle, runs, was) in [("newer", "v1.22.1", "v1.22.0"), ("edge", "v1.22.0", "v1.22.1")] {
+        let bundle = format!("--bundle=/root/{bundle}.bundle");
+        let install = || machine.run(&[&INSTALL[..3], &[&bundle], &INSTALL[4..]].concat());
+        // the token of the join has ended long ago, and is not needed
+        machine.sh("rm -f /root/token").good();
+        let done = install();
+        assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("edgecore"));
+        is_green(&machine);
+        let program = machine
+            .sh("tail -n 1 /proc/$(systemctl show -p MainPID --value edgecore)/exe; grep edgecoreVersion /etc/kubeedge/config/edgecore.yaml");
+        assert_eq!(program.good().trim(), format!("stands in for {runs}\nedgecoreVersion: {runs}"));
+        let node = std::fs::read_to_string(bed.cloud("nodes/edge-1")).unwrap();
+        assert!(node.contains(runs) && !node.contains(was), "{node}");
+        assert_eq!(machine.sh("sha256sum /etc/kubeedge/certs/*").good(), certificate);
+        assert_eq!(machine.sh("systemctl show -p MainPID containerd").good(), containerd);
+
+        let images = machine.sh("/root/ctr -n k8s.io images ls -q | grep installation-package | grep -v @").good();
+        assert_eq!(images.trim(), format!("docker.io/kubeedge/installation-package:{runs}"));
+
+        let (files, services, store) = (listing(&machine), starts(&machine), blobs(&machine));
+        install().good();
+        let after = (listing(&machine), starts(&machine), blobs(&machine));
+        assert_eq!((difference(&files, &after.0), services, store), (vec![], after.1, after.2), "a second run");
+    }
+}
+
+/// Each run goes on where the one before was cut, and is cut one durable write later until its step ends. EdgeCore's
+/// program is one of the two at any time.
+#[cfg(feature = "crash-points")]
+fn cut_again_and_again(machine: &Machine<'_>) {
+    use crate::crash::{AT, DIR, VERB};
+    /// Ended by SIGABRT, as a shell tells it.
+    const CUT: i32 = 134;
+    machine.put(&std::env::current_exe().unwrap(), "/root/it");
+    let (dir, verb) = (format!("{DIR}=/root/newer.bundle"), format!("{VERB}=live-edge"));
+    let (mut at, mut cuts) = (0, 0);
+    loop {
+        let until = format!("{AT}={at}");
+        let child = ["/root/it", "--exact", "crash::child", "--ignored", "--nocapture"];
+        let ended = machine.run(&[&["env", &dir, &verb, &until], &child[..]].concat());
+        assert!([0, CUT].contains(&ended.code), "cut {at}: {}\n{}", ended.code, ended.said());
+        let program = machine.sh("tail -n 1 /usr/local/bin/edgecore && systemctl is-active edgecore").good();
+        assert!(program.starts_with("stands in for v1.22.") && program.ends_with("\nactive\n"), "cut {at}: {program}");
+        if ended.code == 0 {
+            break;
+        }
+        (at, cuts) = (at + 1, cuts + 1);
+    }
+    assert!(cuts > 8, "only {cuts} cuts");
+    let left = machine.sh("find /etc /usr/local /var/lib/edgelay -name '*.edgelay-new'").good();
+    assert_eq!(left, "");
+}
