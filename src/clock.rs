@@ -1,12 +1,11 @@
 //! Time, and the only way to wait: for a named thing, with a limit.
 
-use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind, Result};
 
 /// Where time comes from.
-pub trait Clock: fmt::Debug {
+pub trait Clock {
     /// Monotonic time since an arbitrary start. Not affected by a clock that is set.
     fn elapsed(&self) -> Duration;
     /// Seconds since 1970 by the wall clock; boards without a battery start near 0.
@@ -20,6 +19,12 @@ pub trait Clock: fmt::Debug {
     /// Seconds by which the wall clock was set forward (or back) since it was first looked at.
     fn moved(&self) -> i64 {
         0
+    }
+}
+
+impl std::fmt::Debug for dyn Clock + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
     }
 }
 

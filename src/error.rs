@@ -2,6 +2,7 @@
 //!
 //! Codecs keep their own small `Copy + Eq` enums and are lifted into [`Error`] once, by their caller.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -117,13 +118,18 @@ struct Inner {
     what: Cow<'static, str>,
     doing: Vec<String>,
     hint: Option<Cow<'static, str>>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Box<dyn Cause>>,
 }
+
+/// What we ask of a foreign error. With `std::error::Error` each would bring its `Debug` along, used or not.
+trait Cause: fmt::Display + Any + Send + Sync {}
+
+impl<E: fmt::Display + Any + Send + Sync> Cause for E {}
 
 impl Error {
     /// A failure of class `kind`; `what` says what failed on which object, expected and found.
     pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
-        Error(Box::new(Inner { kind, what: what.into(), doing: Vec::new(), hint: None, source: None }))
+        Error(Box::new(Inner { kind, what: what.into(), doing: Vec::new(), hint: None, cause: None }))
     }
 
     /// Adds one imperative sentence the user can act on. The first hint wins: it is the closest to the cause.
@@ -135,8 +141,8 @@ impl Error {
 
     /// Keeps the foreign error that caused this one; its text is shown after ours.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+    pub fn because(mut self, cause: impl fmt::Display + Any + Send + Sync) -> Self {
+        self.0.cause = Some(Box::new(cause));
         self
     }
 
@@ -176,8 +182,9 @@ impl Error {
     }
 
     /// The foreign error that caused this one, if it is one of these.
-    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        self.0.source.as_deref()?.downcast_ref()
+    pub fn cause<E: Any>(&self) -> Option<&E> {
+        let cause: &dyn Any = self.0.cause.as_deref()?;
+        cause.downcast_ref()
     }
 }
 
@@ -187,8 +194,8 @@ impl fmt::Display for Error {
             write!(f, "{doing}: ")?;
         }
         f.write_str(&self.0.what)?;
-        match &self.0.source {
-            Some(source) => write!(f, ": {source}"),
+        match &self.0.cause {
+            Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
         }
     }
@@ -233,27 +240,33 @@ pub trait Lift<T> {
     fn lift(self, kind: Kind, what: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T, E: std::error::Error + Send + Sync + 'static> Lift<T> for std::result::Result<T, E> {
+impl<T, E: fmt::Display + Any + Send + Sync> Lift<T> for std::result::Result<T, E> {
     fn lift(self, kind: Kind, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|e| adopt(Box::new(e), kind, what()))
+        self.map_err(|e| adopt(e, kind, what()))
     }
 }
 
 /// An [`Error`] that travelled inside an [`std::io::Error`] (through a `Read` adaptor, say) comes out as itself,
 /// with its own kind and hint; anything else becomes the cause of a new one.
-fn adopt(source: Box<dyn std::error::Error + Send + Sync>, kind: Kind, what: String) -> Error {
-    let source = match source.downcast::<Error>() {
-        Ok(ours) => return ours.inside(what),
-        Err(source) => source,
-    };
-    match source.downcast::<std::io::Error>() {
-        Ok(io) if io.get_ref().is_some_and(|e| e.is::<Error>()) => {
-            let inner = io.into_inner().and_then(|e| e.downcast::<Error>().ok());
-            inner.map_or_else(|| Error::new(Kind::Bug, what.clone()), |ours| ours.inside(what.clone()))
-        }
-        Ok(io) => Error::new(kind, what).because(*io),
-        Err(source) => Error::new(kind, what).because(source),
+fn adopt<E: fmt::Display + Any + Send + Sync>(e: E, kind: Kind, what: String) -> Error {
+    let mut e = Some(e);
+    if let Some(ours) = ours(&mut e) {
+        return ours.inside(what);
     }
+    let error = Error::new(kind, what);
+    match e {
+        Some(foreign) => error.because(foreign),
+        None => error,
+    }
+}
+
+/// Takes our error out of `e`, an `Option` of a foreign one.
+fn ours(e: &mut dyn Any) -> Option<Error> {
+    if let Some(ours) = e.downcast_mut::<Option<Error>>() {
+        return ours.take();
+    }
+    let io = e.downcast_mut::<Option<std::io::Error>>()?;
+    if io.as_ref()?.get_ref()?.is::<Error>() { io.take()?.into_inner()?.downcast().ok().map(|e| *e) } else { None }
 }
 
 impl From<Error> for std::io::Error {

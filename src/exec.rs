@@ -158,7 +158,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
 pub const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs programs.
-pub trait Exec: fmt::Debug {
+pub trait Exec {
     /// Runs `cmd` to its end. An error only if it could not be started or took too long; a bad exit status is no error.
     fn run(&mut self, cmd: &Cmd) -> Result<Output>;
 
@@ -180,6 +180,12 @@ pub trait Exec: fmt::Debug {
             return Ok(output);
         }
         Err(Error::new(Kind::Host, format!("'{cmd}' ended with status {}: {}", output.code, output.last_words())))
+    }
+}
+
+impl fmt::Debug for dyn Exec + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exec")
     }
 }
 

@@ -204,7 +204,7 @@ pub(super) fn read<M: Decode>(method: Method, answer: &[u8]) -> CallResult<M> {
 }
 
 /// An answer that cannot be what it should be.
-pub(super) fn nonsense(method: Method, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CallError {
+pub(super) fn nonsense(method: Method, why: impl std::fmt::Display + std::any::Any + Send + Sync) -> CallError {
     let what = format!("cannot understand the answer to {}", method.path);
     CallError::Broken(Error::new(Kind::Runtime, what).because(why))
 }

@@ -38,7 +38,7 @@ impl Status {
 /// One unit of an installation: what is checked, done and undone together.
 ///
 /// `check` is the plan, the skip rule and the proof at once, so these cannot disagree.
-pub trait Step: std::fmt::Debug {
+pub trait Step {
     /// Stable kebab-case name: journal, events, `status`.
     fn id(&self) -> &'static str;
 
@@ -53,4 +53,10 @@ pub trait Step: std::fmt::Debug {
 
     /// Takes back what the journal says was done. Must not fail because part of it is gone already.
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()>;
+}
+
+impl std::fmt::Debug for dyn Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id())
+    }
 }
