@@ -21,7 +21,7 @@ mod runtime_start;
 mod settings;
 
 pub use components::Components;
-pub use edgecore::Edgecore;
+pub use edgecore::{Edgecore, Program};
 pub use edgecore_program::EdgecoreProgram;
 pub use files::{File, Files};
 pub use first_boot::{FirstBoot, MARKER, PROGRAM};

@@ -89,19 +89,23 @@ pub fn explain(said: &str, log: &str) -> Error {
     let log = log.as_str();
     let known = KNOWN.iter().find(|k| log.contains(k.0)).or_else(|| KNOWN.iter().find(|k| said.contains(k.0)));
     let telling = |text: &str, needle: &str| text.lines().rev().find(|l| l.contains(needle)).map(str::to_owned);
-    let words = last_error(said);
+    // Where keadm was not asked, there is only EdgeCore to quote.
+    let (who, words) = match said.trim().is_empty() {
+        true => ("EdgeCore says", last_complaint(log)),
+        false => ("keadm join", last_error(said)),
+    };
     match known {
         Some(Known(needle, kind, hint)) => {
             let cause = telling(log, needle).or_else(|| telling(said, needle)).unwrap_or_else(|| words.clone());
             let cause = shorten(cause.trim().trim_start_matches("Error:").trim(), 400);
-            let what = if words.contains(needle) || words.is_empty() {
-                format!("keadm join: {cause}")
+            let what = if words.contains(needle) || said.trim().is_empty() {
+                format!("{who}: {cause}")
             } else {
-                format!("keadm join: {words}; EdgeCore says: {cause}")
+                format!("{who}: {words}; EdgeCore says: {cause}")
             };
             Error::new(*kind, what).hint(*hint)
         }
-        None => Error::new(Kind::Cluster, format!("keadm join: {words}"))
+        None => Error::new(Kind::Cluster, format!("{who}: {words}"))
             .hint("look at 'journalctl -u edgecore' and at /var/log/edgelay/install.log"),
     }
 }
@@ -142,6 +146,18 @@ pub fn without_words(log: &str) -> String {
         Some(cause) => format!("EdgeCore gets no certificate: {}", shorten(cause, 400)),
         None => "no certificates yet, and EdgeCore does not say why".to_owned(),
     }
+}
+
+/// The last line of a log of klog's that is an error or worse, or that a Go program died with.
+fn last_complaint(log: &str) -> String {
+    let is_one = |line: &&str| {
+        let mut bytes = line.bytes();
+        let level = bytes.next();
+        line.starts_with("panic: ")
+            || matches!(level, Some(b'E' | b'F')) && bytes.next().is_some_and(|b| b.is_ascii_digit())
+    };
+    let line = log.lines().rev().map(str::trim).find(is_one).unwrap_or("nothing that would tell why");
+    shorten(line, 400)
 }
 
 /// keadm's last line that begins with `Error:`, or its last line.
@@ -193,7 +209,15 @@ W1130 07:27:45.295449     443 edgehub.go:138] connection is broken, will reconne
                 "connection refused",
                 "CloudCore runs",
             ),
-            ("", "", Kind::Cluster, "it said nothing", "journalctl"),
+            (" \n", "", Kind::Cluster, "EdgeCore says: nothing that would tell why", "journalctl"),
+            (
+                "",
+                "I1130 07:32:47.441738     877 server.go:102] Version: v1.22.9\nF1130 07:32:47.442     877 server.go:1] no\nExited",
+                Kind::Cluster,
+                "EdgeCore says: F1130 07:32:47.442     877 server.go:1] no",
+                "journalctl",
+            ),
+            ("", "x: no such host", Kind::Later, "EdgeCore says: x: no such host", "name server"),
             (
                 "Error: create edge config file failed: write /etc/kubeedge/config/edgecore.yaml: no space left on device",
                 "",

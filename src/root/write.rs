@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, geteuid, symlinkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, geteuid, linkat, symlinkat, unlinkat};
 
 use super::{Meta, Root, Type};
 use crate::crash;
@@ -172,11 +172,7 @@ impl Root {
 
     /// Moves the file `from` to the name `to` in the same directory, replacing nothing: `to` must be free.
     pub fn set_aside(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
-        let (dir, name) = self.make_parent(from)?;
-        let (to_dir, to_name) = to.split();
-        if from.split().0 != to_dir {
-            return Err(Error::new(Kind::Bug, format!("set aside '{from}' as '{to}': not in the same directory")));
-        }
+        let (dir, name, to_name) = self.beside(from, to)?;
         if fstatat(dir.as_fd(), to_name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() {
             let what = format!("set aside '{from}': '{}' is there already", self.absolute(to).display());
             return Err(Error::new(Kind::Host, what).hint("move one of the two files away"));
@@ -184,6 +180,37 @@ impl Root {
         crash::point();
         renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("set aside", from)).map_err(hinted)?;
         fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))
+    }
+
+    /// Gives the file `from` the name `to` as well, in the same directory: no byte is copied. What has that name stays.
+    pub fn link(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<Change> {
+        let (dir, name, to_name) = self.beside(from, to)?;
+        crash::point();
+        match linkat(&dir, name, &dir, to_name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::EEXIST) => return Ok(Change::Kept),
+            Err(e) => return Err(e).lift(Kind::Host, || self.failed("keep", from)).map_err(hinted),
+        }
+        fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))?;
+        Ok(Change::Wrote)
+    }
+
+    /// Moves the file `from` to the name `to` in the same directory, in the place of what has that name.
+    pub fn replace(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
+        let (dir, name, to_name) = self.beside(from, to)?;
+        crash::point();
+        renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("bring back", from)).map_err(hinted)?;
+        fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))
+    }
+
+    /// The directory that both are in, and their names there.
+    fn beside<'a>(&self, from: RelPath<'a>, to: RelPath<'a>) -> Result<(OwnedFd, &'a str, &'a str)> {
+        let (to_dir, to_name) = to.split();
+        if from.split().0 != to_dir {
+            return Err(Error::new(Kind::Bug, format!("'{from}' and '{to}' are not in the same directory")));
+        }
+        let (dir, name) = self.make_parent(from)?;
+        Ok((dir, name, to_name))
     }
 
     /// The permission bits of the file at `path` are set to `mode`.
@@ -313,6 +340,15 @@ mod tests {
         assert_eq!(root.mkdir(d, 0o755).unwrap(), Change::Wrote);
         root.set_aside(A, RelPath::literal("etc/deep/a.bak")).unwrap();
         root.write(A, 0o644, b"").unwrap();
-        assert!(root.set_aside(A, RelPath::literal("etc/deep/a.bak")).is_err());
+        let bak = RelPath::literal("etc/deep/a.bak");
+        assert!(root.set_aside(A, bak).is_err());
+        root.remove(bak).unwrap();
+        root.write(A, 0o755, b"old").unwrap();
+        assert_eq!(root.link(A, bak).unwrap(), Change::Wrote);
+        root.write(A, 0o755, b"new").unwrap();
+        assert_eq!(root.link(A, bak).unwrap(), Change::Kept);
+        root.replace(bak, A).unwrap();
+        assert_eq!((root.read(A, 9).unwrap().unwrap(), root.lstat(bak).unwrap()), (b"old".to_vec(), None));
+        assert!(root.replace(bak, A).is_err() && root.link(A, d).is_err());
     }
 }

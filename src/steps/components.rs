@@ -1,8 +1,9 @@
 //! Lays down the bundle's files: containerd, its shim, runc, the CNI plugins, keadm.
 
-use super::fingerprint;
+use super::{edgecore_program, fingerprint};
 use crate::bundle::Component;
 use crate::error::{Result, Trail};
+use crate::kubeedge::EDGECORE;
 use crate::plan::{Cx, Status, Step};
 
 /// The step.
@@ -70,6 +71,9 @@ impl Step for Components {
 
 fn lay_down(file: &Component, cx: &mut Cx<'_>, (done, total): (u64, u64)) -> Result<()> {
     let path = file.destination();
+    if path == EDGECORE {
+        edgecore_program::keep(cx)?;
+    }
     // The blobs are borrowed apart from the rest: the reader lives while the file is written.
     let Some(blobs) = cx.blobs.take() else {
         return Err(super::images::no_bundle(&file.name));

@@ -12,28 +12,41 @@ use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, explain, healthy, lookup, service
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, State, boot_link, definition};
 
+use super::edgecore_program::{self, EdgecoreProgram};
+
 /// EdgeCore starts its kubelet's server after it has talked to the cloud and to containerd.
 const LIMIT: Duration = Duration::from_secs(120);
-/// The unit that EdgeCore was last started under, and the program that it was.
-const FACT: &str = "edgecore-runs-with";
+/// The unit that EdgeCore last was healthy under, and the program that it was.
+pub(super) const FACT: &str = "edgecore-runs-with";
 
 /// The step.
 #[derive(Debug)]
 pub struct Edgecore {
     manager: Manager,
     address: PathBuf,
-    program: String,
+    program: Program,
+    limit: Duration,
+}
+
+/// Which EdgeCore is to run.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// Changes with it.
+    pub id: String,
+    /// Where it is from, unless the bundle brings it as a component.
+    pub package: Option<EdgecoreProgram>,
 }
 
 impl Edgecore {
-    /// Under `manager`, on the containerd with the socket `address`; `program` changes with EdgeCore itself.
-    pub fn new(manager: Manager, address: PathBuf, program: String) -> Self {
-        Edgecore { manager, address, program }
+    /// Under `manager`, on the containerd with the socket `address`; healthy within `limit`, if that is less than it
+    /// may take.
+    pub fn new(manager: Manager, address: PathBuf, program: Program, limit: Duration) -> Self {
+        Edgecore { manager, address, program, limit: limit.min(LIMIT) }
     }
 
     fn version(&self) -> String {
         let unit = definition(self.manager, &service()).2;
-        Digest::of(format!("{unit}{}", self.program).as_bytes()).to_string()
+        Digest::of(format!("{unit}{}", self.program.id).as_bytes()).to_string()
     }
 }
 
@@ -82,7 +95,13 @@ impl Step for Edgecore {
             services.reload()?;
             services.restart(&service())?;
         }
-        self.wait(begun, cx)?;
+        if let Err(e) = self.wait(begun, cx) {
+            return Err(self.go_back(e, cx));
+        }
+        edgecore_program::forget_previous(cx)?;
+        if let Some(package) = &self.program.package {
+            package.drop_older(cx)?;
+        }
         cx.journal.remember(FACT, &self.version())
     }
 
@@ -106,8 +125,31 @@ impl Edgecore {
         })
     }
 
+    /// An EdgeCore that does not come up is no better than none on a machine that nobody looks at: the one that worked
+    /// goes on, and the error is told.
+    fn go_back(&self, e: Error, cx: &mut Cx<'_>) -> Error {
+        if e.kind() == Kind::Interrupted {
+            return e;
+        }
+        let back = edgecore_program::bring_back(cx).and_then(|was_there| {
+            if was_there {
+                let begun = cx.clock.unix();
+                cx.services(self.manager).restart(&service())?;
+                self.wait(begun, cx)?;
+            }
+            Ok(was_there)
+        });
+        let then = match back {
+            Ok(false) => return e,
+            Ok(true) => "the EdgeCore that ran before does so again".to_owned(),
+            Err(again) => format!("nor does the EdgeCore that ran before: {again}"),
+        };
+        let hint = e.hint_text().unwrap_or_default().to_owned();
+        Error::new(e.kind(), format!("{e}; {then}")).hint(hint)
+    }
+
     fn wait(&self, begun: u64, cx: &mut Cx<'_>) -> Result<()> {
-        let waited = wait_for(cx.clock, "EdgeCore's health", LIMIT, || {
+        let waited = wait_for(cx.clock, "EdgeCore's health", self.limit, || {
             Ok(match healthy() {
                 Ok(()) => Probe::Ready(()),
                 Err(seen) => Probe::NotYet(seen),

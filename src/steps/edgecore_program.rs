@@ -6,16 +6,20 @@ use crate::config::ContainerdMode;
 use crate::containerd::Client;
 use crate::containerd::import::{Options, open_file};
 use crate::error::Result;
-use crate::ids::ImageRef;
+use crate::ids::{ImageRef, RelPath};
 use crate::kubeedge::EDGECORE;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 
 /// The image that EdgeCore was taken from, by the digest of its config.
 const FACT: &str = "edgecore-from";
+/// The EdgeCore that worked, until another one does; a second name of the file, which costs nothing to make.
+const PREVIOUS: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore.edgelay-previous");
+/// [`FACT`] of that one.
+const PREVIOUS_FACT: &str = "edgecore-previous-from";
 
 /// The step. Where the bundle brings EdgeCore as a component, there is no need of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EdgecoreProgram {
     image: Image,
     address: PathBuf,
@@ -28,9 +32,11 @@ impl EdgecoreProgram {
         EdgecoreProgram { image, address, containerd }
     }
 
+    /// To be called when the new EdgeCore has proven itself.
+    ///
     /// Images of other versions of EdgeCore, which nothing runs and nobody will ask for again, go: they are large, pinned,
     /// and EdgeCore never collects images here. What lies in a containerd of someone else may be theirs.
-    fn drop_older(&self, cx: &Cx<'_>) -> Result<()> {
+    pub(super) fn drop_older(&self, cx: &Cx<'_>) -> Result<()> {
         if self.containerd != ContainerdMode::Managed {
             return Ok(());
         }
@@ -61,6 +67,40 @@ pub(super) fn extract(image: &Image, address: &std::path::Path, cx: &mut Cx<'_>)
     cx.put_stream(EDGECORE, 0o755, &mut file).map(|_| ())
 }
 
+/// To be called before another EdgeCore is put in its place. One that is kept already is the one that worked.
+pub(super) fn keep(cx: &mut Cx<'_>) -> Result<()> {
+    let worked = cx.journal.fact(super::edgecore::FACT).is_some() && cx.root.lstat(EDGECORE)?.is_some();
+    if !worked || cx.root.lstat(PREVIOUS)?.is_some() {
+        return Ok(());
+    }
+    if let Some(from) = cx.journal.fact(FACT).map(ToOwned::to_owned) {
+        cx.journal.remember(PREVIOUS_FACT, &from)?;
+    }
+    cx.claim(PREVIOUS)?;
+    cx.root.link(EDGECORE, PREVIOUS).map(|_| ())
+}
+
+/// Whether there was an EdgeCore to put back into its place.
+pub(super) fn bring_back(cx: &mut Cx<'_>) -> Result<bool> {
+    if cx.root.lstat(PREVIOUS)?.is_none() {
+        return Ok(false);
+    }
+    let from = cx.journal.fact(PREVIOUS_FACT).map(ToOwned::to_owned);
+    // What is remembered fits neither until both are done, so a cut has the program laid down again.
+    cx.journal.forget(FACT)?;
+    cx.root.replace(PREVIOUS, EDGECORE)?;
+    if let Some(from) = from {
+        cx.journal.remember(FACT, &from)?;
+    }
+    forget_previous(cx).map(|()| true)
+}
+
+/// To be called when the new EdgeCore has proven itself.
+pub(super) fn forget_previous(cx: &mut Cx<'_>) -> Result<()> {
+    cx.take_back(|path| path == PREVIOUS.as_str())?;
+    cx.journal.forget(PREVIOUS_FACT)
+}
+
 impl Step for EdgecoreProgram {
     fn id(&self) -> &'static str {
         "edgecore-program"
@@ -79,13 +119,14 @@ impl Step for EdgecoreProgram {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        keep(cx)?;
         extract(&self.image, &self.address, cx)?;
-        self.drop_older(cx)?;
         remember(&self.image, cx)
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         // The program itself goes with the join.
+        forget_previous(cx)?;
         cx.journal.forget(FACT)
     }
 }

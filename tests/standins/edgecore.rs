@@ -43,6 +43,9 @@ pub fn main() {
     }
     let version = version();
     klog::line('I', "server.go:102", &format!("Version: {version}"));
+    if version.ends_with("-broken") {
+        exit(1, "server.go:102", "this build does not start");
+    }
     if config.text("edgecoreVersion") != version {
         *config.place(&["edgecoreVersion"]) = Yaml::Str(version);
         save(&path, &config);

@@ -18,7 +18,7 @@ use crate::root::Root;
 use crate::service::{Manager, manager_of};
 use crate::steps::{
     Components, Edgecore, EdgecoreProgram, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom,
-    KernelArguments, Line, NodeReady, OwnProgram, PodRuns, Preload, RuntimeStart, Settings, System, Way,
+    KernelArguments, Line, NodeReady, OwnProgram, PodRuns, Preload, Program, RuntimeStart, Settings, System, Way,
 };
 use crate::{cni, host};
 
@@ -173,12 +173,11 @@ impl Assembly {
             let program = program.or(package.as_ref().map(|image| image.config.digest));
             let bring = (version, package.clone());
             steps.push(Box::new(JoinCloud::new(self.manager, config, identity.clone(), way, bring)));
-            if let Some(image) = package {
-                steps.push(Box::new(EdgecoreProgram::new(image, address.clone(), self.config.containerd)));
-            }
+            let package = package.map(|image| EdgecoreProgram::new(image, address.clone(), self.config.containerd));
+            steps.extend(package.clone().map(|step| Box::new(step) as Box<dyn Step>));
             steps.push(Box::new(Settings::new(self.manager, &self.config, self.class())));
-            let program = program.map(|digest| digest.to_string()).unwrap_or_default();
-            steps.push(Box::new(Edgecore::new(self.manager, address, program)));
+            let program = Program { id: program.map(|digest| digest.to_string()).unwrap_or_default(), package };
+            steps.push(Box::new(Edgecore::new(self.manager, address, program, self.config.join_timeout)));
             steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh)));
         }
         Ok(steps)

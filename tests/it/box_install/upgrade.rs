@@ -10,10 +10,7 @@ fn a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_
     let Some(bed) = Bed::start(test) else { return };
     let machine = machine(&bed, "edge", "good");
     install(&machine, &[]).good();
-    let folder = tempfile::tempdir().unwrap();
-    let inputs = crate::support::bed::make_inputs(&folder.path().join("inputs"), "1.6", "v1.22.1");
-    make_bundle(&inputs, &folder.path().join("newer.bundle"), "v1.22.1");
-    machine.put(&folder.path().join("newer.bundle"), "/root/newer.bundle");
+    newer(&machine, "v1.22.1");
     let certificate = machine.sh("sha256sum /etc/kubeedge/certs/*").good();
     let containerd = machine.sh("systemctl show -p MainPID containerd").good();
     machine.put(&crate::support::peers::peers(test).unwrap().join("1.6/usr/bin/ctr"), "/root/ctr");
@@ -44,6 +41,41 @@ fn a_bundle_with_another_kubeedge_upgrades_the_node_and_the_older_one_brings_it_
         let after = (listing(&machine), starts(&machine), blobs(&machine));
         assert_eq!((difference(&files, &after.0), services, store), (vec![], after.1, after.2), "a second run");
     }
+}
+
+/// A new EdgeCore that does not start: the node works on with the one that it had, and is told apart from what was asked for.
+#[test]
+fn an_upgrade_that_does_not_come_up_brings_the_old_version_back() {
+    let Some(bed) = Bed::start("an_upgrade_that_does_not_come_up_brings_the_old_version_back") else { return };
+    let machine = machine(&bed, "edge", "good");
+    install(&machine, &[]).good();
+    let before = machine.sh("sha256sum /usr/local/bin/*; systemctl show -p MainPID containerd").good();
+    newer(&machine, "v1.22.9-broken");
+
+    let done =
+        machine.run(&[&INSTALL[..3], &["--bundle=/root/newer.bundle", "--join-timeout=15s"], &INSTALL[4..]].concat());
+    let said = "this build does not start; the EdgeCore that ran before does so again";
+    done.fails(8, said);
+    let status = machine.run(&["edgelay", "status"]);
+    assert_eq!(status.code, 11, "{}", status.said());
+    assert!(status.said().contains("'/usr/local/bin/edgecore' is of another bundle"), "{}", status.said());
+    let program = machine.sh("tail -n 1 /proc/$(systemctl show -p MainPID --value edgecore)/exe").good();
+    assert_eq!(program.trim(), "stands in for v1.22.0");
+
+    // The bundle that it was made from has nothing to do but to be recorded.
+    let pid = machine.sh("systemctl show -p MainPID edgecore").good();
+    install(&machine, &[]).good();
+    is_green(&machine);
+    assert_eq!(machine.sh("systemctl show -p MainPID edgecore").good(), pid);
+    assert_eq!(machine.sh("sha256sum /usr/local/bin/*; systemctl show -p MainPID containerd").good(), before);
+}
+
+/// `/root/newer.bundle` with this version of KubeEdge.
+fn newer(machine: &Machine<'_>, kubeedge: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = crate::support::bed::make_inputs(&folder.path().join("inputs"), "1.6", kubeedge);
+    make_bundle(&inputs, &folder.path().join("newer.bundle"), kubeedge);
+    machine.put(&folder.path().join("newer.bundle"), "/root/newer.bundle");
 }
 
 /// Each run goes on where the one before was cut, and is cut one durable write later until its step ends. EdgeCore's
