@@ -15,7 +15,7 @@ pub enum Fault {
     Header,
     /// The header's own check value is another one.
     HeaderChecksum,
-    /// The frame asks for a larger window than the caller gives.
+    /// The frame asks for a larger window than the caller gives, and makes use of it.
     Window {
         /// What the frame asks for, in bytes.
         wanted: u64,

@@ -21,6 +21,9 @@ use crate::input::Input;
 /// Window that RFC 8878 section 3.1.1.1.2 has every decoder give; `zstd --long` and `--ultra` ask for more.
 pub const MAX_WINDOW: u64 = 8 << 20;
 
+/// `zstd` itself reads nothing that asks for more, unless told to.
+const MOST_ASKED: u64 = 128 << 20;
+
 /// No block is longer, compressed or not (section 3.1.1.2.4).
 const MAX_BLOCK: usize = 128 << 10;
 
@@ -31,7 +34,8 @@ pub struct Zstd<R> {
 }
 
 impl<R: Read> Zstd<R> {
-    /// Frames that need a window of more than `limit` bytes are refused; twice [`MAX_WINDOW`] is never taken for less.
+    /// No more than `limit` bytes of what was made are held. A frame may ask for a larger window, as all those do that
+    /// zstd:chunked and `--ultra` make; it is refused where it refers to something further back.
     pub fn new(reader: R, limit: u64) -> Zstd<R> {
         Zstd { reader, core: Box::new(Core::new(limit)) }
     }
@@ -82,6 +86,8 @@ struct Core {
     window: window::Window,
     /// `window.buf[given..window.at]` was not handed out yet.
     given: usize,
+    /// What the frame's header asks for, where that is more than is held.
+    wanted: Option<u64>,
     /// What is left of the length that the frame's header tells.
     left: Option<u64>,
     checksum: Option<xxh64::Xxh64>,
@@ -99,6 +105,7 @@ impl Core {
             sequences: sequences::Sequences::new(),
             window: window::Window::new(),
             given: 0,
+            wanted: None,
             left: None,
             checksum: None,
             block: 0,
@@ -164,11 +171,12 @@ impl Core {
 
     fn enter(&mut self, header: header::Header) -> std::result::Result<(), Fault> {
         let refused = Fault::Window { wanted: header.window, limit: self.limit };
-        if header.window > self.limit {
+        if header.window > self.limit.max(MOST_ASKED) {
             return Err(refused);
         }
-        let window = usize::try_from(header.window).map_err(|_| refused)?;
-        self.block = window.min(MAX_BLOCK);
+        self.wanted = (header.window > self.limit).then_some(header.window);
+        self.block = usize::try_from(header.window).unwrap_or(MAX_BLOCK).min(MAX_BLOCK);
+        let window = usize::try_from(header.window.min(self.limit)).map_err(|_| refused)?;
         let content = header.content.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= window);
         self.window.reset(window, self.block, content);
         self.given = 0;
@@ -202,7 +210,10 @@ impl Core {
             1 => self.window.fill(data.get(at).copied().unwrap_or_default(), size)?,
             2 => {
                 let (literals, rest) = self.literals.parse(data, at, end, self.block)?;
-                self.sequences.run(data, rest, end, &literals, &mut self.window)?;
+                self.sequences.run(data, rest, end, &literals, &mut self.window).map_err(|e| match self.wanted {
+                    Some(wanted) if e == Fault::Distance => Fault::Window { wanted, limit: self.limit },
+                    _ => e,
+                })?;
             }
             _ => return Err(Fault::Block.into()),
         }

@@ -58,11 +58,35 @@ fn all_windows() {
                     e.include_checksum(true).unwrap();
                 });
                 same(&format!("{kind} level {level} window {log}"), &data, &packed, 1 << log);
-                let less = unpack(&packed, (1 << log) - 1);
-                assert_eq!(less, Err(Fault::Window { wanted: 1 << log, limit: (1 << log) - 1 }), "{kind}");
+                // Held less, nothing is made up: what lies too far back is refused.
+                for limit in [(1 << log) - 1, 1 << 10] {
+                    match unpack(&packed, limit) {
+                        Ok(found) => assert!(found == data, "{kind} level {level} window {log} in {limit}"),
+                        Err(fault) => assert_eq!(fault, Fault::Window { wanted: 1 << log, limit }, "{kind}"),
+                    }
+                }
             }
         }
     }
+}
+
+/// What zstd:chunked makes: frames that ask for 32 MiB and have next to nothing, with notes in skippable ones behind.
+#[test]
+fn large_windows_that_are_not_used() {
+    let data = kinds(9 << 20).remove(2).1;
+    let mut stream = Vec::new();
+    for piece in data.chunks(1 << 20) {
+        stream.extend(pack(piece, 3, |e| e.window_log(25).unwrap()));
+    }
+    stream.extend([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+    same("chunked", &data, &stream, 1 << 20);
+    // The first one that refers further back ends it; what is damaged is not blamed on the window.
+    let whole = pack(&data.repeat(2)[..10 << 20], 3, |e| {
+        e.long_distance_matching(true).unwrap();
+        e.window_log(25).unwrap();
+    });
+    assert_eq!(unpack(&whole, MAX_WINDOW), Err(Fault::Window { wanted: 1 << 25, limit: MAX_WINDOW }));
+    same("whole", &data.repeat(2)[..10 << 20], &whole, 1 << 25);
 }
 
 /// `--ultra --long`: the second half repeats the first at a distance of 20 MB.

@@ -152,7 +152,10 @@ mod tests {
     fn what_cannot_be_decoded_says_what_to_do() {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(24).unwrap();
-        encoder.write_all(&[0; 4096]).unwrap();
+        encoder.long_distance_matching(true).unwrap();
+        let noise: Vec<u8> = (0..8_500_000_u64).map(|n| (n.wrapping_mul(n + 7) >> 11).to_le_bytes()[1]).collect();
+        encoder.write_all(&noise).unwrap();
+        encoder.write_all(&noise[..1 << 16]).unwrap();
         let long = encoder.finish().unwrap();
         let mut damaged = gzip(b"data");
         *damaged.last_mut().unwrap() ^= 1;

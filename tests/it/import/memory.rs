@@ -163,6 +163,8 @@ fn peak_memory_is_flat() {
 fn zstd(data: &[u8], log: u32) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
     encoder.window_log(log).unwrap();
+    // What is to be refused shall refer that far.
+    encoder.long_distance_matching(log == 25).unwrap();
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
 }
@@ -212,10 +214,13 @@ fn worst() -> Vec<(&'static str, Pack, Packed)> {
         (0..8100).for_each(|n| pack.file(format!("{n:063}"), &b""[..]));
         pack
     };
+    // zstd:chunked: a frame for each piece.
+    let chunked: Vec<u8> = big.chunks(6 << 20).flat_map(|piece| zstd(piece, 27)).collect();
     let names = crowd(docker_of(&[(odd.clone(), id(&odd))], 0));
     vec![
         ("everything at once", crowd(docker_of(&[packed(&all, 21)], 1)), Packed::Zstd),
         ("a window of 8 MiB and many large configs", docker_of(&[packed(&big, 23)], 1), Packed::Plain),
+        ("windows of 128 MiB that nothing refers to", docker_of(&[(chunked, id(&big))], 1), Packed::Plain),
         ("windows within windows", docker_of(&[packed(&big, 21)], 1), Packed::Zstd),
         ("many directories", docker_of(&[packed(&dirs, 23)], 0), Packed::Plain),
         ("many names, in a compressed archive", names, Packed::Zstd),
@@ -253,16 +258,16 @@ fn more_than_the_limits_is_refused() {
     let mut names = docker_of(&[plain()], 0);
     (0..6000).for_each(|n| names.file(format!("{n:090}"), &b""[..]));
     let large = docker_of(&[plain()], 0).with("0.json", vec![b' '; (512 << 10) + 1]);
-    let log = |log| {
-        docker_of(&[(zstd(&small(1, 20 << 10), log), edgelay::digest::Digest::of(&small(1, 20 << 10)).to_string())], 0)
-    };
+    let noise = small(1, 9 << 10);
+    let far = layer(&[E::file("a", &noise), E::file("b", &noise)]);
+    let log = |log| docker_of(&[(zstd(&far, log), edgelay::digest::Digest::of(&far).to_string())], 0);
     for (pack, outer, words) in [
         (files, Packed::Plain, "has more files than the limit of 8192"),
         (names, Packed::Plain, "names of entries exceed the limit of 524288 bytes"),
         (large, Packed::Plain, "has 524289 bytes, the limit for a document is 524288"),
         (docker_of(&[plain()], 2), Packed::Plain, "documents exceed the limit of 655360 bytes"),
-        (log(24), Packed::Plain, "window"),
-        (log(22), Packed::Zstd, "window"),
+        (log(25), Packed::Plain, "need a window of 33554432 bytes, the limit is 8388608"),
+        (log(25), Packed::Zstd, "need a window of 33554432 bytes, the limit is 2097152"),
     ] {
         pack.save(&path, outer);
         let why = peak(&daemon, &path, None).unwrap_err();
