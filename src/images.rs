@@ -25,6 +25,8 @@ pub struct Loaded {
     /// Images with at least one name, in the order of the file. An image without a name cannot be asked for and is
     /// left out.
     pub images: Vec<Image>,
+    /// Named things beside them that are no images (signatures, charts), each in words that say so.
+    pub others: Vec<String>,
     /// Where their blobs come from: manifests, configs and layers of `images`.
     pub blobs: Box<dyn Blobs>,
 }
@@ -57,9 +59,10 @@ pub fn load(path: &Path, platform: &Platform) -> Result<Loaded> {
 }
 
 fn from_shelf(mut held: Held, platform: &Platform) -> Result<Loaded> {
+    let mut others = Vec::new();
     let list = held.named_document("manifest.json")?;
     let images = match held.named_document("oci-layout")? {
-        Some(version) => layout::images(&version, list.as_deref(), platform, &mut held)?,
+        Some(version) => layout::images(&version, list.as_deref(), platform, &mut held, &mut others)?,
         None => match list {
             Some(list) => docker::images(&list, platform, &mut held)?,
             None => {
@@ -68,10 +71,13 @@ fn from_shelf(mut held: Held, platform: &Platform) -> Result<Loaded> {
             }
         },
     };
+    if images.is_empty() && !others.is_empty() {
+        return Err(bad(others.join(", ")).hint(MAKE_AGAIN));
+    }
     if images.is_empty() {
         let hint = "save the image by its whole name: 'docker save -o FILE NAME:TAG', 'skopeo copy ... oci-archive:FILE:NAME:TAG'";
         return Err(bad("holds no tagged image").hint(hint));
     }
     held.settle();
-    Ok(Loaded { images, blobs: Box::new(held) })
+    Ok(Loaded { images, others, blobs: Box::new(held) })
 }

@@ -48,13 +48,22 @@ impl Platform {
         Platform { os: "linux".into(), architecture: architecture.into(), variant: String::new() }
     }
 
-    /// Whether an image for `self` runs on `host`. An arm64 image is the same with and without variant `v8`.
+    /// Whether an image for `self` is to be taken for `host` out of several. `v8` of arm64 and `v1` of amd64 are no
+    /// variants; others are left to those who ask for them, as containerd does.
     pub fn runs_on(&self, host: &Platform) -> bool {
-        let variant = |p: &Platform| match (p.architecture.as_str(), p.variant.as_str()) {
-            ("arm64", "v8") => String::new(),
-            (_, variant) => variant.to_owned(),
-        };
-        self.os == host.os && self.architecture == host.architecture && variant(self) == variant(host)
+        fn variant(p: &Platform) -> &str {
+            match (p.architecture.as_str(), p.variant.as_str()) {
+                ("arm64", "v8" | "8") | ("amd64", "v1" | "1") => "",
+                (_, variant) => variant,
+            }
+        }
+        self.is_for(host) && variant(self) == variant(host)
+    }
+
+    /// Whether an image for `self` is one for `host` where there is no other to choose: its variant does not matter
+    /// then, to containerd as to Docker.
+    pub fn is_for(&self, host: &Platform) -> bool {
+        self.os == host.os && self.architecture == host.architecture
     }
 }
 
@@ -164,9 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn arm64_v8_is_arm64() {
-        let with = |variant: &str| Platform { variant: variant.into(), ..Platform::linux("arm64") };
-        assert!(with("v8").runs_on(&with("")) && with("").runs_on(&with("v8")));
-        assert!(!with("").runs_on(&Platform::linux("amd64")) && !with("v9").runs_on(&with("")));
+    fn variants() {
+        let on = |arch: &str, variant: &str| Platform { variant: variant.into(), ..Platform::linux(arch) };
+        assert!(on("arm64", "v8").runs_on(&on("arm64", "")) && on("arm64", "").runs_on(&on("arm64", "v8")));
+        assert!(!on("arm64", "").runs_on(&on("amd64", "")) && !on("arm64", "v9").runs_on(&on("arm64", "")));
+        assert!(on("amd64", "v1").runs_on(&on("amd64", "")) && !on("amd64", "v2").runs_on(&on("amd64", "")));
+        assert!(on("amd64", "v2").is_for(&on("amd64", "")) && !on("amd64", "").is_for(&on("arm64", "")));
     }
 }

@@ -86,6 +86,7 @@ impl Request {
         manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
         let mut notes = selection.notes;
         notes.extend(self.left_out(&images.left_out));
+        notes.extend(images.others.iter().map(|other| format!("not taken: {other}")));
         let all: Vec<Image> = images.pulled.iter().map(|pulled| pulled.image.clone()).collect();
         head::check(&manifest, &all)?;
         Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes })

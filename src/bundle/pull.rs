@@ -35,6 +35,8 @@ pub(super) struct Images {
     pub(super) problems: Vec<String>,
     /// When the newest of the images was made.
     pub(super) newest: Option<Timestamp>,
+    /// What lies in image archives and is none, in words that say so.
+    pub(super) others: Vec<String>,
     /// Image archives in the directories that no image of the role is looked for in.
     pub(super) left_out: Vec<PathBuf>,
 }
@@ -160,6 +162,7 @@ impl Collector {
             }
             Err(e) => return Err(e),
         };
+        self.images.others.extend(loaded.others.iter().map(|other| format!("'{}': {other}", job.path.display())));
         let mut blobs = loaded.blobs;
         let all: Vec<ImageRef> = loaded.images.iter().flat_map(|image| image.names.clone()).collect();
         let wanted =

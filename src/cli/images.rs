@@ -3,6 +3,7 @@
 use crate::clock::SystemClock;
 use crate::containerd::import::{Action, Listed, Outcome, Progress, State};
 use crate::error::Result;
+use crate::ids::ImageRef;
 use crate::json::Text;
 use crate::mode::image::{self, Place};
 use crate::report::{self, Report, one_line};
@@ -68,14 +69,25 @@ fn imported(outcomes: &[Outcome], format: Format) -> String {
         Action::Kept => ("kept", 0),
         Action::Imported { sent } => ("imported", sent),
     };
-    let width = outcomes.iter().map(|outcome| outcome.name.len()).max().unwrap_or_default();
-    let lines = outcomes.iter().map(|Outcome { name, manifest, action }| {
+    let width = outcomes.iter().flat_map(|o| &o.names).map(|name| name.as_str().len()).max().unwrap_or_default();
+    let lines = outcomes.iter().map(|Outcome { names, manifest, action }| {
         let (word, sent) = parts(*action);
         match format {
-            Format::Text => format!("{word:8}  {name:width$}  {manifest}  {}\n", report::bytes(sent)),
+            Format::Text => {
+                // What was sent is told at the first name.
+                let sizes = std::iter::once(sent).chain(std::iter::repeat(0));
+                let line = |(name, sent): (&ImageRef, u64)| {
+                    format!("{word:8}  {:width$}  {manifest}  {}\n", name.as_str(), report::bytes(sent))
+                };
+                names.iter().zip(sizes).map(line).collect()
+            }
             Format::Json => {
-                let (name, manifest) = (Text(name), manifest.to_string());
-                format!("{{\"name\":{name},\"manifest\":\"{manifest}\",\"action\":\"{word}\",\"sent\":{sent}}}")
+                let all: Vec<String> = names.iter().map(|name| Text(name.as_str()).to_string()).collect();
+                let first = all.first().map_or("null", String::as_str);
+                format!(
+                    "{{\"name\":{first},\"names\":[{}],\"manifest\":\"{manifest}\",\"action\":\"{word}\",\"sent\":{sent}}}",
+                    all.join(",")
+                )
             }
         }
     });
@@ -124,15 +136,25 @@ mod tests {
 
     #[test]
     fn what_was_imported() {
-        let outcome = |name: &str, action| Outcome { name: name.into(), manifest: digest(), action };
-        let outcomes = [outcome("a/long:1", Action::Kept), outcome("b:2", Action::Imported { sent: 2048 })];
+        let outcome = |names: &[&str], action| {
+            let names = names.iter().map(|name| name.parse().unwrap()).collect();
+            Outcome { names, manifest: digest(), action }
+        };
+        let sent = Action::Imported { sent: 2048 };
+        let outcomes = [outcome(&["x.y/long:1"], Action::Kept), outcome(&["x.y/b:2", "x.y/b:3"], sent)];
         let d = digest();
         assert_eq!(
             imported(&outcomes, Format::Text),
-            format!("kept      a/long:1  {d}  0 B\nimported  b:2       {d}  2.0 KiB\n")
+            format!(
+                "kept      x.y/long:1  {d}  0 B\nimported  x.y/b:2     {d}  2.0 KiB\nimported  x.y/b:3     {d}  0 B\n"
+            )
         );
         let json: serde_json::Value = serde_json::from_str(&imported(&outcomes, Format::Json)).unwrap();
         assert_eq!((&json["schema"], &json["images"][1]["sent"]), (&1.into(), &2048.into()));
+        assert_eq!(
+            (&json["images"][1]["name"], &json["images"][1]["names"][1]),
+            (&"x.y/b:2".into(), &"x.y/b:3".into())
+        );
         assert_eq!(imported(&[], Format::Json), "{\"schema\":1,\"images\":[]}\n");
     }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::error::{Kind, Result, Trail};
+use crate::ids::ImageRef;
 use crate::oci::{Blobs, Image};
 
 use super::{Client, Code};
@@ -119,8 +120,8 @@ impl Progress for () {
 /// What was done for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The image's first name.
-    pub name: String,
+    /// The image's names.
+    pub names: Vec<ImageRef>,
     /// Digest of its manifest, the record's target.
     pub manifest: Digest,
     /// What was done.
@@ -165,7 +166,7 @@ pub fn import(
         if !complete {
             todo.push(image);
         }
-        outcomes.push(Outcome { name: image.label(), manifest: image.manifest.digest, action });
+        outcomes.push(Outcome { names: image.names.clone(), manifest: image.manifest.digest, action });
     }
     if todo.is_empty() {
         return Ok(outcomes);
@@ -222,7 +223,7 @@ fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
         let layers = image.layers.iter().map(|layer| &layer.blob.digest);
         let blobs = [&image.manifest.digest, &image.config.digest].into_iter().chain(layers);
         let bytes: u64 = blobs.filter_map(|digest| rest.remove(digest)).sum();
-        let outcome = outcomes.iter_mut().find(|o| o.manifest == image.manifest.digest && o.name == image.label());
+        let outcome = outcomes.iter_mut().find(|o| o.manifest == image.manifest.digest && o.names == image.names);
         if let Some(Outcome { action: Action::Imported { sent }, .. }) = outcome {
             *sent += bytes;
         }

@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use super::BadName;
 
-/// A full image name with registry and tag: `docker.io/kubeedge/pause:3.6`.
+/// A full image name with registry and tag, `docker.io/kubeedge/pause:3.6`, or with registry and digest,
+/// `docker.io/kubeedge/pause@sha256:…`.
 ///
 /// Rules of the distribution reference grammar: no registry means `docker.io`, one part means `library/`, no tag
-/// means `latest`. A name stored in any other form is invisible to CRI.
+/// means `latest`. Where there is a digest, CRI takes no notice of a tag beside it, and so it is dropped. A name stored
+/// in any other form is invisible to CRI.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageRef(String);
 
@@ -22,20 +24,29 @@ impl ImageRef {
         &self.0
     }
 
-    /// The part before the tag: `docker.io/kubeedge/pause`.
-    pub fn repository(&self) -> &str {
-        self.0.rsplit_once(':').map_or(&self.0, |(repository, _)| repository)
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once('@').or_else(|| self.0.rsplit_once(':')).unwrap_or((&self.0, ""))
     }
 
-    /// The tag: `3.6`.
+    /// The part before the tag or digest: `docker.io/kubeedge/pause`.
+    pub fn repository(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The tag, `3.6`, or the digest in its place.
     pub fn tag(&self) -> &str {
-        self.0.rsplit_once(':').map_or("", |(_, tag)| tag)
+        self.parts().1
+    }
+
+    /// The digest, where the image is named by it.
+    pub fn digest(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, digest)| digest)
     }
 
     /// File name under which a `docker save` archive of this image is looked for:
     /// `docker.io-kubeedge-pause-3.6.tar`.
     pub fn archive_name(&self) -> String {
-        let mut name: String = self.0.chars().map(|c| if matches!(c, '/' | ':') { '-' } else { c }).collect();
+        let mut name: String = self.0.chars().map(|c| if matches!(c, '/' | ':' | '@') { '-' } else { c }).collect();
         name.push_str(".tar");
         name
     }
@@ -48,10 +59,8 @@ impl FromStr for ImageRef {
         if text.is_empty() {
             return Err(BadName::Empty);
         }
-        if text.contains('@') {
-            return Err(BadName::Shape("names a digest; a tag is needed"));
-        }
-        if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        let (text, digest) = text.split_once('@').map_or((text, None), |(text, digest)| (text, Some(digest)));
+        if is_hex(text) {
             return Err(BadName::Shape("is an image id, not a name"));
         }
         let (registry, rest) = split_registry(text);
@@ -64,8 +73,19 @@ impl FromStr for ImageRef {
             return Err(BadName::TooLong(MAX_NAME));
         }
         check_registry(registry)?;
-        Ok(ImageRef(format!("{name}:{tag}")))
+        match digest {
+            None => Ok(ImageRef(format!("{name}:{tag}"))),
+            Some(digest) if digest.strip_prefix("sha256:").is_some_and(is_hex) => {
+                Ok(ImageRef(format!("{name}@{digest}")))
+            }
+            Some(_) => Err(BadName::Shape("has a digest that is not 'sha256:' and 64 hexadecimal digits")),
+        }
     }
+}
+
+/// The digits of a SHA-256 digest.
+fn is_hex(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The first part is a registry only if it cannot be a path: `localhost`, or with a `.`, a `:` or an upper-case letter.
@@ -143,6 +163,8 @@ impl fmt::Debug for ImageRef {
 mod tests {
     use super::*;
 
+    const DIGEST: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
     #[test]
     fn normal_forms() {
         for (text, full) in [
@@ -154,6 +176,9 @@ mod tests {
             ("localhost/x:1", "localhost/x:1"),
             ("localhost:5000/x", "localhost:5000/x:latest"),
             ("registry.example/a/b__c/d--e:V1.x", "registry.example/a/b__c/d--e:V1.x"),
+            (&format!("pause@{DIGEST}"), &format!("docker.io/library/pause@{DIGEST}")),
+            // As CRI looks it up.
+            (&format!("localhost:5000/x:3.6@{DIGEST}"), &format!("localhost:5000/x@{DIGEST}")),
         ] {
             let image: ImageRef = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(image.as_str(), full);
@@ -182,6 +207,10 @@ mod tests {
             "a:b:c",
             "../etc",
             "a@sha256:00",
+            "a@",
+            "a:.x@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "a@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad@x",
+            "@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             &id,
             &long,
             "a.b/",
@@ -196,5 +225,10 @@ mod tests {
         let image: ImageRef = "kubeedge/pause:3.6".parse().unwrap();
         assert_eq!((image.repository(), image.tag()), ("docker.io/kubeedge/pause", "3.6"));
         assert_eq!(image.archive_name(), "docker.io-kubeedge-pause-3.6.tar");
+        assert_eq!(image.digest(), None);
+        let image: ImageRef = format!("localhost:5000/x@{DIGEST}").parse().unwrap();
+        assert_eq!((image.repository(), image.tag()), ("localhost:5000/x", DIGEST));
+        assert_eq!(image.digest(), Some(DIGEST));
+        assert!(image.archive_name().starts_with("localhost-5000-x-sha256-ba78"));
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held) -> Resul
         let names = names?;
         let Some(label) = names.first().map(ToString::to_string) else { continue };
         let mut image = image(&entry, &label, platform, held)?;
+        keep_promises(&names, &[image.manifest.digest])?;
         image.names = names;
         add(&mut out, image)?;
     }
@@ -35,6 +36,13 @@ pub(super) fn normal(text: &str, place: &str) -> Result<ImageRef> {
             format!("entry '{place}': image name '{text}'")
         })
         .hint("give the image a name of the form REGISTRY/PATH:TAG and save it again")
+}
+
+/// Whoever asks for an image by its digest gets that one: each digest in `names` must be one of `of`.
+pub(super) fn keep_promises(names: &[ImageRef], of: &[Digest]) -> Result<()> {
+    let broken = |name: &&ImageRef| name.digest().is_some_and(|digest| !of.iter().any(|of| of.to_string() == digest));
+    let (Some(name), Some(is)) = (names.iter().find(broken), of.first()) else { return Ok(()) };
+    Err(bad(format!("image name '{name}' has another digest than its image, {is}")).hint(MAKE_AGAIN))
 }
 
 /// Adds an image to those found so far: one image has one entry with all its names, one name means one image.
@@ -66,7 +74,7 @@ fn image(entry: &DockerEntry, label: &str, platform: &Platform, held: &mut Held)
     let digest = Digest::of(&config_bytes);
     check_claim(&item, digest)?;
     let parsed = Config::parse(&config_bytes).doing(|| format!("entry '{}'", item.name))?;
-    if !parsed.platform.runs_on(platform) {
+    if !parsed.platform.is_for(platform) {
         let what = format!("image '{label}' is for {}, expected {platform}", parsed.platform);
         return Err(bad(what).hint("take the image for this machine's processor"));
     }

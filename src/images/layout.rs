@@ -2,6 +2,7 @@
 
 use crate::sorted::Map;
 
+use super::docker::keep_promises;
 use super::held::Held;
 use crate::archive::{COPY_AGAIN, MAKE_AGAIN, bad};
 use crate::digest::Digest;
@@ -15,12 +16,14 @@ const FULL_NAME: &str = "io.containerd.image.name";
 /// The specification's own: a tag, or a full name as skopeo writes it (OCI image-spec annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Images by the layout's `index.json`; `docker_list` is the content of `manifest.json`, if there is one.
+/// Images by the layout's `index.json`; `docker_list` is the content of `manifest.json`, if there is one. Into `others`
+/// goes what has a name but is no image.
 pub(super) fn images(
     version: &[u8],
     docker_list: Option<&[u8]>,
     platform: &Platform,
     held: &mut Held,
+    others: &mut Vec<String>,
 ) -> Result<Vec<Image>> {
     oci::layout_version(version).doing(|| "entry 'oci-layout'".to_owned())?;
     let index = held.named_document("index.json")?;
@@ -39,10 +42,19 @@ pub(super) fn images(
             if names.is_empty() {
                 continue;
             }
-            let what = format!("'{label}' is a '{}', expected an image", top.blob.media_type.escape_debug());
-            return Err(bad(what).hint(MAKE_AGAIN));
+            let what = match Meaning::of(&top.blob.media_type) {
+                Meaning::Index | Meaning::Manifest => format!("'{label}' is an artifact, expected an image"),
+                _ => format!("'{label}' is a '{}', expected an image", top.blob.media_type.escape_debug()),
+            };
+            // Docker's old manifests are images, in a form that nothing reads any more.
+            if top.blob.media_type.starts_with("application/vnd.docker.") {
+                return Err(bad(what).hint(MAKE_AGAIN));
+            }
+            others.push(what);
+            continue;
         };
         image.names.clone_from(if names.is_empty() { tags.get(&image.config.digest).unwrap_or(names) } else { names });
+        keep_promises(&image.names, &[top.blob.digest, image.manifest.digest])?;
         if !image.names.is_empty() {
             super::docker::add(&mut out, image)?;
         }

@@ -54,7 +54,11 @@ pub fn import(
     let platform = platform()?;
     let mut loaded = Vec::new();
     for file in files {
-        loaded.push((file, images::load(file, &platform)?));
+        let one = images::load(file, &platform)?;
+        for other in &one.others {
+            log::warn!("image file '{}': {other}; skipping it", file.display());
+        }
+        loaded.push((file, one));
     }
     let mut client = place.client()?;
     let mut outcomes = Vec::new();

@@ -61,6 +61,12 @@ impl LayerForm {
     }
 }
 
+/// Whether it is a layer of a root file system, be it one that cannot be unpacked.
+pub(super) fn is_layer(media_type: &str) -> bool {
+    media_type.starts_with("application/vnd.oci.image.layer.")
+        || media_type.starts_with("application/vnd.docker.image.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +86,7 @@ mod tests {
             (String::new(), None),
         ] {
             assert_eq!(LayerForm::of(&media_type), form, "{media_type}");
+            assert_eq!(is_layer(&media_type), form.is_some() || media_type.ends_with("encrypted"), "{media_type}");
         }
         assert_eq!(Meaning::of("application/vnd.docker.distribution.manifest.v1+prettyjws"), Meaning::Other);
     }

@@ -2,6 +2,7 @@
 
 use crate::sorted::Set;
 
+use super::media::is_layer;
 use super::parse::index;
 use super::{Config, Descriptor, Image, IndexEntry, Layer, LayerForm, Manifest, Meaning, Platform};
 use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad};
@@ -73,7 +74,7 @@ impl Search<'_> {
             return Err(bad(what).hint(MAKE_AGAIN));
         }
         let meaning = Meaning::of(&entry.blob.media_type);
-        let fits = entry.platform.as_ref().map(|platform| platform.runs_on(self.wanted));
+        let fits = entry.platform.as_ref().map(|platform| self.fits(platform, depth));
         if meaning == Meaning::Manifest && fits == Some(false) {
             self.others.extend(entry.platform.clone().filter(|platform| platform.os != "unknown"));
             return Ok(None);
@@ -91,7 +92,7 @@ impl Search<'_> {
         };
         let name = self.store.name(&entry.blob);
         if meaning == Meaning::Manifest {
-            return self.image(entry, bytes).doing(|| name);
+            return self.image(entry, bytes, depth).doing(|| name);
         }
         for child in index(&bytes).doing(|| name)? {
             if let Some(image) = self.descend(&child, depth + 1)? {
@@ -105,17 +106,24 @@ impl Search<'_> {
         bad(format!("{} is missing", self.store.name(blob))).hint(COPY_AGAIN)
     }
 
-    /// The image under a manifest, if its config is for our platform.
-    fn image(&mut self, entry: &IndexEntry, manifest_bytes: Vec<u8>) -> Result<Option<Image>> {
+    /// What stands in no index has nothing beside it to choose from.
+    fn fits(&self, platform: &Platform, depth: usize) -> bool {
+        if depth == 0 { platform.is_for(self.wanted) } else { platform.runs_on(self.wanted) }
+    }
+
+    /// The image under a manifest, if its config is for our platform. Signatures and attestations may have an image's
+    /// config, but have no layer of one.
+    fn image(&mut self, entry: &IndexEntry, manifest_bytes: Vec<u8>, depth: usize) -> Result<Option<Image>> {
         let manifest = Manifest::parse(&manifest_bytes)?;
-        if Meaning::of(&manifest.config.media_type) != Meaning::Config {
+        let artifact = !manifest.layers.is_empty() && !manifest.layers.iter().any(|layer| is_layer(&layer.media_type));
+        if artifact || Meaning::of(&manifest.config.media_type) != Meaning::Config {
             return Ok(None);
         }
         let Some(config_bytes) = self.store.document(&manifest.config)? else {
             return Err(self.lacks(&manifest.config));
         };
         let config = Config::parse(&config_bytes).doing(|| self.store.name(&manifest.config))?;
-        if !config.platform.runs_on(self.wanted) {
+        if !self.fits(&config.platform, depth) {
             if entry.platform.is_some() {
                 let what = format!("config is for {}, its index says {}", config.platform, self.wanted);
                 return Err(bad(what).hint(MAKE_AGAIN));
@@ -289,8 +297,11 @@ mod tests {
             "is compressed, its media type \
             'application/vnd.oci.image.layer.v1.tar' says it is not"
         ));
-        let other = store.image("arm64", "text/plain", b"hello");
-        assert!(pick(&other, &mut store).unwrap_err().ends_with("is a 'text/plain', expected a layer"));
+        let secret = format!("{LAYER}+gzip+encrypted");
+        let other = store.image("arm64", &secret, b"hello");
+        assert!(pick(&other, &mut store).unwrap_err().ends_with(&format!("is a '{secret}', expected a layer")));
+        let signature = store.image("arm64", "text/plain", b"hello");
+        assert_eq!(pick(&signature, &mut store), Ok(None));
         let whole = store.image("arm64", LAYER, b"whole");
         store.blobs.remove(&Digest::of(b"whole"));
         assert!(pick(&whole, &mut store).unwrap_err().ends_with("is missing"));

@@ -98,6 +98,41 @@ fn every_bad_shape_is_refused_with_its_reason() {
     }
 }
 
+#[test]
+fn what_is_no_image_is_named_and_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = shapes::good(4).into_iter().find(|good| good.name == "artifacts.tar").unwrap();
+    let path = dir.path().join(good.name);
+    good.pack.save(&path, good.outer);
+    let named = |name: &str, what: &str| format!("'docker.io/kubeedge/{name}' is {what}, expected an image");
+    let want = [
+        named("app:sha256-0.sig", "an artifact"),
+        named("chart:1", "an artifact"),
+        named("note:1", "a 'application/vnd.oci.artifact.manifest.v1+json'"),
+    ];
+    assert_eq!(load(&path).unwrap().others, want);
+}
+
+/// By its own digest, or by that of the index that it is in; a tag beside it is not looked at, as in CRI.
+#[test]
+fn images_may_be_named_by_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.tar");
+    let specs = [Spec::new(&["x"], vec![small(1, 4)]), Spec::new(&["x"], vec![small(2, 4)]).arch("arm", Some("v7"))];
+    for specs in [&specs[..1], &specs] {
+        let pack = oci(&[specs], Packed::Gzip);
+        let mut top: serde_json::Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+        let digest = top["manifests"][0]["digest"].as_str().unwrap().to_owned();
+        for name in [format!("kubeedge/app@{digest}"), format!("docker.io/kubeedge/app:v1@{digest}")] {
+            top["manifests"][0]["annotations"] = serde_json::json!({"io.containerd.image.name": name});
+            pack.clone().with("index.json", serde_json::to_vec(&top).unwrap()).save(&path, Packed::Plain);
+            let loaded = load(&path).unwrap();
+            let names: Vec<_> = loaded.images.iter().flat_map(|i| &i.names).map(|name| name.as_str()).collect();
+            assert_eq!(names, [format!("docker.io/kubeedge/app@{digest}")], "{name}");
+        }
+    }
+}
+
 /// The digests that we would record are those that `ctr images import` records for the same file.
 #[test]
 fn manifest_digests_are_those_of_ctr() {
@@ -110,7 +145,16 @@ fn manifest_digests_are_those_of_ctr() {
             let ctr_can =
                 good.outer == Packed::Plain && !good.name.contains("dot") && !good.name.contains("classic-name");
             if !ctr_can
-                || ["multi.tar", "multi-partial.tar", "attested.tar", "nested.tar", "two-oci.tar"].contains(&good.name)
+                || [
+                    "artifacts.tar",
+                    "variants.tar",
+                    "multi.tar",
+                    "multi-partial.tar",
+                    "attested.tar",
+                    "nested.tar",
+                    "two-oci.tar",
+                ]
+                .contains(&good.name)
             {
                 continue;
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use edgelay::clock::SystemClock;
+use edgelay::containerd::Client;
 use edgelay::containerd::import::{Action, Layers, Presence, State, Unpack};
 use edgelay::digest::Digest;
 use edgelay::error::Error;
@@ -13,13 +14,14 @@ use edgelay::oci::{Blobs, Descriptor, Image};
 use super::{USUAL, clear, import_as, import_file, import_loaded, load, on_every_containerd, presence, snapshots};
 use crate::support::daemon::Daemon;
 use crate::support::images::layer::small;
-use crate::support::images::{Packed, Same, Spec, docker, shapes};
+use crate::support::images::{Packed, Same, Spec, docker, oci, shapes};
 use crate::support::rootfs;
 
 on_every_containerd!(
     every_good_shape_is_what_ctr_makes_of_it,
     a_second_import_sends_no_blob,
     the_commands_serve_any_namespace,
+    a_pod_finds_an_image_by_digest,
 );
 
 fn every_good_shape_is_what_ctr_makes_of_it(version: &str) {
@@ -104,6 +106,27 @@ fn the_commands_serve_any_namespace(version: &str) {
         let seen: Vec<_> = listed.iter().map(|i| (i.name.as_str(), i.pinned, &i.state)).collect();
         assert_eq!(seen, [("docker.io/kubeedge/app:v1", true, &State::Whole)], "containerd {version}, {namespace}");
     }
+}
+
+/// As a pod pins it, with a tag beside it or without.
+fn a_pod_finds_an_image_by_digest(version: &str) {
+    let Some(daemon) = Daemon::start("by digest", version) else { return };
+    let path = daemon.scratch().join("app.tar");
+    let pack = oci(&[&[Spec::new(&["x"], vec![small(1, 64)])]], Packed::Gzip);
+    let mut top: serde_json::Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    let digest = top["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let name = format!("docker.io/kubeedge/app:v1@{digest}");
+    top["manifests"][0]["annotations"] = serde_json::json!({"io.containerd.image.name": name});
+    pack.with("index.json", serde_json::to_vec(&top).unwrap()).save(&path, Packed::Plain);
+    import_file(&daemon, &path, &mut ()).unwrap();
+    let image = load(&path).unwrap().images.remove(0);
+    assert_eq!(presence(&daemon, &image), Presence::Complete, "containerd {version}");
+    let mut client = Client::connect(&daemon.socket()).unwrap();
+    for asked in [format!("kubeedge/app:v1@{digest}"), format!("docker.io/kubeedge/app@{digest}")] {
+        let seen = client.cri_images().status(&asked).unwrap().map(|image| image.id);
+        assert_eq!(seen, Some(image.config.digest.to_string()), "containerd {version}: {asked}");
+    }
+    clear(&daemon);
 }
 
 /// Blobs behind a pipe: once read, they are gone.

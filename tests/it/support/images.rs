@@ -103,6 +103,8 @@ pub(crate) enum Packed {
     Plain,
     Gzip,
     Zstd,
+    /// As zstd:chunked does it: small frames that ask for a large window, with notes for lazy readers behind.
+    Chunked,
 }
 
 impl Packed {
@@ -115,6 +117,17 @@ impl Packed {
                 gzip.finish().unwrap()
             }
             Packed::Zstd => zstd::stream::encode_all(data, 3).unwrap(),
+            Packed::Chunked => {
+                let frame = |piece: &[u8]| {
+                    let mut zstd = zstd::Encoder::new(Vec::new(), 3).unwrap();
+                    zstd.window_log(25).unwrap();
+                    zstd.write_all(piece).unwrap();
+                    zstd.finish().unwrap()
+                };
+                let mut out: Vec<u8> = data.chunks(3000).flat_map(frame).collect();
+                out.extend(b"\x50\x2a\x4d\x18\x05\0\0\0notes");
+                out
+            }
         }
     }
 
@@ -122,7 +135,7 @@ impl Packed {
         match self {
             Packed::Plain => "application/vnd.oci.image.layer.v1.tar",
             Packed::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            Packed::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            Packed::Zstd | Packed::Chunked => "application/vnd.oci.image.layer.v1.tar+zstd",
         }
     }
 }

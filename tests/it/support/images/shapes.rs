@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::layer::{file, small, tree};
 use super::{
-    Body, OCI_INDEX, OCI_MANIFEST, Pack, Packed, Same, Spec, attestation, bytes, docker, docker_packed, docker25,
-    host_arch, oci, oci_manifest, oci_with, other_arch,
+    Body, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Pack, Packed, Same, Spec, attestation, bytes, docker, docker_packed,
+    docker25, host_arch, oci, oci_manifest, oci_with, other_arch,
 };
 
 /// A good archive, its outer compression, and the normalised names that it holds.
@@ -50,6 +50,10 @@ pub(crate) fn good(kib: usize) -> Vec<Good> {
         one("oci-gzip.tar.gz", oci(&[apps], Gzip), Gzip),
         one("oci-gzip.tar.zst", oci(&[apps], Gzip), Zstd),
     ];
+    all.push(one("oci-chunked.tar", oci(&[apps], Packed::Chunked), Plain));
+    all.push(one("artifacts.tar", beside_artifacts(oci(&[apps], Gzip)), Plain));
+    let alone = app.clone().arch(host_arch(), Some(ODD_VARIANT));
+    all.push(one("variant-alone.tar", for_all(oci(&[&[alone]], Gzip)), Plain));
     all.extend(indexes(kib));
     let e = |n: u8| file(&format!("e{n}"), &[n; 9], 0o644);
     let two = [
@@ -103,7 +107,9 @@ fn indexes(kib: usize) -> Vec<Good> {
     // No index of their own, and the other processor's layers are not there.
     let mut side_by_side = oci(&[&three[..1], &three[1..2]], Packed::Gzip);
     side_by_side = side_by_side.without_digest(&edgelay::digest::Digest::of(&three[0].config()).to_string());
+    let variants = [on(host_arch(), Some(ODD_VARIANT)), on(host_arch(), Some(PLAIN_VARIANT))];
     vec![
+        one("variants.tar", oci(&[&variants], Packed::Gzip)),
         one("multi.tar", multi.clone()),
         one("multi-partial.tar", partial),
         one("attested.tar", attested),
@@ -111,6 +117,43 @@ fn indexes(kib: usize) -> Vec<Good> {
         // The same image as above: ctr would take the last one that has the name.
         one("side-by-side.tar", side_by_side),
     ]
+}
+
+/// A variant of this machine's processor that not every one of its kind has.
+const ODD_VARIANT: &str = if cfg!(target_arch = "x86_64") { "v3" } else { "v9" };
+
+/// Another word for this machine's processor.
+const PLAIN_VARIANT: &str = if cfg!(target_arch = "x86_64") { "v1" } else { "v8" };
+
+/// With what other tools keep in the same layout under names of their own: a chart, a signature, a note.
+fn beside_artifacts(mut pack: Pack) -> Pack {
+    let blob = |pack: &mut Pack, media_type: &str, data: &[u8]| {
+        let size = data.len();
+        json!({"mediaType": media_type, "digest": pack.blob(data), "size": size})
+    };
+    let chart = blob(&mut pack, "application/vnd.cncf.helm.config.v1+json", br#"{"name":"chart"}"#);
+    let files = blob(&mut pack, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", b"files");
+    let signed = blob(&mut pack, "application/vnd.dev.cosign.simplesigning.v1+json", b"{}");
+    let of_image = bytes(&json!({"architecture": "", "os": "", "rootfs": {"diff_ids": [signed["digest"]]}}));
+    let of_image = blob(&mut pack, OCI_CONFIG, &of_image);
+    let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    for (name, config, layer) in [("chart:1", chart, files), ("app:sha256-0.sig", of_image, signed)] {
+        let manifest = bytes(&json!({"schemaVersion": 2, "config": config, "layers": [layer]}));
+        let mut manifest = blob(&mut pack, OCI_MANIFEST, &manifest);
+        manifest["annotations"] = json!({"io.containerd.image.name": format!("docker.io/kubeedge/{name}")});
+        top["manifests"].as_array_mut().unwrap().insert(0, manifest);
+    }
+    let mut note = blob(&mut pack, "application/vnd.oci.artifact.manifest.v1+json", b"{}");
+    note["annotations"] = json!({"io.containerd.image.name": "docker.io/kubeedge/note:1"});
+    top["manifests"].as_array_mut().unwrap().push(note);
+    pack.with("index.json", bytes(&top))
+}
+
+fn only_artifacts(pack: Pack) -> Pack {
+    let pack = beside_artifacts(pack);
+    let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    top["manifests"].as_array_mut().unwrap().retain(|top| top["annotations"]["io.containerd.image.name"] != NAME);
+    pack.with("index.json", bytes(&top))
 }
 
 /// Puts `levels` more indexes between `index.json` and what it points to.
@@ -134,6 +177,13 @@ fn nameless_index(pack: Pack) -> Pack {
     for descriptor in top["manifests"].as_array_mut().unwrap() {
         descriptor.as_object_mut().unwrap().remove("annotations");
     }
+    pack.with("index.json", bytes(&top))
+}
+
+/// Without a word in `index.json` of whom it is for.
+fn for_all(pack: Pack) -> Pack {
+    let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    top["manifests"][0].as_object_mut().unwrap().remove("platform");
     pack.with("index.json", bytes(&top))
 }
 
@@ -167,6 +217,7 @@ pub(crate) fn bad(kib: usize) -> Vec<Bad> {
     let layout = oci(&[apps], Packed::Gzip);
     let bad = |name, pack: Pack, complaint| Bad { name, bytes: pack.tar(), complaint };
     let named = |name: &str| vec![Spec { names: vec![name.to_owned()], ..app.clone() }];
+    let other_digest = format!("a/b:1@sha256:{}", "1".repeat(64));
     let foreign = Spec::new(&[NAME], vec![small(1, kib)]).arch(other_arch(), None);
     let cut = |bytes: Vec<u8>, tenths: usize| bytes[..bytes.len() * tenths / 10].to_vec();
     let last_layer = |pack: &Pack| {
@@ -194,7 +245,14 @@ pub(crate) fn bad(kib: usize) -> Vec<Bad> {
             retyped(layout.clone(), "application/vnd.docker.distribution.manifest.v1+prettyjws"),
             "v1+prettyjws",
         ),
-        bad("digest-name.tar", oci(&[&named("a/b@sha256:00")], Packed::Gzip), "names a digest"),
+        bad("digest-name.tar", oci(&[&named("a/b@sha256:00")], Packed::Gzip), "has a digest that is not"),
+        bad("other-digest.tar", oci(&[&named(&other_digest)], Packed::Gzip), "has another digest than its image"),
+        bad("other-digest-docker.tar", docker(&named(&other_digest), Same::Copy), "has another digest than its image"),
+        bad(
+            "no-image.tar",
+            only_artifacts(layout.clone()),
+            "'docker.io/kubeedge/note:1' is a 'application/vnd.oci.art",
+        ),
     ];
     all.extend(hostile(classic, layout, &last_layer));
     all
