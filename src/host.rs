@@ -4,6 +4,7 @@
 //! decides what to install, or changes anything: what is tried on the running system is tried in namespaces that end
 //! with the attempt ([`trial`]), and programs are only asked for their version.
 
+mod aside;
 pub mod block;
 pub mod cgroup;
 pub mod init;

@@ -91,6 +91,16 @@ impl<K: Ord, V> Map<K, V> {
         Some(self.0.remove(at).1)
     }
 
+    /// Takes out all entries but those that `keep` is true for.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+
+    /// Lets `work` change each value, in the order of their keys.
+    pub fn each_mut(&mut self, mut work: impl FnMut(&K, &mut V)) {
+        self.0.iter_mut().for_each(|(key, value)| work(key, value));
+    }
+
     /// Takes out all entries.
     pub fn clear(&mut self) {
         self.0.clear();
@@ -335,6 +345,10 @@ mod tests {
             );
             all.push((key, value));
         }
+        map.retain(|key, value| key % 2 == 0 || *value < 1000);
+        tree.retain(|key, value| key % 2 == 0 || *value < 1000);
+        map.each_mut(|key, value| *value += key);
+        tree.iter_mut().for_each(|(key, value)| *value += key);
         assert!(map.iter().eq(tree.iter()) && map.keys().eq(tree.keys()) && map.values().eq(tree.values()));
         assert!(set.iter().eq(members.iter()) && set.len() == members.len());
         let (map, tree): (Map<_, _>, BTreeMap<_, _>) = (all.iter().copied().collect(), all.iter().copied().collect());

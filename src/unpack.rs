@@ -27,7 +27,6 @@ mod tree;
 mod upper;
 mod whiteout;
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -39,6 +38,7 @@ use nix::sys::time::{TimeSpec, TimeValLike};
 
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown};
 use crate::error::{Error, Kind, Result, Trail};
+use crate::sorted::Set;
 use crate::sys::signal;
 
 use dirs::{Dated, Dirs};
@@ -121,12 +121,12 @@ struct Applier<'t> {
     /// The parent of the last member, by the name it went by. Members come directory by directory.
     parent: Option<(Vec<u8>, Start, Rc<Place>)>,
     /// Of a base layer: hashes of the directories that are there only because something is in them.
-    hollow: Option<BTreeSet<u64>>,
+    hollow: Option<Set<u64>>,
 }
 
 impl<'t> Applier<'t> {
     fn new(target: &'t Target) -> Self {
-        let hollow = (target.form == Form::Plain).then(BTreeSet::new);
+        let hollow = (target.form == Form::Plain).then(Set::new);
         Applier { target, dirs: Dirs::default(), parent: None, hollow }
     }
 

@@ -76,7 +76,7 @@ impl Set {
         let mut profiles = known.profiles;
         profiles.retain(|old| old.id != id);
         profiles.push(profile);
-        profiles.sort_by(|a, b| a.id.cmp(&b.id));
+        profiles.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok((Set { profiles }, id))
     }
 
@@ -95,7 +95,7 @@ impl Set {
             };
             profiles.push(Profile::from_value(value, name)?);
         }
-        profiles.sort_by(|a, b| a.id.cmp(&b.id));
+        profiles.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok(Set { profiles })
     }
 

@@ -204,7 +204,7 @@ impl Collector {
         let digest = image.manifest.digest;
         let (known, _) = self.found.or_insert_with(digest, || (Image { names: Vec::new(), ..image.clone() }, file));
         known.names.extend(image.names);
-        known.names.sort();
+        known.names.sort_unstable();
         known.names.dedup();
     }
 

@@ -51,7 +51,7 @@ pub fn named(root: &Root, names: &[&str]) -> Result<Vec<Process>> {
             found.push(process);
         }
     }
-    found.sort_by_key(|process| process.pid);
+    found.sort_unstable_by_key(|process| process.pid);
     Ok(found)
 }
 

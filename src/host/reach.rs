@@ -2,10 +2,9 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use crate::ids::HostPort;
 
 /// What came of a connection attempt.
@@ -48,7 +47,7 @@ pub(crate) fn try_all(targets: &[&HostPort], limit: Duration) -> Vec<Answer> {
     // A name server that keeps silent holds the thread longer than the limit; it is left behind, not waited for.
     let late = |target: &HostPort| if is_name(target) { Answer::NoAddress } else { Answer::TimedOut };
     let answers = targets.iter().zip(waiting);
-    answers.map(|(target, answer)| answer.recv_timeout(left(end)).unwrap_or_else(|_| late(target))).collect()
+    answers.map(|(target, answer)| answer.within(left(end)).unwrap_or_else(|| late(target))).collect()
 }
 
 fn is_name(target: &HostPort) -> bool {
@@ -60,14 +59,9 @@ fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now()) + Duration::from_millis(100)
 }
 
-fn start(target: &HostPort, end: Instant) -> mpsc::Receiver<Answer> {
-    let (tell, told) = mpsc::channel();
+fn start(target: &HostPort, end: Instant) -> Aside<Answer> {
     let (host, port) = (target.host().to_owned(), target.port());
-    thread::spawn(move || {
-        // Nobody listens any more after the limit; ignoring: the answer came too late.
-        let _ = tell.send(attempt(&host, port, end));
-    });
-    told
+    Aside::start(move || attempt(&host, port, end))
 }
 
 fn attempt(host: &str, port: u16, end: Instant) -> Answer {

@@ -5,10 +5,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use super::x509::Certificate;
 use crate::ids::HostPort;
 
@@ -29,14 +28,10 @@ const SIGNATURES: [u8; 18] = [4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6,
 /// The certificate that `server` shows, or why it is not known; there after `limit`.
 pub(crate) fn certificate(server: &HostPort, limit: Duration) -> Result<Certificate, String> {
     let end = Instant::now() + limit;
-    let (tell, told) = mpsc::channel();
     let server = server.clone();
-    // A name server that keeps silent would hold us longer than the limit; the thread is left behind then.
-    thread::spawn(move || {
-        // Nobody listens any more after the limit; ignoring: the answer came too late.
-        let _ = tell.send(ask(&server, end));
-    });
-    let der = told.recv_timeout(limit + Duration::from_millis(100)).unwrap_or(Err(io::ErrorKind::TimedOut.into()));
+    // A name server that keeps silent would hold us longer than the limit.
+    let asked = Aside::start(move || ask(&server, end));
+    let der = asked.within(limit + Duration::from_millis(100)).unwrap_or(Err(io::ErrorKind::TimedOut.into()));
     let der = der.map_err(|e| e.to_string())?;
     Certificate::read(&der).ok_or_else(|| "its certificate cannot be read".to_owned())
 }

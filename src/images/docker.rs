@@ -143,6 +143,6 @@ fn layers(entry: &DockerEntry, config: &Config, held: &mut Held) -> Result<Vec<D
         layers.push((i, Descriptor { media_type: media_type.to_owned(), digest, size: item.size }));
         held.is(digest, item);
     }
-    layers.sort_by_key(|(i, _)| *i);
+    layers.sort_unstable_by_key(|(i, _)| *i);
     Ok(layers.into_iter().map(|(_, layer)| layer).collect())
 }

@@ -1,8 +1,7 @@
 //! Which kernel modules an image needs, and in which order they are loaded: what depmod(8) wrote, read with limits.
 
-use std::collections::BTreeSet;
-
 use crate::error::{Error, Kind, Result};
+use crate::sorted::Set;
 
 /// Lines of modules.dep; a distribution's kernel has five thousand.
 const MAX_MODULES: usize = 32_768;
@@ -15,7 +14,7 @@ pub struct Tables {
     /// Path → the paths it depends on, the nearest first, all of them (modules.dep).
     files: Vec<(String, Vec<String>)>,
     /// Names in the kernel itself (modules.builtin).
-    builtin: BTreeSet<String>,
+    builtin: Set<String>,
     /// Name → names wanted before it (modules.softdep).
     soft: Vec<(String, Vec<String>)>,
 }
@@ -40,7 +39,8 @@ pub fn name_of(path: &str) -> String {
 impl Tables {
     /// From the texts of modules.dep, modules.builtin and modules.softdep.
     pub fn parse(dep: &str, builtin: &str, softdep: &str) -> Result<Self> {
-        let mut tables = Tables { builtin: builtin.lines().map(name_of).collect(), ..Tables::default() };
+        let mut tables =
+            Tables { builtin: Set::from(builtin.lines().map(name_of).collect::<Vec<_>>()), ..Tables::default() };
         for (number, line) in dep.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let bad = |what: &str| {
                 Error::new(Kind::Host, format!("modules.dep, line {}: {what}", number + 1)).hint("run depmod")

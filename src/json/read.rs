@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
 /// Sorts references instead of comparing all pairs: a hostile object may have [`MAX_VALUES`] members.
 fn no_key_twice(members: &[Member]) -> Result<(), JsonError> {
     let mut sorted: Vec<&Member> = members.iter().collect();
-    sorted.sort_by(|a, b| (&a.key, a.place).cmp(&(&b.key, b.place)));
+    sorted.sort_unstable_by(|a, b| (&a.key, a.place).cmp(&(&b.key, b.place)));
     let twice = sorted.windows(2).filter_map(|pair| match pair {
         [a, b] if a.key == b.key => Some(*b),
         _ => None,

@@ -8,7 +8,6 @@ mod entry;
 mod log;
 mod ward;
 
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use crate::exec::{Cmd, Exec};
 use crate::ids::RelPath;
 use crate::report::Report;
 use crate::root::Root;
+use crate::sorted::Map;
 use crate::sys::signal::handle;
 
 /// The command's word.
@@ -65,7 +65,7 @@ pub fn run(root: &Root, exec: &mut dyn Exec, clock: &dyn Clock, report: &Report)
     let signals = catch_signals()?;
     let _lock = root.lock(LOCK)?;
     prepare();
-    let (wards, measured) = (BTreeMap::new(), clock.elapsed());
+    let (wards, measured) = (Map::new(), clock.elapsed());
     let mut all = Supervisor { root, exec, clock, report, wards, ending: false, measured };
     all.read_entries();
     loop {
@@ -119,7 +119,7 @@ struct Supervisor<'a> {
     exec: &'a mut dyn Exec,
     clock: &'a dyn Clock,
     report: &'a Report,
-    wards: BTreeMap<String, Ward>,
+    wards: Map<String, Ward>,
     /// Told to end: everything is stopped.
     ending: bool,
     /// When the logs were measured last.
@@ -137,9 +137,7 @@ impl Supervisor<'_> {
                 Err(e) => self.report.warn(&format!("{e}; ignoring the entry")),
             }
         }
-        for (name, ward) in &mut self.wards {
-            ward.listed = names.contains(name);
-        }
+        self.wards.each_mut(|name, ward| ward.listed = names.contains(name));
     }
 
     fn take_in(&mut self, name: &str, command: Vec<String>) {
@@ -183,9 +181,12 @@ impl Supervisor<'_> {
 
     fn ended(&mut self, pid: Pid, words: &str) {
         let now = self.clock.elapsed();
-        let Some((name, ward)) = self.wards.iter_mut().find(|(_, ward)| ward.pid() == Some(pid)) else { return };
-        let pause = ward.ended(now);
-        let (name, failed) = (name.clone(), ward.failed());
+        let Some(name) = self.wards.iter().find(|(_, ward)| ward.pid() == Some(pid)).map(|(name, _)| name.clone())
+        else {
+            return;
+        };
+        let Some(ward) = self.wards.get_mut(&name) else { return };
+        let (pause, failed) = (ward.ended(now), ward.failed());
         let next = pause.map_or(String::new(), |pause| format!("; starting it again in {} s", pause.as_secs()));
         self.note(&name, &format!("process {pid} {words}{next}"));
         self.remove(&find::pid_path(&name));
@@ -269,7 +270,7 @@ impl Supervisor<'_> {
             // Somebody changed something: what waits for its next start need not wait any longer.
             Signal::SIGUSR1 => {
                 self.read_entries();
-                self.wards.values_mut().for_each(Ward::forgive);
+                self.wards.each_mut(|_, ward| ward.forgive());
             }
             // Passed on; a service that does not know it ends, and is started again.
             Signal::SIGHUP => {

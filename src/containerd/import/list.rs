@@ -47,7 +47,7 @@ pub fn list(client: &mut Client, platform: &Platform, options: &Options<'_>) -> 
     let mut store = Store::open(client, options)?;
     let mut records = store.images()?;
     records.retain(|record| record.name.parse::<Digest>().is_err());
-    records.sort_by(|a, b| a.name.cmp(&b.name));
+    records.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     records.into_iter().map(|record| look(&mut store, record, platform)).collect()
 }
 

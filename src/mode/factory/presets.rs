@@ -3,11 +3,10 @@
 //! systemd applies presets when it takes a boot for the very first, and without any preset it enables every unit that
 //! can be enabled. Ours says: those that are enabled in the image, and no other.
 
-use std::collections::BTreeSet;
-
 use crate::error::Result;
 use crate::ids::RelPath;
 use crate::plan::Cx;
+use crate::sorted::Set;
 
 /// Before everybody else's.
 pub(super) const PATH: RelPath<'static> = RelPath::literal("etc/systemd/system-preset/00-edgelay.preset");
@@ -20,13 +19,13 @@ const MAX: usize = 2000;
 /// Writes the preset where systemd has units of its own.
 pub(super) fn freeze(cx: &mut Cx<'_>) -> Result<()> {
     let Some(names) = cx.root.list(UNITS)? else { return Ok(()) };
-    let mut enabled = BTreeSet::new();
+    let mut enabled = Vec::new();
     for dir in names.iter().filter(|name| name.ends_with(".wants") || name.ends_with(".requires")) {
         let path = format!("{}/{dir}", UNITS.as_str());
         let links = RelPath::parse(&path).ok().map(|path| cx.root.list(path)).transpose()?.flatten();
         enabled.extend(links.unwrap_or_default().into_iter().filter(|unit| is_unit(unit)).take(MAX));
     }
-    let lines: String = enabled.iter().map(|unit| format!("enable {unit}\n")).collect();
+    let lines: String = Set::from(enabled).iter().map(|unit| format!("enable {unit}\n")).collect();
     cx.put(PATH, 0o644, format!("{HEAD}{lines}disable *\n").as_bytes()).map(|_| ())
 }
 

@@ -104,7 +104,7 @@ mod tests {
     /// Code and length of a symbol, found by counting: an encoder that shares nothing with the decoder but the lengths.
     fn code_of(symbol: usize) -> (u32, u32) {
         let mut order: Vec<usize> = (0..SYMBOLS).collect();
-        order.sort_by_key(|s| (LENGTHS[*s], *s));
+        order.sort_unstable_by_key(|s| (LENGTHS[*s], *s));
         let (mut code, mut bits) = (0u32, 0u32);
         for s in order {
             code <<= u32::from(LENGTHS[s]) - bits;
