@@ -70,7 +70,7 @@ impl K3sStart {
 
     /// `before`: what it had said before it was started.
     fn wait(&self, before: &str, cx: &mut Cx<'_>) -> Result<()> {
-        let mut dead = 0;
+        let (mut dead, mut unknown) = (0, None);
         let clock = cx.clock;
         wait_for(clock, "k3s's containerd", self.limit, || {
             Ok(match health::answers(Path::new(SOCKET)) {
@@ -84,6 +84,12 @@ impl K3sStart {
                     }
                     let said = self.last_words(cx);
                     match refused(&said).filter(|_| said != before) {
+                        Some(line)
+                            if line.contains(UNKNOWN)
+                                && clock.elapsed().saturating_sub(*unknown.get_or_insert(clock.elapsed())) < STARTS =>
+                        {
+                            Probe::NotYet(cx.report.mask(line))
+                        }
                         Some(line) => {
                             let hint = if line.contains(PASSWORD) { OTHER_NAME } else { OTHER_TOKEN };
                             let line = cx.report.mask(line);
@@ -105,20 +111,29 @@ const OTHER_NAME: &str = "give a name that no other node has: --node-name NAME; 
     'k3s kubectl delete node NAME' on the server; then run again";
 const OTHER_TOKEN: &str = "give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token'";
 
+/// What a server says to a token that it does not know: one that ended, or, as long as the server itself is starting, any
+/// that was made with `k3s token create`.
+const UNKNOWN: &str = "configuration from server: forbidden";
+/// So long a server may take to start.
+const STARTS: Duration = Duration::from_secs(60);
+
 /// The line in which an agent says that the server does not want it; it tries again for ever. Lines of an earlier start
 /// do not count.
 fn refused(log: &str) -> Option<&str> {
     const BREAKS: [&str; 4] = ["Starting k3s", "Started k3s", "Stopped k3s", "Stopping k3s"];
-    const WORDS: [&str; 6] = [
+    const WORDS: [&str; 7] = [
         "token CA hash does not match",
         "401 Unauthorized",
         "not authorized",
         "token is not valid",
         "invalid token",
+        UNKNOWN,
         PASSWORD,
     ];
+    // A server tells, too, whom it refused itself.
+    const OTHERS: &str = " response to ";
     let lines = log.lines().rev().take_while(|line| !BREAKS.iter().any(|words| line.contains(words)));
-    lines.into_iter().find(|line| WORDS.iter().any(|words| line.contains(words)))
+    lines.into_iter().find(|line| !line.contains(OTHERS) && WORDS.iter().any(|words| line.contains(words)))
 }
 
 impl Step for K3sStart {
@@ -226,6 +241,15 @@ mod tests {
             level=info msg=\"Waiting\"";
         assert!(refused(log).unwrap().contains("token CA hash does not match"));
         assert_eq!(refused("level=info msg=\"connection refused\""), None);
+        for said in ["not authorized", "forbidden"] {
+            let line = format!(
+                "level=info msg=\"Waiting to retrieve agent configuration; server is not ready: failed to retrieve \
+                 configuration from server: {said}\""
+            );
+            assert_eq!(refused(&line), Some(line.as_str()));
+        }
+        let other = "level=error msg=\"Sending HTTP/1.1 401 response to 192.0.2.7:4000: not authorized\"";
+        assert_eq!(refused(other), None);
         let again = format!("{log}\nStopped k3s-agent.service\nStarted k3s-agent.service");
         assert_eq!(refused(&again), None);
     }

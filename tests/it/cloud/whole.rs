@@ -75,7 +75,7 @@ fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
     give(&wrong);
     let refused = install();
     assert!(!refused.said().contains(wrong.trim().rsplit(':').next().unwrap()), "the token is in the output");
-    refused.fails(8, "401 Unauthorized");
+    refused.fails(8, "failed to retrieve configuration from server: not authorized");
     give(&token);
     let twin = install_as("10.77.0.10:6443", "cloud-1");
     assert!(twin.said().contains("hint: give a name that no other node has: --node-name NAME"), "{}", twin.said());

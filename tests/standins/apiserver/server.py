@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, self.server.cluster.ca if path == "/cacerts" else "pong", "text/plain")
         if path.startswith("/v1-k3s/"):
             if not self.node_password():
-                return self.send(401, "Unauthorized\n", "text/plain")
+                raise Refused(401, "not authorized")
             return self.supervisor(path, body)
         if self.user() is None:
             raise Refused(401, "Unauthorized")

@@ -40,12 +40,12 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
     let url = config.one("server").unwrap_or_default().trim_end_matches('/').to_owned();
     let token = parse(&config.token()?.unwrap_or_default())?;
     // it never gives up
-    while let Err(why) = join(&url, &token) {
+    while let Err(why) = trust(&url, &token) {
         say("error", &format!("Failed to validate connection to cluster at {url}: {why}"));
         std::thread::sleep(Duration::from_secs(2));
     }
     let (name, ip) = (server::node_name(&config), server::node_ip(&config)?);
-    while let Err(why) = ask(&url, Some(&token), "/v1-k3s/serving-kubelet.crt", Some(&format!("{name} {ip}"))) {
+    while let Err(why) = join(&url, &token, &format!("{name} {ip}")) {
         say("info", &format!("Waiting to retrieve agent configuration; server is not ready: {why}"));
         std::thread::sleep(Duration::from_secs(2));
     }
@@ -64,15 +64,22 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
     }))
 }
 
-/// The CA by its hash, then the password.
-fn join(url: &str, token: &Token) -> Result<(), String> {
+/// Holds the CA against the token's hash. The password is not looked at yet.
+fn trust(url: &str, token: &Token) -> Result<(), String> {
     let ca = ask(url, None, "/cacerts", None).map_err(|why| format!("failed to get CA certs: {why}"))?;
     let found: String = Sha256::digest(ca.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     if let Some(hash) = token.ca_hash.as_ref().filter(|hash| **hash != found) {
         return Err(format!("token CA hash does not match the Cluster CA certificate hash: {hash} != {found}"));
     }
-    write_private("server-ca.crt", &ca)?;
-    ask(url, Some(token), "/v1-k3s/config", None).map(drop)
+    write_private("server-ca.crt", &ca)
+}
+
+/// What is the cluster's, for the token's password; then a certificate for this name, for the node's own.
+fn join(url: &str, token: &Token, node: &str) -> Result<(), String> {
+    let config = ask(url, Some(token), "/v1-k3s/config", None);
+    config.map_err(|why| format!("failed to retrieve configuration from server: {why}"))?;
+    let certificate = ask(url, Some(token), "/v1-k3s/serving-kubelet.crt", Some(node));
+    certificate.map(drop).map_err(|why| format!("{FOLDER}/serving-kubelet.crt: {why}"))
 }
 
 fn ask(url: &str, token: Option<&Token>, path: &str, body: Option<&str>) -> Result<String, String> {
@@ -96,14 +103,21 @@ fn ask(url: &str, token: Option<&Token>, path: &str, body: Option<&str>) -> Resu
     let (text, code) = text.rsplit_once('\n').unwrap_or(("", "000"));
     match code {
         "200" => Ok(text.to_owned()),
-        "403" => Err(REJECTED.to_owned()),
-        "401" => Err(format!("{url}{path}: 401 Unauthorized")),
+        // Where a certificate is asked for the agent takes this for the node's password, whatever the server says.
+        "403" if path.ends_with(".crt") => Err(REJECTED.to_owned()),
+        "401" | "403" => Err(message(text)),
         "000" => Err(format!(
             "Get \"{url}{path}\": dial tcp {}: connect: connection refused",
             url.trim_start_matches("https://")
         )),
         other => Err(format!("{url}{path}: {other}")),
     }
+}
+
+/// What a Status says.
+fn message(text: &str) -> String {
+    let status: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    status["message"].as_str().unwrap_or(text).to_owned()
 }
 
 fn write_private(name: &str, text: &str) -> Result<(), String> {
