@@ -235,7 +235,8 @@ impl Root {
         ))
     }
 
-    /// Names in a directory, sorted; names that are not UTF-8 are left out. `None`: no such directory.
+    /// Names in a directory, sorted. One that is not UTF-8 is told, with U+FFFD in it, but nothing is found by it.
+    /// `None`: no such directory.
     pub fn list(&self, path: RelPath<'_>) -> Result<Option<Vec<String>>> {
         let Some(fd) = self.open_dir(path)? else { return Ok(None) };
         names(fd).lift(Kind::Host, || self.failed("list", path)).map(Some)
@@ -310,10 +311,9 @@ impl Root {
 fn names(fd: OwnedFd) -> nix::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::from_fd(fd)?.iter() {
-        if let Ok(name) = entry?.file_name().to_str()
-            && !matches!(name, "." | "..")
-        {
-            names.push(name.to_owned());
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !matches!(name.as_str(), "." | "..") {
+            names.push(name);
         }
     }
     names.sort_unstable();
@@ -344,6 +344,16 @@ mod tests {
         assert_eq!(root.lstat(A).unwrap(), None);
         assert_eq!(root.list(A).unwrap(), None);
         assert!(root.space(A).unwrap().total > 0);
+    }
+
+    #[test]
+    fn no_name_is_hidden() {
+        use std::os::unix::ffi::OsStrExt;
+        let (dir, root) = Root::scratch();
+        let latin = std::ffi::OsStr::from_bytes(b"b\xe4r");
+        std::fs::write(dir.path().join(latin), "x").unwrap();
+        std::fs::write(dir.path().join("a"), "x").unwrap();
+        assert_eq!(root.list_top().unwrap(), ["a", "b\u{fffd}r"]);
     }
 
     #[test]

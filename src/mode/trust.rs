@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
+
 use crate::bundle::signature::{ENDING, Keys, MAX_TEXT, Signed};
 use crate::bundle::{Fault, Flaw};
 use crate::digest::Digest;
@@ -11,6 +13,9 @@ use crate::error::{Error, Kind, Lift, Result};
 use crate::feed;
 use crate::ids::RelPath;
 use crate::root::Root;
+
+/// Who may write here may put another directory in the place of the keys'.
+const HOME: RelPath<'static> = RelPath::literal("etc/edgelay");
 
 /// Keys of this machine, each a file `NAME.pub`.
 const KEYS: RelPath<'static> = RelPath::literal("etc/edgelay/keys");
@@ -49,15 +54,7 @@ fn keys_of(root: &Root) -> Result<Keys> {
         let path = format!("{}/{file}", KEYS.as_str());
         let path = RelPath::parse(&path).lift(Kind::Config, || format!("key file '{}'", file.escape_debug()))?;
         let shown = root.absolute(path);
-        for there in [KEYS, path] {
-            if let Some(meta) = root.stat(there)?.filter(|meta| meta.mode & 0o022 != 0) {
-                let what =
-                    format!("'{}' may be written by others (mode {:04o})", root.absolute(there).display(), meta.mode);
-                return Err(
-                    Error::new(Kind::Config, what).hint("look at the keys, then: chmod -R go-w /etc/edgelay/keys")
-                );
-            }
-        }
+        [HOME, KEYS, path].into_iter().try_for_each(|there| guarded(root, there))?;
         add(&mut keys, name, &root.read_text(path, MAX_TEXT)?.unwrap_or_default(), &shown)?;
     }
     // A key under another name must not turn into none at all.
@@ -68,6 +65,22 @@ fn keys_of(root: &Root) -> Result<Keys> {
         }
         _ => Ok(keys),
     }
+}
+
+/// Nobody but root, and whoever runs us, may say which keys there are.
+fn guarded(root: &Root, path: RelPath<'_>) -> Result<()> {
+    let Some(meta) = root.stat(path)? else { return Ok(()) };
+    let shown = root.absolute(path);
+    let (what, hint) = if meta.mode & 0o022 != 0 {
+        let what = format!("'{}' may be written by others (mode {:04o})", shown.display(), meta.mode);
+        (what, "look at the keys, then: chmod go-w /etc/edgelay; chmod -R go-w /etc/edgelay/keys")
+    } else if meta.uid != 0 && meta.uid != geteuid().as_raw() {
+        let what = format!("'{}' belongs to user {}, expected root", shown.display(), meta.uid);
+        (what, "look at the keys, then: chown root: /etc/edgelay; chown -R root: /etc/edgelay/keys")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Config, what).hint(hint))
 }
 
 /// The keys in these files, and their names and texts.

@@ -256,6 +256,9 @@ fn temp_name(name: &str) -> String {
 pub(super) fn hinted(e: Error) -> Error {
     match e.errno() {
         Some(libc::ENOSPC | libc::EDQUOT) => e.hint("free space, or inodes, on this file system and run again"),
+        Some(libc::EFBIG) => e.hint(
+            "this file system takes no file as large, FAT none of 4 GiB: write it elsewhere; 'edgelay bundle split' cuts bundles",
+        ),
         Some(libc::EROFS) => e.hint("the file system is mounted read-only; remount it with 'mount -o remount,rw'"),
         Some(libc::EACCES | libc::EPERM) if geteuid().is_root() => e.hint(
             "root may not either: it or its directory is immutable (see lsattr), or a security module forbids it",
@@ -280,6 +283,7 @@ mod tests {
         for (errno, part) in [
             (Errno::ENOSPC, "inodes"),
             (Errno::EDQUOT, "free space"),
+            (Errno::EFBIG, "bundle split"),
             (Errno::EROFS, "read-only"),
             (Errno::EPERM, forbidden),
             (Errno::EACCES, forbidden),

@@ -167,6 +167,15 @@ fn a_machine_with_keys_takes_signed_bundles_only() {
     let open = "chmod 0666 /etc/edgelay/keys/maker.pub; edgelay bundle verify edge.bundle";
     let Ended { code, err, .. } = bench.with_keys(&["maker.pub"], open);
     assert!(code == 3 && err.contains("'/etc/edgelay/keys/maker.pub' may be written by others (mode 0666)"), "{err}");
+    for place in ["/etc/edgelay/keys/maker.pub", "/etc/edgelay"] {
+        let theirs = format!("chown 1234 {place}; edgelay bundle verify edge.bundle");
+        let Ended { code, err, .. } = bench.with_keys(&["maker.pub"], &theirs);
+        assert!(code == 3 && err.contains(&format!("'{place}' belongs to user 1234, expected root")), "{err}");
+    }
+    // A name that is no UTF-8 hides no key.
+    let latin = "mv /etc/edgelay/keys/maker.pub $'/etc/edgelay/keys/maker\\xe4.pub'; edgelay bundle verify edge.bundle";
+    let Ended { code, err, .. } = bench.with_keys(&["maker.pub"], latin);
+    assert!(code == 3 && err.contains("key file '/etc/edgelay/keys/maker\u{fffd}.pub' is no public key"), "{err}");
     let other = "mv /etc/edgelay/keys/maker.pub /etc/edgelay/keys/maker; edgelay bundle verify edge.bundle";
     let Ended { code, err, .. } = bench.with_keys(&["maker.pub"], other);
     assert!(code == 3 && err.contains("'/etc/edgelay/keys' holds no key, but 'maker'"), "{err}");
