@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::bundle;
-use crate::config::parse_socket;
+use crate::config::{Table, parse_socket};
 use crate::containerd::import::{Layers, Unpack};
 use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
-use crate::host::preflight::Ignored;
+use crate::host::preflight::{CLOUD, Check, EDGE, Ignored};
 use crate::ids::{Arch, BadName};
 use crate::mode::bundle::VerifyRequest;
 use crate::mode::edge::{Factory, ImagesWhen, Scope};
@@ -120,7 +120,11 @@ fn target(parsed: &Parsed) -> Result<Target> {
         (bundle, None) => bundle,
     };
     let names = parsed.list(&flags::IGNORE_CHECK)?;
-    let ignored = if names.is_empty() { Ignored::default() } else { Ignored::parse(&names.join(","))? };
+    let known: &[Check] = if parsed.spec.settings == Some(Table::CLOUD) { &CLOUD } else { &EDGE };
+    let ignored = match names.is_empty() {
+        true => Ignored::default(),
+        false => Ignored::parse_among(&names.join(","), known)?,
+    };
     Ok(Target { root: root(parsed), bundle, ignored, factory: foreign_system(parsed)? })
 }
 
