@@ -115,8 +115,19 @@ impl CloudConfig {
                 "give an IPv4 address of this machine; addresses of IPv6 for edges belong into 'advertise_address'",
             ));
         }
-        match (self.k3s, &self.name_problem) {
-            (K3sMode::Managed, Some(problem)) if self.name.is_none() => {
+        if self.k3s == K3sMode::Managed { self.check_name() } else { Ok(()) }
+    }
+
+    /// What rules there are between settings of a worker.
+    pub fn check_worker(&self) -> Result<()> {
+        self.worker()?;
+        self.check_name()
+    }
+
+    /// k3s would take a host name that no node can have, and its kubelet could never register.
+    fn check_name(&self) -> Result<()> {
+        match &self.name_problem {
+            Some(problem) if self.name.is_none() => {
                 Err(Error::new(Kind::Config, problem.clone()).hint("set 'node.name', or give --node-name NAME"))
             }
             _ => Ok(()),
@@ -169,5 +180,12 @@ mod tests {
         assert_eq!(CloudConfig::default().dns().to_string(), "10.43.0.10");
         let e = CloudConfig::default().worker().unwrap_err();
         assert_eq!(e.to_string(), "a worker needs --server HOST:6443 and --token-file FILE");
+        let (server, token_file) = ("192.0.2.1:6443".parse().ok(), Some("token".into()));
+        let mut worker = CloudConfig { server, token_file, ..CloudConfig::default() };
+        assert!(worker.check_worker().is_ok());
+        worker.name_problem = Some("the host name 'x_y' is bad".into());
+        assert_eq!(worker.check_worker().unwrap_err().to_string(), "the host name 'x_y' is bad");
+        worker.name = "x".parse().ok();
+        assert!(worker.check_worker().is_ok());
     }
 }

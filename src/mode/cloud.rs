@@ -127,7 +127,15 @@ pub fn uninstall(root: &Path, data: Data, report: &Report) -> Result<()> {
         prepared.with_cx(&root, &mut journal, report, |prepared, cx| {
             let steps = &prepared.steps;
             report.run_begins("uninstall", steps.iter().filter(|s| cx.journal.knows(s.id())).count());
-            plan::undo(steps, cx)
+            plan::undo(steps, cx)?;
+            // The server may not be there any more, and a node may not remove itself.
+            if let CloudConfig { server: Some(_), name: Some(name), .. } = &prepared.parts.config {
+                let what = format!(
+                    "the cluster keeps node '{name}' until 'k3s kubectl delete node {name}' is run on the server"
+                );
+                report.info(&what);
+            }
+            Ok(())
         })?;
     } else if data == Data::Purge {
         // The rest was removed by an earlier run, which kept this.
@@ -215,7 +223,7 @@ fn config_of(stored: &Stored) -> Result<CloudConfig> {
 /// What the command says wins over the configuration; what contradicts it is refused.
 fn settle(config: &mut CloudConfig, scope: Scope) -> Result<()> {
     match scope {
-        Scope::Worker => return config.worker().map(|_| ()),
+        Scope::Worker => return config.check_worker(),
         Scope::Init => config.k3s = K3sMode::Existing,
         Scope::Install => {}
     }

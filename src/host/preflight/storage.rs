@@ -4,7 +4,7 @@ use crate::sorted::Map;
 
 use nix::errno::Errno;
 
-use super::{Look, Outcome, Verdict, list};
+use super::{K3s, Look, Outcome, Verdict, list};
 use crate::error::Result;
 use crate::host::kernel::Kernel;
 use crate::host::trial;
@@ -14,6 +14,8 @@ use crate::root::Space;
 /// Where programs are laid down and started from.
 const PROGRAMS: [RelPath<'static>; 3] =
     [RelPath::literal("usr/local/bin"), RelPath::literal("usr/local/sbin"), RelPath::literal("opt/cni/bin")];
+/// Where k3s unpacks those that it carries.
+const CARRIED: RelPath<'static> = RelPath::literal("var/lib/rancher");
 
 pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
     let wanted = &look.cx.wanted.writable;
@@ -33,7 +35,8 @@ pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
         let mut barred = Vec::new();
         // The others come with a containerd of ours.
         let managed = look.cx.wanted.containerd_store.is_some();
-        for path in PROGRAMS.into_iter().take(if managed { PROGRAMS.len() } else { 1 }) {
+        let programs = PROGRAMS.into_iter().take(if managed { PROGRAMS.len() } else { 1 });
+        for path in programs.chain(matches!(look.cx.wanted.k3s, Some(K3s::New | K3s::Ours)).then_some(CARRIED)) {
             if look.cx.target.space(path)?.no_exec {
                 barred.push(path.to_string());
             }

@@ -84,18 +84,14 @@ impl K3sStart {
                     }
                     let said = self.last_words(cx);
                     match refused(&said).filter(|_| said != before) {
-                        Some(line)
-                            if line.contains(UNKNOWN)
-                                && clock.elapsed().saturating_sub(*unknown.get_or_insert(clock.elapsed())) < STARTS =>
+                        Some((UNKNOWN, line, _))
+                            if clock.elapsed().saturating_sub(*unknown.get_or_insert(clock.elapsed())) < STARTS =>
                         {
                             Probe::NotYet(cx.report.mask(line))
                         }
-                        Some(line) => {
-                            let hint = if line.contains(PASSWORD) { OTHER_NAME } else { OTHER_TOKEN };
-                            let line = cx.report.mask(line);
-                            return Err(
-                                Error::new(Kind::Cluster, format!("the server refuses this node: {line}")).hint(hint)
-                            );
+                        Some((_, line, hint)) => {
+                            let what = format!("the server refuses this node: {}", cx.report.mask(line));
+                            return Err(Error::new(Kind::Cluster, what).hint(hint));
                         }
                         None => Probe::NotYet(seen),
                     }
@@ -105,11 +101,27 @@ impl K3sStart {
     }
 }
 
-/// Every node has a password of its own, which the server remembers with the node's name.
-const PASSWORD: &str = "Node password rejected";
+/// What an agent says when its server does not want it, as k3s's sources have it since v1.19, and what to do then. By
+/// itself it tries again for ever. Every node has a password of its own, which the server remembers with the node's name.
+const REFUSALS: [(&str, &str); 8] = [
+    (
+        "token CA hash does not match",
+        "the token is of another cluster, or of this one before it was made anew: see that 'server' is right, and give the \
+         token that lies there now in '/var/lib/rancher/k3s/server/node-token'",
+    ),
+    ("configuration from server: not authorized", OTHER_TOKEN),
+    (UNKNOWN, OTHER_TOKEN),
+    ("token must not be empty", OTHER_TOKEN),
+    ("invalid token", OTHER_TOKEN),
+    ("Node password rejected", OTHER_NAME),
+    // Of older releases.
+    (": 401 Unauthorized", OTHER_TOKEN),
+    ("token is not valid", OTHER_TOKEN),
+];
 const OTHER_NAME: &str = "give a name that no other node has: --node-name NAME; or, if this is that very node made anew, run \
     'k3s kubectl delete node NAME' on the server; then run again";
-const OTHER_TOKEN: &str = "give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token'";
+const OTHER_TOKEN: &str = "give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token', whole; one of \
+    'k3s token create' ends after a day";
 
 /// What a server says to a token that it does not know: one that ended, or, as long as the server itself is starting, any
 /// that was made with `k3s token create`.
@@ -117,23 +129,22 @@ const UNKNOWN: &str = "configuration from server: forbidden";
 /// So long a server may take to start.
 const STARTS: Duration = Duration::from_secs(60);
 
-/// The line in which an agent says that the server does not want it; it tries again for ever. Lines of an earlier start
-/// do not count.
-fn refused(log: &str) -> Option<&str> {
+/// What of [`REFUSALS`] an agent says, the line, and what to do. Lines of an earlier start do not count.
+fn refused(log: &str) -> Option<(&'static str, &str, &'static str)> {
     const BREAKS: [&str; 4] = ["Starting k3s", "Started k3s", "Stopped k3s", "Stopping k3s"];
-    const WORDS: [&str; 7] = [
-        "token CA hash does not match",
-        "401 Unauthorized",
-        "not authorized",
-        "token is not valid",
-        "invalid token",
-        UNKNOWN,
-        PASSWORD,
-    ];
     // A server tells, too, whom it refused itself.
     const OTHERS: &str = " response to ";
     let lines = log.lines().rev().take_while(|line| !BREAKS.iter().any(|words| line.contains(words)));
-    lines.into_iter().find(|line| !line.contains(OTHERS) && WORDS.iter().any(|words| line.contains(words)))
+    lines.filter(|line| !line.contains(OTHERS)).find_map(|line| {
+        REFUSALS.iter().find(|(words, _)| line.contains(words)).map(|(words, hint)| (*words, line, *hint))
+    })
+}
+
+/// What kind of failure it is that k3s's containerd does not come, and what to do, where an agent waits for its server.
+fn advice(log: &str) -> Option<(Kind, &'static str)> {
+    let hint =
+        "see that k3s runs on the server and that every firewall in between lets this machine reach it; then run again";
+    log.lines().next_back()?.contains("failed to get CA certs").then_some((Kind::Cluster, hint))
 }
 
 impl Step for K3sStart {
@@ -175,8 +186,9 @@ impl Step for K3sStart {
             Err(e) if matches!(e.kind(), Kind::Interrupted | Kind::Cluster) => Err(e),
             Err(e) => {
                 let said = cx.report.mask(&self.last_words(cx));
-                Err(Error::new(e.kind(), format!("{e}; last words of {}: {said}", self.service.name))
-                    .hint("see what k3s says is wrong, mend it and run again"))
+                let (kind, hint) =
+                    advice(&said).unwrap_or((e.kind(), "see what k3s says is wrong, mend it and run again"));
+                Err(Error::new(kind, format!("{e}; last words of {}: {said}", self.service.name)).hint(hint))
             }
         }
     }
@@ -236,21 +248,59 @@ mod tests {
 
     #[test]
     fn words_of_a_server_that_does_not_want_us() {
-        let log = "level=info msg=\"Starting k3s agent\"\n\
-            level=error msg=\"token CA hash does not match the Cluster CA certificate hash: a != b\"\n\
-            level=info msg=\"Waiting\"";
-        assert!(refused(log).unwrap().contains("token CA hash does not match"));
-        assert_eq!(refused("level=info msg=\"connection refused\""), None);
-        for said in ["not authorized", "forbidden"] {
-            let line = format!(
-                "level=info msg=\"Waiting to retrieve agent configuration; server is not ready: failed to retrieve \
-                 configuration from server: {said}\""
-            );
-            assert_eq!(refused(&line), Some(line.as_str()));
+        let said = |words: &str| {
+            format!("level=info msg=\"Starting k3s agent v1.34.2+k3s1\"\n{words}\nlevel=info msg=\"Waiting\"")
+        };
+        let hint = |words: &str| refused(&said(words)).map(|(_, line, hint)| (line == words, hint));
+        let (foreign, waiting) =
+            (REFUSALS[0].1, "level=info msg=\"Waiting to retrieve agent configuration; server is not ready:");
+        for (words, wanted) in [
+            (
+                "level=error msg=\"Failed to validate connection to cluster at https://s:6443: token CA hash does not match the Cluster CA certificate hash: a != b\"",
+                foreign,
+            ),
+            ("level=error msg=\"token CA hash does not match the Cluster CA certificate hash: a != b\"", foreign),
+            (
+                "level=error msg=\"Failed to validate connection to cluster at https://s:6443: invalid token format\"",
+                OTHER_TOKEN,
+            ),
+            (
+                "level=error msg=\"Failed to validate connection to cluster at https://s:6443: invalid token CA hash length\"",
+                OTHER_TOKEN,
+            ),
+            (
+                "level=error msg=\"Failed to validate connection to cluster at https://s:6443: token must not be empty\"",
+                OTHER_TOKEN,
+            ),
+            (&format!("{waiting} failed to retrieve configuration from server: not authorized\""), OTHER_TOKEN),
+            (&format!("{waiting} failed to retrieve configuration from server: forbidden\""), OTHER_TOKEN),
+            (
+                &format!(
+                    "{waiting} failed to retrieve configuration from server: https://127.0.0.1:6444/v1-k3s/config: 401 Unauthorized\""
+                ),
+                OTHER_TOKEN,
+            ),
+            (
+                &format!(
+                    "{waiting} Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match\""
+                ),
+                OTHER_NAME,
+            ),
+            (
+                &format!(
+                    "{waiting} /var/lib/rancher/k3s/agent/serving-kubelet.crt: Node password rejected, duplicate hostname\""
+                ),
+                OTHER_NAME,
+            ),
+        ] {
+            assert_eq!(hint(words), Some((true, wanted)), "{words}");
         }
-        let other = "level=error msg=\"Sending HTTP/1.1 401 response to 192.0.2.7:4000: not authorized\"";
-        assert_eq!(refused(other), None);
-        let again = format!("{log}\nStopped k3s-agent.service\nStarted k3s-agent.service");
+        let away = format!("{waiting} failed to get CA certs: Get \\\"https://127.0.0.1:6444/cacerts\\\": EOF\"");
+        assert_eq!(hint(&away), None);
+        assert_eq!(hint("level=error msg=\"Sending HTTP/1.1 401 response to 192.0.2.7:4000: not authorized\""), None);
+        assert_eq!(advice(&away).map(|(kind, _)| kind), Some(Kind::Cluster));
+        assert_eq!(advice("level=fatal msg=\"flag provided but not defined\""), None);
+        let again = format!("{}\nStopped k3s-agent.service\nStarted k3s-agent.service", said("x: 401 Unauthorized"));
         assert_eq!(refused(&again), None);
     }
 }
