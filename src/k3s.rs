@@ -17,6 +17,8 @@ pub const PROGRAM: &str = "/usr/local/bin/k3s";
 pub const SOCKET: &str = "/run/k3s/containerd/containerd.sock";
 /// Its configuration: not a line of flags, so that nothing secret is in a command line.
 pub const CONFIG: RelPath<'static> = RelPath::literal("etc/rancher/k3s/config.yaml");
+/// Settings of the user's, which k3s reads after ours.
+pub const OWN_CONFIG: RelPath<'static> = RelPath::literal("etc/rancher/k3s/config.yaml.d");
 /// A worker's copy of the server's token: k3s reads it at every start.
 pub const WORKER_TOKEN: RelPath<'static> = RelPath::literal("etc/rancher/k3s/worker-token");
 /// Taint that a server registers with: no pod is given to it before its images are there. Nothing of k3s bears it.

@@ -1,7 +1,8 @@
 //! A containerd of our own that only stores images: its config, for a store that lies anywhere.
 //!
-//! For imaging lines: the line's containerd fills the store of a system that will boot elsewhere. It must not touch
-//! anything of the machine it runs on, so all that has a fixed place outside of its directories is left out.
+//! For imaging lines: the line's containerd fills the store of a system that will boot elsewhere; and for a k3s that has
+//! not started yet. It must not touch anything of the machine it runs on, so all that has a fixed place outside of its
+//! directories is left out.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 /// What it must not load: CRI and containers are not wanted, and with them go every socket and directory outside of
 /// its own (`/opt/containerd`, `/var/run/nri`), and the identity that all copies of the image would share.
 /// Names of several versions; one that a version does not know is no error.
-const OFF: [&str; 39] = [
+const OFF: [&str; 41] = [
     "io.containerd.cri.v1.images",
     "io.containerd.cri.v1.runtime",
     "io.containerd.differ.v1.erofs",
@@ -46,7 +47,9 @@ const OFF: [&str; 39] = [
     "io.containerd.snapshotter.v1.btrfs",
     "io.containerd.snapshotter.v1.devmapper",
     "io.containerd.snapshotter.v1.erofs",
+    "io.containerd.snapshotter.v1.fuse-overlayfs",
     "io.containerd.snapshotter.v1.native",
+    "io.containerd.snapshotter.v1.stargz",
     "io.containerd.snapshotter.v1.zfs",
     "io.containerd.streaming.v1.manager",
     "io.containerd.tracing.processor.v1.otlp",
@@ -89,10 +92,10 @@ impl Release {
         Some(Release(numbers.next()??, numbers.next()??, numbers.next().unwrap_or(Some(0))?))
     }
 
-    /// What `containerd --version` prints: `containerd PACKAGE VERSION REVISION`.
-    pub fn of_program(output: &str) -> Option<Release> {
+    /// What `NAME --version` prints, for containerd and ctr: `NAME PACKAGE VERSION REVISION`.
+    pub fn of_program(name: &str, output: &str) -> Option<Release> {
         let mut words = output.split_whitespace();
-        (words.next() == Some("containerd")).then(|| Release::parse(words.nth(1)?))?
+        (words.next() == Some(name)).then(|| Release::parse(words.nth(1)?))?
     }
 }
 
@@ -148,8 +151,10 @@ mod tests {
             ("edgelay 1.2.3 4.5.6", None),
             ("containerd", None),
         ] {
-            assert_eq!(Release::of_program(output), release, "{output}");
+            assert_eq!(Release::of_program("containerd", output), release, "{output}");
         }
+        let k3s = "ctr github.com/k3s-io/containerd/v2 v2.1.5-k3s1\n";
+        assert_eq!(Release::of_program("ctr", k3s), Some(Release(2, 1, 5)));
         assert!(
             Release::parse("1.7.24") < Release::parse("2.0.0") && Release::parse("1.7.9") < Release::parse("1.7.24")
         );

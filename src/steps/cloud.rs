@@ -10,6 +10,7 @@ mod k3s_start;
 mod pods;
 mod release;
 mod worker;
+mod worker_images;
 
 pub use addons::Addons;
 pub use api_ready::{ApiReady, Version};
@@ -18,6 +19,7 @@ pub use edgemesh::{CRDS, EdgeMesh};
 pub use join_file::{JoinFileStep, PATH as JOIN_FILE};
 pub use k3s_start::K3sStart;
 pub use worker::{WorkerReady, WorkerToken};
+pub use worker_images::WorkerImages;
 
 /// What becomes of the data of a k3s that we laid down, when it is uninstalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

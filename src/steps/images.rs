@@ -16,6 +16,7 @@ pub struct Images {
     images: Vec<Image>,
     address: PathBuf,
     kubeedge: Option<String>,
+    id: &'static str,
 }
 
 /// Whether `name` is one of KubeEdge's own images of this version; EdgeMesh has versions of its own.
@@ -26,7 +27,13 @@ fn is_kubeedge(name: &ImageRef, version: &str) -> bool {
 impl Images {
     /// Imports `images`, in this order, through the socket `address`.
     pub fn new(images: Vec<Image>, address: PathBuf) -> Self {
-        Images { images, address, kubeedge: None }
+        Images { images, address, kubeedge: None, id: "images" }
+    }
+
+    /// The same under another name: what another step should have imported is shown, or imported now.
+    #[must_use]
+    pub fn proving(self) -> Self {
+        Images { id: "images-shown", ..self }
     }
 
     /// The same, which tells how many images of KubeEdge `version` it imported.
@@ -34,11 +41,24 @@ impl Images {
     pub fn counting(self, version: String) -> Self {
         Images { kubeedge: Some(version), ..self }
     }
+
+    /// All of them.
+    pub(super) fn all(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// Tells that they are imported.
+    pub(super) fn tell(&self, report: &Report) {
+        if let Some(version) = &self.kubeedge {
+            let ours = |image: &&Image| image.names.iter().any(|name| is_kubeedge(name, version));
+            report.info(&format!("Pre-imported {} KubeEdge images", self.images.iter().filter(ours).count()));
+        }
+    }
 }
 
 impl Step for Images {
     fn id(&self) -> &'static str {
-        "images"
+        self.id
     }
 
     fn summary(&self) -> String {
@@ -72,11 +92,7 @@ impl Step for Images {
         for images in self.images.chunks(at_once) {
             import::import(&mut client, images, blobs, &Options::new(cx.clock), &mut told)?;
         }
-        if let Some(version) = &self.kubeedge {
-            let ours = |image: &&Image| image.names.iter().any(|name| is_kubeedge(name, version));
-            let count = self.images.iter().filter(ours).count();
-            cx.report.info(&format!("Pre-imported {count} KubeEdge images"));
-        }
+        self.tell(cx.report);
         Ok(())
     }
 

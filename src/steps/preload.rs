@@ -57,12 +57,42 @@ impl Preload {
     fn root(&self) -> RelPath<'_> {
         RelPath::parse(&self.root).unwrap_or(config::ROOT)
     }
+}
 
-    /// All that is in the store afterwards.
-    fn version(&self) -> String {
-        let lines = self.images.iter().map(|image| format!("{} {}\n", image.manifest.digest, image.label()));
-        Digest::of(lines.collect::<String>().as_bytes()).to_string()
-    }
+/// All that is in a store with `images`.
+pub(super) fn version(images: &[Image]) -> String {
+    let lines = images.iter().map(|image| format!("{} {}\n", image.manifest.digest, image.label()));
+    Digest::of(lines.collect::<String>().as_bytes()).to_string()
+}
+
+/// Whether no containerd has ever closed a database in the store `root`.
+pub(super) fn is_empty(root: RelPath<'_>, cx: &Cx<'_>) -> Result<bool> {
+    let database = format!("{root}/{DATABASE}");
+    let database = RelPath::from_absolute(&database).lift(Kind::Bug, || "containerd's database".to_owned())?;
+    Ok(cx.root.stat(database)?.is_none_or(|meta| meta.size == 0))
+}
+
+/// Imports `images` into the store `root`, which nobody has open, with `program`, a containerd of this machine.
+pub(super) fn fill(images: &[Image], program: &Path, root: RelPath<'_>, cx: &mut Cx<'_>) -> Result<()> {
+    let line = Root::open(Path::new("/"))?;
+    let place = Place::make(&line, cx.root)?;
+    let store = cx.root.real(root)?;
+    let mut daemon = place.start(program, &store, cx)?;
+    let imported = place.wait(&mut daemon, cx).and_then(|()| import_all(images, &place, &store, cx));
+    let stopped = daemon.stop();
+    imported.and(stopped).map_err(|e| place.explain(e))?;
+    // What it wrote when it closed its databases.
+    cx.root.sync_fs(root)
+}
+
+fn import_all(images: &[Image], place: &Place<'_>, store: &Path, cx: &mut Cx<'_>) -> Result<()> {
+    let mut client = Client::connect(&place.socket())?;
+    let mut told = Told { report: cx.report, done: 0, total: import::total(images) };
+    let Some(blobs) = cx.blobs.as_deref_mut() else {
+        return Err(super::images::no_bundle("the images"));
+    };
+    let options = Options { view: View::Files(store), ..Options::new(cx.clock) };
+    import::import(&mut client, images, blobs, &options, &mut told).map(|_| ())
 }
 
 impl Step for Preload {
@@ -76,13 +106,11 @@ impl Step for Preload {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         // The fact is noted when all is synced, and nobody but us has been at the store of a system that never ran.
-        let database = format!("{}/{DATABASE}", self.root());
-        let database = RelPath::from_absolute(&database).lift(Kind::Bug, || "containerd's database".to_owned())?;
-        if cx.root.stat(database)?.is_none_or(|meta| meta.size == 0) {
+        if is_empty(self.root(), cx)? {
             return Ok(Status::todo("the store is empty"));
         }
         Ok(match cx.journal.fact(FACT) {
-            Some(version) if version == self.version() => Status::Done,
+            Some(version) if version == self::version(&self.images) => Status::Done,
             Some(_) => Status::todo("the store holds the images of another bundle"),
             None => Status::todo("the images were not put in to the end"),
         })
@@ -93,32 +121,13 @@ impl Step for Preload {
         let program = self.line.choose(&line, cx)?;
         cx.will_make(self.root())?;
         cx.root.mkdir(self.root(), 0o711)?;
-        let place = Place::make(&line, cx.root)?;
-        let store = cx.root.real(self.root())?;
-        let mut daemon = place.start(&program, &store, cx)?;
-        let imported = place.wait(&mut daemon, cx).and_then(|()| self.import(&place, &store, cx));
-        let stopped = daemon.stop();
-        imported.and(stopped).map_err(|e| place.explain(e))?;
-        // What it wrote when it closed its databases.
-        cx.root.sync_fs(self.root())?;
-        cx.journal.remember(FACT, &self.version())
+        fill(&self.images, &program, self.root(), cx)?;
+        cx.journal.remember(FACT, &version(&self.images))
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         cx.remove_made(|path| path == self.root)?;
         cx.journal.forget(FACT)
-    }
-}
-
-impl Preload {
-    fn import(&self, place: &Place<'_>, store: &Path, cx: &mut Cx<'_>) -> Result<()> {
-        let mut client = Client::connect(&place.socket())?;
-        let mut told = Told { report: cx.report, done: 0, total: import::total(&self.images) };
-        let Some(blobs) = cx.blobs.as_deref_mut() else {
-            return Err(super::images::no_bundle("the images"));
-        };
-        let options = Options { view: View::Files(store), ..Options::new(cx.clock) };
-        import::import(&mut client, &self.images, blobs, &options, &mut told).map(|_| ())
     }
 }
 
@@ -161,7 +170,7 @@ impl Line {
         let cmd = Cmd::new(&program.display().to_string(), &["--version"]).limit(Duration::from_secs(20));
         let output = exec.run(&cmd).map_err(|e| format!("does not run here: {e}"))?;
         let said = || shorten(&output.last_words(), 200);
-        let release = Release::of_program(&output.stdout).filter(|_| output.code == 0);
+        let release = Release::of_program("containerd", &output.stdout).filter(|_| output.code == 0);
         let release = release.ok_or_else(|| format!("does not tell its version: {}", said()))?;
         match self.newest {
             Some(newest) if release > newest => Err(format!("is {release}, which is newer")),

@@ -14,6 +14,7 @@ mod cuts;
 mod openrc;
 mod refused;
 mod whole;
+mod worker;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The first machine of a bed has this address.
@@ -86,6 +87,13 @@ fn install(machine: &Machine<'_>, more: &[&str]) -> Ended {
 fn good(done: Ended, machine: &Machine<'_>) -> String {
     assert_eq!(done.code, 0, "{}\n{}", done.said(), machine.journal("k3s"));
     done.said()
+}
+
+/// How it ended, with which words, and what it told to do.
+#[track_caller]
+fn told(ended: Ended, code: i32, what: &str, hint: &str) {
+    assert!(ended.said().contains(&format!("hint: {hint}")), "no hint '{hint}' in: {}", ended.said());
+    ended.fails(code, what);
 }
 
 #[track_caller]

@@ -15,8 +15,8 @@ use crate::plan::{Cx, Journal, Step};
 use crate::root::Root;
 use crate::service::{Manager, Service, manager_of};
 use crate::steps::cloud::{
-    Addons, ApiReady, CRDS, CloudCore, Data, EdgeMesh, JOIN_FILE, JoinFileStep, K3sStart, Version, WorkerReady,
-    WorkerToken,
+    Addons, ApiReady, CRDS, CloudCore, Data, EdgeMesh, JOIN_FILE, JoinFileStep, K3sStart, Version, WorkerImages,
+    WorkerReady, WorkerToken,
 };
 use crate::steps::{Components, Files, HostFiles, Images};
 
@@ -152,11 +152,16 @@ impl Assembly {
         }
         // A target that does not run has no cluster; its first boot does the rest.
         if self.is_live {
-            let images = Images::new(bundle.images().to_vec(), PathBuf::from(k3s::SOCKET));
-            steps.push(Box::new(images.counting(self.bundle.kubeedge.clone())));
+            let images = self.images(bundle);
+            steps.push(Box::new(if self.is_worker() { images.proving() } else { images }));
             self.cluster(&mut steps);
         }
         Ok(steps)
+    }
+
+    fn images(&self, bundle: &Bundle) -> Images {
+        let images = Images::new(bundle.images().to_vec(), PathBuf::from(k3s::SOCKET));
+        images.counting(self.bundle.kubeedge.clone())
     }
 
     fn service(&self) -> Service {
@@ -179,6 +184,11 @@ impl Assembly {
         let program = bundle.component("k3s").map(|c| c.digest.to_string()).unwrap_or_default();
         let version = Digest::of(format!("{program} {}", files.version()).as_bytes()).to_string();
         steps.push(Box::new(HostFiles::default()));
+        if self.is_worker() && self.is_live {
+            // Before the unit, which a boot after a cut would start.
+            let unit = (self.manager, service.clone());
+            steps.push(Box::new(WorkerImages::new(self.images(bundle), unit, self.data)));
+        }
         steps.push(Box::new(files));
         if self.is_live {
             let start = K3sStart::new(self.manager, service, version, self.config.ready_timeout);

@@ -86,13 +86,6 @@ fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
     assert_eq!(files.good(), "");
 }
 
-/// How it ended, with which words, and what it told to do.
-#[track_caller]
-fn told(ended: Ended, code: i32, what: &str, hint: &str) {
-    assert!(ended.said().contains(&format!("hint: {hint}")), "no hint '{hint}' in: {}", ended.said());
-    ended.fails(code, what);
-}
-
 #[test]
 fn what_cannot_become_a_cloud_is_refused() {
     let Some(bed) = Bed::start("what_cannot_become_a_cloud_is_refused") else { return };

@@ -22,7 +22,7 @@ fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
         edge.run(&[&["edgelay", "edge", "install"][..], &args].concat())
     };
     let token = cloud.run(&["keadm", "gettoken", "--kube-config=/etc/rancher/k3s/k3s.yaml"]).good();
-    let mint = "python3 -B /var/lib/rancher/k3s/data/*/apiserver/standin-cloud token /var/lib/rancher/k3s/server/db/cloudcore expired";
+    let mint = "python3 -B /var/lib/rancher/k3s/data/current/apiserver/standin-cloud token /var/lib/rancher/k3s/server/db/cloudcore expired";
     let expired = cloud.sh(mint).good();
     let late = install(&join.replace(token.trim(), expired.trim()));
     assert!(late.said().contains("the token ended at "), "{}", late.said());
@@ -43,52 +43,11 @@ fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
 }
 
 fn join_worker(bed: &Bed, cloud: &Machine<'_>) {
-    let worker = bed.machine("worker");
-    worker.put(edgelay(), "/usr/local/bin/edgelay");
-    worker.put(&bundle("mesh"), "/root/cloud.bundle");
-    let token = cloud.sh("cat /var/lib/rancher/k3s/server/node-token").good();
-    let give = |token: &str| {
-        worker.sh("umask 077; rm -f /root/token; : >/root/token").good();
-        std::fs::write(worker.root().join("root/token"), token).unwrap();
-    };
-    let install_as = |server: &str, name: &str| {
-        worker.run(&[
-            "edgelay",
-            "cloud",
-            "worker",
-            "install",
-            "--bundle=/root/cloud.bundle",
-            &format!("--server={server}"),
-            "--token-file=/root/token",
-            &format!("--node-name={name}"),
-        ])
-    };
-    let install_from = |server: &str| install_as(server, "worker-1");
-    let install = || install_from("10.77.0.10:6443");
-    give(&token);
-    worker.sh("chmod 644 /root/token").good();
-    install().fails(3, "token file '/root/token'");
-    give(&token);
-    install_from("10.77.0.10:6444").fails(4, "10.77.0.10:6444 ");
-    assert_eq!(worker.sh("ls -d /usr/local/bin/k3s /var/lib/edgelay/config.json /etc/rancher").out, "");
-    let wrong = format!("{}{}\n", &token.trim()[..token.trim().len() - 8], "00000000");
-    give(&wrong);
-    let refused = install();
-    assert!(!refused.said().contains(wrong.trim().rsplit(':').next().unwrap()), "the token is in the output");
-    refused.fails(8, "failed to retrieve configuration from server: not authorized");
-    give(&token);
-    let twin = install_as("10.77.0.10:6443", "cloud-1");
-    assert!(twin.said().contains("hint: give a name that no other node has: --node-name NAME"), "{}", twin.said());
-    twin.fails(8, "the server refuses this node: ");
-    let done = install();
+    let worker = worker::worker(bed, "mesh");
+    worker::give(&worker, &cloud.sh("cat /var/lib/rancher/k3s/server/node-token").good());
+    let done = worker::join(&worker, &[]);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), worker.journal("k3s-agent"));
-    let starts = || worker.sh("systemctl show -p ExecMainStartTimestampMonotonic -p NRestarts k3s-agent").good();
-    let before = starts();
-    worker.sh("rm /root/token").good();
-    good(install(), &worker);
-    assert_eq!(starts(), before, "a second run started the agent again");
-    let ready = kubectl(cloud, &["wait", "--for=condition=Ready", "node/worker-1", "--timeout=60s"]);
-    assert_eq!(ready.code, 0, "{}", ready.said());
+    worker::all_were_there_first(&worker);
     // its own pods run there, from its own images
     let path = "-o=jsonpath={.items[?(@.spec.nodeName==\"worker-1\")].status.phase}";
     let runs = wait_for(PATIENCE, || {
