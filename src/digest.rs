@@ -7,6 +7,7 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind};
+use crate::feed::{self, Feed};
 
 /// `sha256:` and 64 lower-case hex digits: the only digest form this crate accepts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,6 +144,20 @@ impl<R: Read> Read for Hashing<R> {
         self.size += n as u64;
         Ok(n)
     }
+}
+
+/// Digest and number of all bytes that come from `from`.
+pub fn measure(from: &mut dyn Feed) -> io::Result<(Digest, u64)> {
+    measure_with_head(from, 0).map(|(digest, size, _)| (digest, size))
+}
+
+/// As [`measure`], with the first bytes themselves, at most `limit`.
+pub fn measure_with_head(from: &mut dyn Feed, limit: usize) -> io::Result<(Digest, u64, Vec<u8>)> {
+    let mut from = Hashing::new(from);
+    let head = feed::first(&mut from, limit)?;
+    feed::drain(&mut from)?;
+    let (digest, size) = from.finish();
+    Ok((digest, size, head))
 }
 
 /// Reads exactly the blob `want`: end of file comes only after size and digest matched; anything else is an error

@@ -24,6 +24,11 @@ pub fn first(from: &mut dyn Feed, limit: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads to the end, for what reading does on the way.
+pub fn drain(from: &mut dyn Feed) -> io::Result<()> {
+    io::copy(from, &mut io::sink()).map(drop)
+}
+
 impl Read for dyn Feed + '_ {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.draw(into)

@@ -6,7 +6,7 @@ use crate::sorted::Map;
 use super::image::{CONFIG_TYPE, LAYER_TYPES, parse_manifest};
 use super::index::IMAGE_TYPE;
 use crate::archive::{Compression, HEAD, layer_reader};
-use crate::digest::{Digest, Hashing};
+use crate::digest::{Digest, measure};
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::feed::{self, Feed};
 use crate::oci::{Blobs, Descriptor, Image};
@@ -40,9 +40,8 @@ impl Layers {
             let mut head = [0; HEAD];
             let length = fill(&mut *blobs.open(blob)?, &mut head)?;
             let compression = Compression::sniff(head.get(..length).unwrap_or_default())?;
-            let mut reader = Hashing::new(layer_reader(blobs.open(blob)?)?);
-            std::io::copy(&mut reader, &mut std::io::sink()).lift(Kind::Bundle, || "unpack it".into())?;
-            let (diff_id, unpacked) = reader.finish();
+            let unpacked = measure(&mut *layer_reader(blobs.open(blob)?)?);
+            let (diff_id, unpacked) = unpacked.lift(Kind::Bundle, || "unpack it".into())?;
             Known { compression, diff_id, unpacked }
         };
         self.0.insert(blob.digest, known);

@@ -2,14 +2,13 @@
 
 use crate::sorted::Map;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::elf::Program;
 use crate::archive::{Entry, EntryKind, Forward, Walk, layer_reader};
-use crate::digest::{Digest, Hashing};
+use crate::digest::{Digest, measure_with_head};
 use crate::error::{Error, Kind, Lift, Result, Trail};
-use crate::feed::{self, Feed};
+use crate::feed::Feed;
 
 /// A file, or a file inside an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +67,7 @@ fn is_file(entry: &Entry, name: &str) -> bool {
 
 /// Looks at a file.
 pub(super) fn measure_file(path: &Path) -> Result<Measure> {
-    measure(open_file(path)?).lift(Kind::Host, || read_of(path))
+    measure(&mut open_file(path)?).lift(Kind::Host, || read_of(path))
 }
 
 /// Looks at some files of an archive, in one pass over it. What is not there is not in the result.
@@ -84,10 +83,7 @@ pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<Map<String
     Ok(found)
 }
 
-fn measure(from: impl Read) -> std::io::Result<Measure> {
-    let mut reader = Hashing::new(from);
-    let head = feed::first(&mut reader, Program::HEAD)?;
-    std::io::copy(&mut reader, &mut std::io::sink())?;
-    let (digest, size) = reader.finish();
+fn measure(from: &mut dyn Feed) -> std::io::Result<Measure> {
+    let (digest, size, head) = measure_with_head(from, Program::HEAD)?;
     Ok(Measure { digest, size, head })
 }

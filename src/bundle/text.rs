@@ -1,6 +1,6 @@
 //! serde for checked names: they are text in JSON, and their own `FromStr` checks them.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use serde::ser::Serializer;
@@ -34,14 +34,17 @@ fn take<T: FromStr<Err: Display> + Display>(value: &Value) -> Result<T, JsonErro
 }
 
 fn parse<T: FromStr<Err: Display> + Display>(text: &str) -> Result<T, String> {
-    let shown = || text.chars().take(80).collect::<String>().escape_debug().to_string();
-    let value: T = text.parse().map_err(|why| format!("is '{}': {why}", shown()))?;
+    let value: T = text.parse().map_err(|why| refused(text, format_args!(": {why}")))?;
     // A name with two spellings would give one bundle two identities.
     if value.to_string() == text {
         Ok(value)
     } else {
-        Err(format!("is '{}', which is not in its normal form", shown()))
+        Err(refused(text, format_args!(", which is not in its normal form")))
     }
+}
+
+fn refused(text: &str, why: fmt::Arguments<'_>) -> String {
+    format!("is '{}'{why}", text.chars().take(80).collect::<String>().escape_debug())
 }
 
 /// The same for lists.

@@ -10,9 +10,8 @@ use super::fault::{Fault, Flaw};
 use super::manifest::{Component, ImageEntry, Manifest};
 use super::tar::Name;
 use super::{Bundle, Sizes};
-use crate::digest::{Digest, Hashing};
+use crate::digest::{Digest, measure_with_head};
 use crate::error::Result;
-use crate::feed;
 use crate::ids::{Arch, ImageRef};
 
 /// What [`verify`] found.
@@ -91,17 +90,13 @@ fn step(cursor: &mut Cursor, flaws: &mut Vec<Flaw>) -> Option<usize> {
 /// Reads one blob and checks its digest; of a program, the processor as well.
 fn read_part(cursor: &mut Cursor, index: usize, manifest: &Manifest, flaws: &mut Vec<Flaw>) {
     let Some(part) = cursor.parts().get(index).cloned() else { return };
-    let mut reader = Hashing::new(&mut *cursor);
-    let read = feed::first(&mut reader, Program::HEAD)
-        .and_then(|head| std::io::copy(&mut reader, &mut std::io::sink()).map(|_| head));
-    let head = match read {
-        Ok(head) => head,
+    let (digest, size, head) = match measure_with_head(cursor, Program::HEAD) {
+        Ok(read) => read,
         Err(e) => {
             flaws.push(Flaw::new(Fault::Unreadable, format!("{} cannot be read: {e}", part.label)));
             return;
         }
     };
-    let (digest, size) = reader.finish();
     if size < part.header.size {
         return; // The file ends here; the next step says so.
     }

@@ -47,8 +47,12 @@ pub enum Reason {
 }
 
 /// A fault in a JSON text.
+// Boxed: so a result has the size of what was read, and faults are rare.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JsonError {
+pub struct JsonError(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     place: Place,
     /// Keys and list positions from the top to the value or object that is wrong, innermost first.
     path: Vec<String>,
@@ -60,7 +64,7 @@ const MAX_SHOWN: usize = 64;
 
 impl JsonError {
     pub(super) fn new(place: Place, reason: Reason) -> Self {
-        JsonError { place, path: Vec::new(), reason }
+        JsonError(Box::new(Inner { place, path: Vec::new(), reason }))
     }
 
     /// A fault that a caller found in a value which reads well as JSON; `what` follows the value's name: "must be ...".
@@ -71,31 +75,31 @@ impl JsonError {
     /// Says that the fault is inside the member `key` of an object.
     #[must_use]
     pub fn inside(mut self, key: &str) -> Self {
-        self.path.push(shown(key));
+        self.0.path.push(shown(key));
         self
     }
 
     /// Says that the fault is inside item `index` (from 0) of a list.
     #[must_use]
     pub(super) fn inside_item(mut self, index: usize) -> Self {
-        self.path.push(format!("[{index}]"));
+        self.0.path.push(format!("[{index}]"));
         self
     }
 
     /// Where.
     pub fn place(&self) -> Place {
-        self.place
+        self.0.place
     }
 
     /// Why.
     pub fn reason(&self) -> &Reason {
-        &self.reason
+        &self.0.reason
     }
 
     /// Name of the value or object that is wrong: `node.taints[2].key`; empty for the whole text.
     pub fn path(&self) -> String {
         let mut out = String::new();
-        for part in self.path.iter().rev() {
+        for part in self.0.path.iter().rev() {
             if !out.is_empty() && !part.starts_with('[') {
                 out.push('.');
             }
@@ -120,7 +124,7 @@ impl fmt::Display for JsonError {
         let within = if path.is_empty() { String::new() } else { format!(" in '{path}'") };
         let name = if path.is_empty() { "the value".to_owned() } else { format!("'{path}'") };
         write!(f, "{}: ", self.place())?;
-        match &self.reason {
+        match &self.0.reason {
             Reason::TooLarge(limit) => write!(f, "the text is larger than {limit} bytes"),
             Reason::TooDeep(limit) => write!(f, "lists and objects are nested deeper than {limit} levels"),
             Reason::TooMany(limit) => write!(f, "the text holds more than {limit} values"),

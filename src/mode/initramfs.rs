@@ -192,10 +192,8 @@ impl Work<'_> {
         match Compression::sniff(head)? {
             Compression::Plain => Ok(stored),
             how => {
-                let mut bytes = Vec::new();
-                let mut from = archive::decoder(how, stored.as_slice()).take(MAX_MODULE as u64);
-                from.read_to_end(&mut bytes).lift(Kind::Host, || "unpack".into())?;
-                Ok(bytes)
+                let mut from = archive::decoder(how, stored.as_slice());
+                feed::first(&mut *from, MAX_MODULE).lift(Kind::Host, || "unpack".into())
             }
         }
     }

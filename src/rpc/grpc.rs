@@ -145,7 +145,7 @@ impl<S: Transport> Exchange<'_, S> {
     }
 
     fn status(&self, status: Status) -> CallError {
-        CallError::Status { method: self.method.path, status }
+        CallError::Status { method: self.method.path, status: Box::new(status) }
     }
 
     fn broken(&self, e: Error) -> CallError {

@@ -4,7 +4,7 @@
 //! these are the same, so are the bytes: the kernel sets the change time and nobody can set it back. Otherwise the
 //! file is hashed.
 
-use crate::digest::{Digest, Hashing};
+use crate::digest::{Digest, measure};
 use crate::error::{Kind, Lift, Result};
 use crate::ids::RelPath;
 use crate::plan::Cx;
@@ -19,10 +19,8 @@ pub(super) fn holds(cx: &Cx<'_>, path: RelPath<'_>, mode: u32, digest: Digest, s
     if cx.journal.fact(&key(path)) == Some(&value(cx, path, digest)?) {
         return Ok(true);
     }
-    let Some(file) = cx.root.open_file(path)? else { return Ok(false) };
-    let mut hashing = Hashing::new(file);
-    std::io::copy(&mut hashing, &mut std::io::sink()).lift(Kind::Host, || format!("read '{path}'"))?;
-    Ok(hashing.finish() == (digest, size))
+    let Some(mut file) = cx.root.open_file(path)? else { return Ok(false) };
+    Ok(measure(&mut file).lift(Kind::Host, || format!("read '{path}'"))? == (digest, size))
 }
 
 /// To be called right after the file was written and verified.

@@ -3,11 +3,12 @@
 //! The service does nothing until a marker is there; sealing the image writes it, and the first boot removes it.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use crate::bundle::Program;
+use crate::digest::measure;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::feed;
 use crate::ids::{Arch, RelPath};
 use crate::plan::{Cx, Journal, Status, Step};
 use crate::service::Manager;
@@ -116,8 +117,7 @@ impl FirstBoot {
     fn open(&self) -> Result<File> {
         let name = self.program.display();
         let open = || File::open(&self.program).lift(Kind::Host, || format!("open '{name}'"));
-        let mut head = Vec::new();
-        open()?.take(Program::HEAD as u64).read_to_end(&mut head).lift(Kind::Host, || format!("read '{name}'"))?;
+        let head = feed::first(&mut open()?, Program::HEAD).lift(Kind::Host, || format!("read '{name}'"))?;
         match Program::of(&head) {
             Program::For(arch) if arch == self.architecture => open(),
             other => {
@@ -130,15 +130,11 @@ impl FirstBoot {
 
     /// Whether the target has the same bytes.
     fn has_program(&self, cx: &Cx<'_>) -> Result<bool> {
-        let Some(there) = cx.root.open_file(PROGRAM)? else { return Ok(false) };
+        let Some(mut there) = cx.root.open_file(PROGRAM)? else { return Ok(false) };
         if cx.root.lstat(PROGRAM)?.is_none_or(|meta| meta.mode != 0o755) {
             return Ok(false);
         }
-        let digest = |file: File| {
-            let mut hashing = crate::digest::Hashing::new(file);
-            std::io::copy(&mut hashing, &mut std::io::sink()).map(|_| hashing.finish())
-        };
-        let (wanted, found) = (digest(self.open()?), digest(there));
+        let (wanted, found) = (measure(&mut self.open()?), measure(&mut there));
         Ok(wanted.lift(Kind::Host, || format!("read '{}'", self.program.display()))?
             == found.lift(Kind::Host, || format!("read '{PROGRAM}'"))?)
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::digest::{Digest, Hashing};
+use crate::digest::{Digest, measure};
 use crate::error::{Kind, Lift, Result};
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
@@ -23,9 +23,7 @@ fn running() -> Result<File> {
 }
 
 fn digest() -> Result<(Digest, u64)> {
-    let mut hashing = Hashing::new(running()?);
-    std::io::copy(&mut hashing, &mut std::io::sink()).lift(Kind::Host, || format!("read '{SELF}'"))?;
-    Ok(hashing.finish())
+    measure(&mut running()?).lift(Kind::Host, || format!("read '{SELF}'"))
 }
 
 /// Whether `path` is the very file that runs.
@@ -80,9 +78,8 @@ mod tests {
             let steps: Vec<Box<dyn Step>> = vec![Box::new(OwnProgram)];
             assert_eq!(run(&steps, cx).unwrap().applied, 1);
             assert_eq!(run(&steps, cx).unwrap().applied, 0);
-            let mut hashing = Hashing::new(cx.root.open_file(PROGRAM).unwrap().unwrap());
-            std::io::copy(&mut hashing, &mut std::io::sink()).unwrap();
-            assert_eq!(hashing.finish(), digest().unwrap());
+            let laid_down = measure(&mut cx.root.open_file(PROGRAM).unwrap().unwrap());
+            assert_eq!(laid_down.unwrap(), digest().unwrap());
             cx.root.write(PROGRAM, 0o755, b"another").unwrap();
             assert_eq!(run(&steps, cx).unwrap().applied, 1);
             undo(&steps, cx).unwrap();

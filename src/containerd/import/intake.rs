@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::containerd::{MAX_WRITE, Upload};
 use crate::error::{Kind, Lift, Result};
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use crate::sys::signal;
 
 use super::Progress;
@@ -49,7 +49,7 @@ impl<'a> Intake<'a> {
 
     /// Reads to the end, where the blob's digest is checked.
     pub(super) fn drain(&mut self) -> Result<()> {
-        io::copy(self, &mut io::sink()).lift(Kind::Bundle, || format!("read {}", self.what)).map(drop)
+        feed::drain(self).lift(Kind::Bundle, || format!("read {}", self.what))
     }
 
     /// The upload, with all bytes sent.

@@ -11,8 +11,8 @@ pub enum CallError {
     Status {
         /// Path of the method.
         method: &'static str,
-        /// Code and words.
-        status: Status,
+        /// Code and words; boxed, so that results stay small.
+        status: Box<Status>,
     },
     /// The daemon is gone, late, or talks nonsense. The connection is not to be used again.
     Broken(Error),
@@ -61,14 +61,14 @@ impl From<CallError> for Error {
             CallError::Status { method, status } => {
                 if status.message.contains(FULL) {
                     // Whoever knows of which disk gives the hint.
-                    return Error::new(Kind::Host, short(method)).because(status);
+                    return Error::new(Kind::Host, short(method)).because(*status);
                 }
                 let hint = match status.code {
                     Code::Unimplemented => "use containerd 1.6 or newer, with its cri plugin enabled",
                     Code::Unavailable => "wait until containerd is ready and run the same command again",
                     _ => "look at containerd's log: journalctl -u containerd",
                 };
-                Error::new(Kind::Runtime, short(method)).because(status).hint(hint)
+                Error::new(Kind::Runtime, short(method)).because(*status).hint(hint)
             }
         }
     }
