@@ -11,7 +11,7 @@ mod node;
 mod yaml;
 
 pub use certificate::{MAX_CERTIFICATE, not_after};
-pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, SERVER_LABEL, WEBSOCKET};
+pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, NO_EDGE, SERVER_LABEL, WEBSOCKET};
 pub use edgecore::{
     CERTIFICATE, EDGECORE, EDGECORE_YAML, Link, MAX_YAML, METASERVER, PLUGINS, certificates_there, healthy, link,
     service,

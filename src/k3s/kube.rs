@@ -85,22 +85,24 @@ impl<'a> Kube<'a> {
         self.run(&[&["get"], names, &[space.as_str(), "--ignore-not-found", output]].concat())
     }
 
-    /// The objects of `kind` with the labels `selector`.
-    pub fn list(&mut self, kind: &str, space: &str, selector: &str) -> Result<Vec<Value>> {
-        items(&self.shown(kind, space, selector, "--output=json")?, kind)
-    }
-
-    /// The pods on `node` with the labels `selector`: what runs on every node may be a thousand pods.
-    pub fn pods_on(&mut self, node: &str, space: &str, selector: &str) -> Result<Vec<Value>> {
-        let (space, node) = (format!("--namespace={space}"), format!("--field-selector=spec.nodeName={node}"));
+    /// The pods with the labels `selector` that have not failed, on one node or on all: what runs on every node may be
+    /// thousands of pods, and of an evicted one nothing but its name is left, for long.
+    pub fn pods(&mut self, space: &str, selector: &str, node: Option<&str>) -> Result<Vec<Value>> {
+        let (space, fields) = (format!("--namespace={space}"), alive(&node.map(on).unwrap_or_default()));
         let selector = format!("--selector={selector}");
-        items(&self.text(&["get", "pods", &space, &node, &selector, "--output=json"])?, "pods")
+        items(&self.text(&["get", "pods", &space, &fields, &selector, "--output=json"])?, "pods")
     }
 
     /// What kubectl prints of all pods on `node` when it is given the option `output`.
     pub fn pods_as(&mut self, node: &str, output: &str) -> Result<String> {
-        let node = format!("--field-selector=spec.nodeName={node}");
-        self.text(&["get", "pods", "--all-namespaces", &node, output])
+        self.text(&["get", "pods", "--all-namespaces", &alive(&on(node)), output])
+    }
+
+    /// What kubectl prints of the pods with the labels `selector` on other nodes than `node` when it is given the option
+    /// `output`.
+    pub fn pods_elsewhere(&mut self, node: &str, space: &str, selector: &str, output: &str) -> Result<String> {
+        let (space, fields) = (format!("--namespace={space}"), alive(&format!(",spec.nodeName!={node}")));
+        self.text(&["get", "pods", &space, &fields, &format!("--selector={selector}"), output])
     }
 
     /// Whether there is any object of `kind` with the labels `selector`; none of it but the names is read.
@@ -176,6 +178,14 @@ impl<'a> Kube<'a> {
         let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
         self.text(&["delete", kind, &space, &selector, "--ignore-not-found", "--wait=false"]).map(|_| ())
     }
+}
+
+fn on(node: &str) -> String {
+    format!(",spec.nodeName={node}")
+}
+
+fn alive(more: &str) -> String {
+    format!("--field-selector=status.phase!=Failed{more}")
 }
 
 /// What was printed, by a kubectl that did not fail.

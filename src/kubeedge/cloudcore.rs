@@ -43,6 +43,9 @@ pub struct Chart {
 /// Label of the nodes that CloudCore may run on: edges know no other. Without a dot, which `--set` would split at.
 pub const SERVER_LABEL: (&str, &str) = ("edgelay-server", "here");
 
+/// Selects the nodes that are no edges: CloudCore labels those, as does keadm.
+pub const NO_EDGE: &str = "!node-role.kubernetes.io/edge";
+
 impl Chart {
     /// As `config` says.
     pub fn new(config: &CloudConfig, version: String) -> Self {

@@ -118,7 +118,7 @@ impl EdgeMesh {
     /// What the agent on this node lacks; those of other nodes have their images from elsewhere.
     fn agent(&self, kube: &mut Kube<'_>) -> Result<Option<String>> {
         let Some(node) = &self.node else { return Ok(None) };
-        let pods = kube.pods_on(node, NAMESPACE, "kubeedge=edgemesh-agent")?;
+        let pods = kube.pods(NAMESPACE, "kubeedge=edgemesh-agent", Some(node))?;
         let mut pods = pods.iter().map(Pod).filter(|pod| !pod.is_ending());
         Ok(match pods.next() {
             None => Some(format!("there is no pod of edgemesh-agent on node '{node}'")),
@@ -246,7 +246,7 @@ mod tests {
         assert_ne!(old.mark(), EdgeMesh { image: Some("x:v1".into()), ..step() }.mark());
         assert!(new.manifest().contains(&format!(r#"{{"edgelay/settings": "{}"}}"#, new.mark())));
         let line = "k3s kubectl --kubeconfig=/etc/rancher/k3s/k3s.yaml get pods --namespace=kubeedge \
-            --field-selector=spec.nodeName=cloud-1 --selector=kubeedge=edgemesh-agent --output=json";
+            '--field-selector=status.phase!=Failed,spec.nodeName=cloud-1' --selector=kubeedge=edgemesh-agent --output=json";
         let pods = format!(
             r#"{{"items":[{{"metadata":{{"name":"a-1","annotations":{{"edgelay/settings":"{}"}}}},
                 "status":{{"conditions":[{{"type":"Ready","status":"True"}}]}}}}]}}"#,

@@ -47,19 +47,13 @@ impl Pod<'_> {
         text(self.0, &["metadata", "name"])
     }
 
-    /// What of KubeEdge it is, by its label.
-    pub(super) fn part(&self) -> &str {
-        text(self.0, &["metadata", "labels", "kubeedge"])
+    /// Whether it is this part of KubeEdge, by its label, and to stay.
+    pub(super) fn counts_as(&self, part: &str) -> bool {
+        text(self.0, &["metadata", "labels", "kubeedge"]) == part && !self.is_ending()
     }
 
     pub(super) fn is_ending(&self) -> bool {
         !text(self.0, &["metadata", "deletionTimestamp"]).is_empty()
-    }
-
-    /// Whether it was given to another node than `own`.
-    pub(super) fn is_elsewhere(&self, own: Option<&str>) -> bool {
-        let node = text(self.0, &["spec", "nodeName"]);
-        !node.is_empty() && own.is_some_and(|own| own != node)
     }
 
     /// The tag of its first container's image.
@@ -248,7 +242,7 @@ mod tests {
         pod kubeedge/c-3 2026-11-30T06:00:00Z\nc kubeedge/z:v1 ImagePullBackOff\n";
 
     fn look(images: &mut Images<'_>, lines: &str, clock: &dyn Clock) -> Result<Option<String>> {
-        let pods = "k3s kubectl --kubeconfig=/k get pods --all-namespaces --field-selector=spec.nodeName=n";
+        let pods = "k3s kubectl --kubeconfig=/k get pods --all-namespaces '--field-selector=status.phase!=Failed,spec.nodeName=n'";
         let mut script = Script::default().expect(&format!("{pods} '{WAITING}'"), 0, lines);
         let seen = images.look(&mut Kube::new(Path::new("/k"), &mut script), clock)?;
         images.verdict().map(|()| seen)

@@ -34,8 +34,11 @@ const DEPLOYMENT: &str = "deployment/cloudcore";
 const FIREWALL: &str = "daemonset/cloud-iptables-manager";
 const BROKER: &str = "daemonset/edge-eclipse-mosquitto";
 const CONFIG: &str = "configmap/cloudcore";
-/// Values of that label, CloudCore's own first.
-const PARTS: [&str; 3] = ["cloudcore", "iptables-manager", "controller-manager"];
+/// Values of that label, of what must run beside it.
+const OTHERS: [&str; 2] = ["iptables-manager", "controller-manager"];
+const NODES: &str = "--output=jsonpath={.items[*].spec.nodeName}";
+/// A line for each pod: few bytes, however many nodes there are.
+const ELSEWHERE: &str = r#"--output=jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.nodeName}{" "}{.status.conditions[?(@.type=="Ready")].status}{" "}{.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}"#;
 /// How long a port of this machine may take to answer.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -133,52 +136,69 @@ fn image_of(deployment: &Value) -> String {
 
 /// What is not ready yet. `None`: pods are Ready, ports answer, secrets are there.
 pub(super) fn lack(kube: &mut Kube<'_>, chart: &Chart) -> Result<Option<String>> {
-    let (mut host, mut ends) = (String::new(), String::new());
-    let pods = kube.list("pods", NAMESPACE, PODS)?;
-    for name in PARTS {
-        let mut seen = false;
-        for pod in pods.iter().map(Pod).filter(|pod| pod.part() == name && !pod.is_ending()) {
-            seen = true;
-            if name != PARTS[0] && pod.is_elsewhere(chart.node.as_deref()) {
-                continue;
-            }
-            if let Some(why) = pod.lack() {
-                return Ok(Some(format!("pod '{}' is not Ready: {why}", pod.name())));
-            }
-            if pod.version() != chart.version {
-                return Ok(Some(format!("a pod of {name} still runs version {}", pod.version())));
-            }
-            if name == PARTS[0] {
-                host = text(pod.0, &["status", "hostIP"]).to_owned();
-                ends = pod.ends();
-            }
+    let core = kube.pods(NAMESPACE, CORE, None)?;
+    if let Some(why) = unready("cloudcore", &core, chart) {
+        return Ok(Some(why));
+    }
+    let node = chart.node.as_deref();
+    let here = kube.pods(NAMESPACE, &format!("kubeedge in ({})", OTHERS.join(",")), node)?;
+    for name in OTHERS {
+        let mut why = unready(name, &here, chart);
+        if let (Some(own), false) = (node, here.iter().map(Pod).any(|pod| pod.counts_as(name))) {
+            // On another node its images are another installation's; or it has no node yet.
+            let label = format!("kubeedge={name}");
+            let placed = kube.pods_elsewhere(own, NAMESPACE, &label, NODES)?;
+            why = match placed.trim() {
+                "" => unready(name, &kube.pods(NAMESPACE, &label, None)?, chart),
+                _ => None,
+            };
         }
-        if !seen {
-            return Ok(Some(format!("there is no pod of {name}")));
+        if why.is_some() {
+            return Ok(why);
         }
     }
-    if let Some(why) = ports(&host) {
+    let core = core.iter().map(Pod).find(|pod| pod.counts_as("cloudcore"));
+    let (host, ends) = core.map(|pod| (text(pod.0, &["status", "hostIP"]), pod.ends())).unwrap_or_default();
+    if let Some(why) = ports(host) {
         return Ok(Some(format!("{why}{ends}")));
     }
     let missing = kube.missing(NAMESPACE, &["secret/casecret", "secret/tokensecret"])?;
     Ok(missing.map(|name| format!("CloudCore has not made the secret '{}' yet", name.trim_start_matches("secret/"))))
 }
 
+/// What the pods of one part lack.
+fn unready(name: &str, pods: &[Value], chart: &Chart) -> Option<String> {
+    let mut seen = false;
+    for pod in pods.iter().map(Pod).filter(|pod| pod.counts_as(name)) {
+        seen = true;
+        if let Some(why) = pod.lack() {
+            return Some(format!("pod '{}' is not Ready: {why}", pod.name()));
+        }
+        if pod.version() != chart.version {
+            return Some(format!("a pod of {name} still runs version {}", pod.version()));
+        }
+    }
+    (!seen).then(|| format!("there is no pod of {name}"))
+}
+
 /// Pods on other nodes that are not Ready, each in words. They have their images from their own installation, which may
 /// be of another version.
 pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
-    let pods = kube.list("pods", NAMESPACE, PODS)?;
-    let elsewhere = pods.iter().map(Pod).filter(|pod| pod.is_elsewhere(chart.node.as_deref()));
-    let told = elsewhere.filter_map(|pod| {
-        let (name, node) = (pod.name(), text(pod.0, &["spec", "nodeName"]));
-        pod.lack().map(|why| format!("pod '{name}' on node '{node}' is not Ready: {why}"))
+    let Some(own) = &chart.node else { return Ok(Vec::new()) };
+    let lines = kube.pods_elsewhere(own, NAMESPACE, "kubeedge=iptables-manager", ELSEWHERE)?;
+    let told = lines.lines().filter_map(|line| match line.splitn(4, ' ').collect::<Vec<_>>().as_slice() {
+        [_, _, "True", _] | [_, "", ..] => None,
+        [name, node, _, why] => {
+            Some(format!("pod '{name}' on node '{node}' is not Ready: {why}").trim_end_matches([' ', ':']).to_owned())
+        }
+        _ => None,
     });
     Ok(told.collect())
 }
 
 /// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.
 pub(super) fn evict_old(kube: &mut Kube<'_>, chart: &Chart) -> Result<()> {
-    for pod in kube.list("pods", NAMESPACE, CORE)?.iter().map(Pod) {
+    for pod in kube.pods(NAMESPACE, CORE, None)?.iter().map(Pod) {
         if !pod.is_ending() && pod.version() != chart.version {
             kube.delete("pod", NAMESPACE, pod.name())?;
         }
@@ -296,6 +316,68 @@ mod tests {
             assert_eq!(found.unwrap(), want);
             assert!(script.done());
         }
+    }
+
+    fn pods(selector: &str, node: &str) -> String {
+        let fields = format!("'--field-selector=status.phase!=Failed{node}'");
+        format!("{KUBECTL} get pods --namespace=kubeedge {fields} {selector}")
+    }
+
+    fn pod(part: &str, ready: &str) -> String {
+        format!(
+            r#"{{"metadata":{{"name":"{part}-1","labels":{{"kubeedge":"{part}"}}}},"spec":{{"containers":[{{"image":"x:v1.22.1"}}]}},
+                "status":{{"conditions":[{{"type":"Ready","status":"{ready}","reason":"R"}}]}}}}"#
+        )
+    }
+
+    #[test]
+    fn pods_of_this_node_and_those_that_have_none_count() {
+        let list = |pods: &[String]| format!(r#"{{"kind":"List","items":[{}]}}"#, pods.join(","));
+        let core = pods("--selector=kubeedge=cloudcore --output=json", "");
+        let here =
+            pods("'--selector=kubeedge in (iptables-manager,controller-manager)' --output=json", ",spec.nodeName=c1");
+        let manager = "--selector=kubeedge=controller-manager";
+        let placed = pods(&format!("{manager} '{NODES}'"), ",spec.nodeName!=c1");
+        let anywhere = pods(&format!("{manager} --output=json"), "");
+        let begin = |ready: &str| Script::default().expect(&core, 0, &list(&[pod("cloudcore", ready)]));
+        let firewall = list(&[pod("iptables-manager", "True")]);
+        let unset = "CloudCore's pod has no address";
+        for (script, want) in [
+            (begin("False"), "pod 'cloudcore-1' is not Ready: R"),
+            (
+                begin("True").expect(&here, 0, &list(&[pod("iptables-manager", "False")])),
+                "pod 'iptables-manager-1' is not Ready: R",
+            ),
+            // on another node, on none yet, nowhere
+            (begin("True").expect(&here, 0, &firewall).expect(&placed, 0, "w1 w2"), unset),
+            (
+                begin("True").expect(&here, 0, &firewall).expect(&placed, 0, " ").expect(
+                    &anywhere,
+                    0,
+                    &list(&[pod("controller-manager", "False")]),
+                ),
+                "pod 'controller-manager-1' is not Ready: R",
+            ),
+            (
+                begin("True").expect(&here, 0, &firewall).expect(&placed, 0, "").expect(&anywhere, 0, &list(&[])),
+                "there is no pod of controller-manager",
+            ),
+        ] {
+            let mut script = script;
+            let lack = lack(&mut Kube::new(std::path::Path::new("/k"), &mut script), &chart());
+            assert_eq!(lack.unwrap().as_deref(), Some(want));
+            assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn of_further_nodes_those_are_told_that_are_not_ready() {
+        let all = pods(&format!("--selector=kubeedge=iptables-manager '{ELSEWHERE}'"), ",spec.nodeName!=c1");
+        let lines = "a w1 True \nb w2 False ImagePullBackOff\nc  False \nd w3  \n";
+        let mut script = Script::default().expect(&all, 0, lines);
+        let told = elsewhere(&mut Kube::new(std::path::Path::new("/k"), &mut script), &chart()).unwrap();
+        let want = ["pod 'b' on node 'w2' is not Ready: ImagePullBackOff", "pod 'd' on node 'w3' is not Ready"];
+        assert_eq!(told, want);
     }
 
     #[test]

@@ -84,6 +84,33 @@ fn meshed(machine: &Machine<'_>, said: &str) -> String {
     key
 }
 
+/// Nodes by the hundred, as large as real ones are: no answer of kubectl is longer than what is kept of a program's words.
+fn a_crowd_joins(machine: &Machine<'_>) {
+    const EDGES: usize = 300;
+    const WORKERS: usize = 150;
+    let node = |(name, role): (String, &str)| {
+        let image = |n: usize| format!(r#"{{"names":["registry.example/team/{n}@sha256:{n:064}"],"sizeBytes":{n}}}"#);
+        let images: Vec<String> = (0..50).map(image).collect();
+        format!(
+            r#"{{"apiVersion":"v1","kind":"Node","metadata":{{"name":"{name}","labels":{{{role}}}}},"spec":{{}},"status":{{"images":[{}]}}}}"#,
+            images.join(",")
+        )
+    };
+    let edges = (0..EDGES).map(|n| (format!("crowd-edge-{n}"), r#""node-role.kubernetes.io/edge":"""#));
+    let workers = (0..WORKERS).map(|n| (format!("crowd-worker-{n}"), ""));
+    let nodes: Vec<String> = edges.chain(workers).map(node).collect();
+    let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{}]}}"#, nodes.join(","));
+    std::fs::write(machine.root().join("root/crowd.json"), list).unwrap();
+    kubectl(machine, &["create", "--filename=/root/crowd.json"]).good();
+    let pods = |output: &str| kubectl(machine, &["get", "pods", "-n=kubeedge", "-l=kubeedge=iptables-manager", output]);
+    let there = wait_for(PATIENCE, || (pods("-o=name").good().lines().count() > WORKERS).then_some(()));
+    assert!(there.is_some(), "{}", pods("-o=wide").out);
+    assert!(pods("-o=json").good().len() > 256 << 10, "the crowd is too small to show anything");
+    is_green(machine);
+    good(install(machine, &[]), machine);
+    kubectl(machine, &["delete", "--filename=/root/crowd.json", "--wait=false"]).good();
+}
+
 /// Another address: CloudCore has it in its certificate, EdgeMesh's agents are started again with it on every node.
 fn an_address_is_added(machine: &Machine<'_>) {
     const BOTH: &str = "10.77.0.10,192.0.2.77";
@@ -145,6 +172,8 @@ fn a_cloud_is_made_and_an_edge_and_a_worker_join_it() {
     assert!(back.is_some(), "{}", machine.run(&["edgelay", "cloud", "status"]).said());
     machine.run(&["edgelay", "cloud", "token", "-o", "/root/new.json"]).good();
     assert_eq!(machine.sh("stat -c %a /root/new.json").good(), "600\n");
+
+    a_crowd_joins(&machine);
 
     // EdgeMesh is switched off: its agents go, and edges are told
     good(install(&machine, &["--edgemesh=false"]), &machine);
