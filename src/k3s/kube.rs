@@ -161,6 +161,11 @@ impl<'a> Kube<'a> {
         self.text(&["taint", "node", name, &format!("{key}-")]).map(|_| ())
     }
 
+    /// Sets a label, `KEY=VALUE`, or takes it, `KEY-`, from the nodes that `which` says: a name, or `--selector=…`.
+    pub fn label_nodes(&mut self, which: &str, label: &str) -> Result<()> {
+        self.text(&["label", "nodes", which, label, "--overwrite"]).map(|_| ())
+    }
+
     /// Changes fields of the object `name`; one that is null goes.
     pub fn patch(&mut self, kind: &str, space: &str, name: &str, patch: &str) -> Result<()> {
         let (space, patch) = (format!("--namespace={space}"), format!("--patch={patch}"));

@@ -162,16 +162,15 @@ fn send(api: &Api) -> Vec<Sent> {
 }
 
 /// One field of every object that the product sets, and how it is misspelt.
-const MISSPELT: [(&str, &str); 16] = [
+const MISSPELT: [(&str, &str); 15] = [
     // the namespace
     ("\"name\": \"kubeedge\", \"labels\"", "\"name\": \"kubeedge\", \"lables\""),
-    // add-ons, traefik, the node
+    // add-ons, traefik
     ("\"coredns\", \"namespace\"", "\"coredns\", \"namspace\""),
     ("\"nodeSelectorTerms\"", "\"nodeSelectorTerm\""),
     ("\"affinity\"", "\"afinity\""),
-    ("\"args\"", "\"arguments\""),
+    ("\"command\"", "\"comand\""),
     ("\"valuesContent\"", "\"valueContent\""),
-    ("\"cloud-1\", \"labels\"", "\"cloud-1\", \"label\""),
     // EdgeMesh
     ("\"stringData\"", "\"stringdata\""),
     ("\"kind\": \"ServiceAccount\",\n      \"metadata\"", "\"kind\": \"ServiceAccount\",\n      \"metaData\""),

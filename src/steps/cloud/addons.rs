@@ -8,35 +8,38 @@ use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result};
 use crate::json::{self, Text, Value};
 use crate::k3s::{Kube, fill, lacks, list_of, pick};
+use crate::kubeedge::NO_EDGE;
 use crate::plan::{Cx, Status, Step};
 
 use super::pods::text;
+use super::release::OWNER;
 
 const SYSTEM: &str = "kube-system";
 const ADDON: &str = include_str!("../../k3s/manifests/addon.json");
+/// Edge nodes have certificates of KubeEdge's authority, and each has a port of its own in its status. In `command`, which
+/// k3s's manifest does not have: fields that it has k3s puts back at its every start.
 const METRICS: &str = include_str!("../../k3s/manifests/metrics-server.json");
 const TRAEFIK: &str = include_str!("../../k3s/manifests/traefik.json");
-const BALANCER: &str = include_str!("../../k3s/manifests/balancer-node.json");
 /// What takes back each of these.
 const UNDO: &str = include_str!("../../k3s/manifests/undo-addon.json");
 const UNDO_METRICS: &str = include_str!("../../k3s/manifests/undo-metrics-server.json");
-const UNLABEL: &str = include_str!("../../k3s/manifests/undo-balancer-node.json");
-/// The arguments that metrics-server had before ours.
-const FACT: &str = "metrics-server-args";
 const METRICS_SERVER: &str = "metrics-server";
 /// Add-ons that are Deployments.
 const DEPLOYMENTS: [&str; 3] = ["deployment/coredns", "deployment/local-path-provisioner", "deployment/metrics-server"];
+/// What k3s labels its add-ons with: one of the same name may be somebody else's.
+const BY_K3S: &str = "objectset.rio.cattle.io/hash";
 const CHART: &str = "helmchart/traefik";
 const CHART_CONFIG: &str = "helmchartconfig/traefik";
-/// Edge nodes have certificates of KubeEdge's authority, and each has a port of its own in its status.
-const METRICS_ARGS: [&str; 2] = ["--kubelet-insecure-tls", "--kubelet-use-node-status-port"];
+/// Where services of type LoadBalancer are served: once one node has the label, on such nodes only.
+const BALANCES: &str = "svccontroller.k3s.cattle.io/enablelb";
+/// That the label was put on nodes of a cluster in which no node had it.
+const FACT: &str = "balancer-nodes";
 
 /// The step.
 #[derive(Debug)]
 pub struct Addons {
     kubeconfig: PathBuf,
     mode: K3sMode,
-    node: Option<String>,
 }
 
 /// An object to set, and what the cluster has of it.
@@ -50,8 +53,7 @@ struct Wish {
 impl Addons {
     /// Those of the cluster of `config`.
     pub fn new(config: &CloudConfig) -> Self {
-        let node = config.name.as_ref().map(ToString::to_string);
-        Addons { kubeconfig: config.kubeconfig.clone(), mode: config.k3s, node }
+        Addons { kubeconfig: config.kubeconfig.clone(), mode: config.k3s }
     }
 
     /// What is to be set of the add-ons that are there; k3s may run without any of them.
@@ -59,59 +61,46 @@ impl Addons {
         let mut wishes = Vec::new();
         for found in kube.some(SYSTEM, &DEPLOYMENTS)? {
             let name = text(&found, &["metadata", "name"]).to_owned();
+            if text(&found, &["metadata", "labels", BY_K3S]).is_empty() {
+                continue;
+            }
             let manifest = match name.as_str() {
-                METRICS_SERVER => fill(METRICS, &[("args", metrics_args(&found))]),
+                METRICS_SERVER => METRICS.to_owned(),
                 _ => fill(ADDON, &[("name", Text(&name).to_string())]),
             };
             wishes.push(Wish { kind: "deployment", name, manifest, found });
         }
         let traefik = kube.some(SYSTEM, &[CHART, CHART_CONFIG])?;
-        if pick(&traefik, CHART).is_some() {
-            let found = pick(&traefik, CHART_CONFIG).cloned().unwrap_or_else(nothing);
+        let config = pick(&traefik, CHART_CONFIG);
+        // There can be one only: where the user has one, it says how Traefik is to be.
+        if pick(&traefik, CHART).is_some() && config.is_none_or(is_ours) {
             wishes.push(Wish {
                 kind: "helmchartconfig",
                 name: "traefik".to_owned(),
                 manifest: TRAEFIK.to_owned(),
-                found,
+                found: config.cloned().unwrap_or_else(nothing),
             });
-        }
-        // A k3s of ours was given the label in its configuration.
-        if let (K3sMode::Existing, Some(node)) = (self.mode, &self.node)
-            && let Some(found) = kube.get("node", "default", node)?
-        {
-            let manifest = fill(BALANCER, &[("node", Text(node).to_string())]);
-            wishes.push(Wish { kind: "node", name: node.clone(), manifest, found });
         }
         Ok(wishes)
     }
+
+    /// Whether nodes of a k3s that was there are still to get the label. One of ours was given it in its configuration; and
+    /// whoever gave it to some has chosen.
+    fn unlabelled(&self, cx: &mut Cx<'_>) -> Result<bool> {
+        let ours = cx.journal.fact(FACT).is_some();
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
+        Ok(self.mode == K3sMode::Existing
+            && (ours || !kube.has("nodes", "default", BALANCES)?)
+            && kube.has("nodes", "default", &format!("{NO_EDGE},!{BALANCES}"))?)
+    }
+}
+
+fn is_ours(config: &Value) -> bool {
+    text(config, &["metadata", "labels", OWNER.0]) == OWNER.1
 }
 
 fn nothing() -> Value {
     Value { place: json::Place { line: 1, column: 1 }, data: json::Data::Object(Vec::new()) }
-}
-
-/// The arguments of a Deployment's first container.
-fn args_of(deployment: &Value) -> Vec<&str> {
-    let path = ["spec", "template", "spec", "containers"];
-    let containers = path.iter().try_fold(deployment, |value, key| value.get(key)).and_then(|c| c.items().ok());
-    let args = containers.and_then(<[Value]>::first).and_then(|c| c.get("args")).and_then(|a| a.items().ok());
-    args.unwrap_or_default().iter().filter_map(|arg| arg.text().ok()).collect()
-}
-
-/// The arguments that metrics-server has, and ours: a list is set as a whole.
-fn metrics_args(deployment: &Value) -> String {
-    let mut args = args_of(deployment);
-    for ours in METRICS_ARGS {
-        if !args.contains(&ours) {
-            args.push(ours);
-        }
-    }
-    quoted(&args)
-}
-
-fn quoted(texts: &[&str]) -> String {
-    let quoted: Vec<String> = texts.iter().map(|text| Text(text).to_string()).collect();
-    format!("[{}]", quoted.join(","))
 }
 
 fn wanted(manifest: &str) -> Result<Value> {
@@ -134,25 +123,32 @@ impl Step for Addons {
                 return Ok(Status::Todo(format!("{} '{}' lacks {path}", wish.kind, wish.name)));
             }
         }
-        Ok(Status::Done)
+        Ok(match self.unlabelled(cx)? {
+            true => Status::todo("services of type LoadBalancer may be served by edge nodes"),
+            false => Status::Done,
+        })
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let root = cx.root;
         let wishes = self.wishes(&mut Kube::new(&self.kubeconfig, cx.exec))?;
-        let metrics = wishes.iter().find(|wish| wish.name == METRICS_SERVER);
-        if let (Some(wish), None) = (metrics, cx.journal.fact(FACT)) {
-            cx.journal.remember(FACT, &quoted(&args_of(&wish.found)))?;
-        }
         let objects: Vec<String> = wishes.into_iter().map(|wish| wish.manifest).collect();
-        Kube::new(&self.kubeconfig, cx.exec).apply_part(root, &list_of(&objects))
+        if !objects.is_empty() {
+            Kube::new(&self.kubeconfig, cx.exec).apply_part(root, &list_of(&objects))?;
+        }
+        if self.unlabelled(cx)? {
+            cx.journal.remember(FACT, "ours")?;
+            let which = format!("--selector={NO_EDGE}");
+            Kube::new(&self.kubeconfig, cx.exec).label_nodes(&which, &format!("{BALANCES}=true"))?;
+        }
+        Ok(())
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         if self.mode == K3sMode::Managed {
             return Ok(());
         }
-        let args = cx.journal.fact(FACT).unwrap_or_default().to_owned();
+        let ours = cx.journal.fact(FACT).is_some();
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
         for wish in self.wishes(&mut kube)? {
             let patch = match wish.name.as_str() {
@@ -160,12 +156,13 @@ impl Step for Addons {
                     kube.delete(wish.kind, SYSTEM, &wish.name)?;
                     continue;
                 }
-                _ if wish.kind == "node" => UNLABEL.to_owned(),
-                METRICS_SERVER if !args.is_empty() => fill(UNDO_METRICS, &[("args", args.clone())]),
-                _ => UNDO.to_owned(),
+                METRICS_SERVER => UNDO_METRICS,
+                _ => UNDO,
             };
-            let space = if wish.kind == "node" { "default" } else { SYSTEM };
-            kube.patch(wish.kind, space, &wish.name, &patch)?;
+            kube.patch(wish.kind, SYSTEM, &wish.name, patch)?;
+        }
+        if ours && kube.has("nodes", "default", BALANCES)? {
+            kube.label_nodes(&format!("--selector={BALANCES}"), &format!("{BALANCES}-"))?;
         }
         cx.journal.forget(FACT)
     }
@@ -176,20 +173,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_server_keeps_its_own_arguments() {
-        let text =
-            r#"{"spec":{"template":{"spec":{"containers":[{"name":"m","args":["--a=1","--kubelet-insecure-tls"]}]}}}}"#;
-        let found = json::read(text.as_bytes(), 999).unwrap();
-        let want = r#"["--a=1","--kubelet-insecure-tls","--kubelet-use-node-status-port"]"#;
-        assert_eq!(metrics_args(&found), want);
-        assert_eq!(metrics_args(&nothing()), r#"["--kubelet-insecure-tls","--kubelet-use-node-status-port"]"#);
-        let manifest = fill(METRICS, &[("args", metrics_args(&found))]);
-        assert!(lacks(&found, &wanted(&manifest).unwrap()).is_some());
+    fn what_is_somebody_elses_is_left_alone() {
+        use crate::exec::Script;
+        let get = |names: &[&str]| {
+            let names = names.join(" ");
+            format!("k3s kubectl --kubeconfig=/k get {names} --namespace=kube-system --ignore-not-found --output=json")
+        };
+        let object = |kind: &str, name: &str, label: &str| {
+            format!(r#"{{"kind":"{kind}","metadata":{{"name":"{name}","labels":{{{label}}}}}}}"#)
+        };
+        let list = |objects: &[String]| format!(r#"{{"items":[{}]}}"#, objects.join(","));
+        let (k3s, ours) = (r#""objectset.rio.cattle.io/hash":"x""#, r#""app.kubernetes.io/managed-by":"edgelay""#);
+        let chart = || object("HelmChart", "traefik", k3s);
+        let config = |label: &str| object("HelmChartConfig", "traefik", label);
+        for (traefik, want) in [
+            (vec![chart()], vec!["coredns", "traefik"]),
+            (vec![chart(), config(ours)], vec!["coredns", "traefik"]),
+            (vec![chart(), config("")], vec!["coredns"]),
+            (vec![], vec!["coredns"]),
+        ] {
+            let deployments =
+                [object("Deployment", "coredns", k3s), object("Deployment", METRICS_SERVER, r#""chart":"theirs""#)];
+            let mut script = Script::default().expect(&get(&DEPLOYMENTS), 0, &list(&deployments));
+            script = script.expect(&get(&[CHART, CHART_CONFIG]), 0, &list(&traefik));
+            let step = Addons::new(&CloudConfig { kubeconfig: "/k".into(), ..CloudConfig::default() });
+            let found = step.wishes(&mut Kube::new(&step.kubeconfig, &mut script)).unwrap();
+            assert_eq!(found.iter().map(|wish| wish.name.as_str()).collect::<Vec<_>>(), want);
+        }
     }
 
     #[test]
     fn every_manifest_is_json() {
-        for text in [ADDON, METRICS, TRAEFIK, BALANCER, UNDO, UNDO_METRICS, UNLABEL] {
+        for text in [ADDON, METRICS, TRAEFIK, UNDO, UNDO_METRICS] {
             wanted(text).unwrap();
         }
     }

@@ -22,10 +22,8 @@ pub(super) const CUT: &str = "owner=helm,name=cloudcore,status=pending-upgrade";
 const STATES: &str =
     r#"--output=jsonpath={range .items[*]}{.metadata.labels.version}{" "}{.metadata.labels.status}{"\n"}{end}"#;
 const DEPLOYED: &str = "deployed";
-/// By this label of the namespace we know that it is ours.
-const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
-/// Labels of the pods that must run.
-const PODS: &str = "kubeedge in (cloudcore,iptables-manager,controller-manager)";
+/// By this label we know that a namespace, or what else there can be one of only, is ours.
+pub(super) const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
 /// Labels of CloudCore's own.
 pub(super) const CORE: &str = "kubeedge=cloudcore";
 /// What the chart makes that is looked at.

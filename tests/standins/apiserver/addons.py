@@ -3,6 +3,8 @@ import copy
 
 import yaml
 
+import merge
+
 IMAGES = {
     "coredns": "rancher/mirrored-coredns-coredns:1.13.1",
     "local-storage": "rancher/local-path-provisioner:v0.0.32",
@@ -36,8 +38,9 @@ def crd(group, kind, plural, fields):
 TEXT = {"type": "string"}
 
 
-def deploy(cluster, disabled):
-    """Makes what is not there; called on every tick, so that what depends on something waits for it."""
+def deploy(cluster, disabled, start=False):
+    """Makes what is not there; called on every tick, so that what depends on something waits for it. At its start k3s
+    applies its manifests anew: fields that they have are put back, others stay."""
     chart = {"valuesContent": TEXT, "failurePolicy": TEXT}
     cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChart", "helmcharts", None))
     cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChartConfig", "helmchartconfigs", chart))
@@ -47,7 +50,11 @@ def deploy(cluster, disabled):
             made = workload(name, IMAGES[addon])
             if addon == "metrics-server":
                 made["spec"]["template"]["spec"]["containers"][0]["args"] = ["--secure-port=10250", "--kubelet-use-node-status-port"]
+            made["metadata"]["labels"]["objectset.rio.cattle.io/hash"] = "3fe5d2"
             cluster.ensure("Deployment", made)
+            if start:
+                kind = cluster.store.named("Deployment")
+                cluster.store.put(kind, merge.strategic(cluster.store.get(kind, "kube-system", name), made))
     if "coredns" not in disabled:
         cluster.ensure("Service", {"metadata": {"name": "kube-dns", "namespace": "kube-system"}, "spec": {
             "clusterIP": cluster.settings.dns, "selector": {"k8s-app": "coredns"}, "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}]}})

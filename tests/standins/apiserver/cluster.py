@@ -45,7 +45,7 @@ class Cluster:
         self.cloudcore = CloudCore(self)
         self.ready, self.ca, self.password, self.disabled = False, "", "", set()
         self.wake = threading.Event()
-        self.issue, self.again = None, {}
+        self.issue, self.again, self.starts = None, {}, True
 
     def say(self, level, text):
         print(f'time="{now()}" level={level} msg={json.dumps(text)}', file=sys.stderr, flush=True)
@@ -74,7 +74,8 @@ class Cluster:
     def tick(self):
         self.namespaces()
         self.crds()
-        addons.deploy(self, self.disabled)
+        addons.deploy(self, self.disabled, self.starts)
+        self.starts = False
         self.nodes()
         for kind in "Deployment", "DaemonSet", "Job":
             for owner in self.store.list(self.store.named(kind)):
