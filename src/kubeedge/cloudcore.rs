@@ -58,7 +58,7 @@ impl Chart {
             mosquitto: false,
             nft: false,
             node: config.name.as_ref().map(ToString::to_string),
-            pinned: config.k3s == K3sMode::Managed,
+            pinned: config.k3s == K3sMode::Managed || config.name.is_some(),
         }
     }
 

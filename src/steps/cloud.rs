@@ -7,6 +7,7 @@ mod edgemesh;
 mod firewall;
 mod join_file;
 mod k3s_start;
+mod localtime;
 mod pods;
 mod release;
 mod worker;

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::firewall;
 use super::pods::{Images, probed, text};
 use super::release::{self, CORE, CUT, Found, RELEASE, Space};
+use super::{firewall, localtime};
 use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result, Trail};
@@ -15,7 +15,7 @@ use crate::host::preflight::PACKAGE_MANAGERS;
 use crate::ids::RelPath;
 use crate::json::Value;
 use crate::k3s::Kube;
-use crate::kubeedge::{Chart, Difference, NAMESPACE};
+use crate::kubeedge::{Chart, Difference, NAMESPACE, SERVER_LABEL};
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
 
@@ -39,6 +39,9 @@ const CLUSTER_WIDE: [&str; 6] = [
 
 /// Namespaces whose pods on this node have their images from our bundle.
 const SPACES: [&str; 2] = [NAMESPACE, "kube-system"];
+
+/// So many of further nodes' pods are named.
+const TOLD: usize = 5;
 
 /// The step.
 #[derive(Debug)]
@@ -88,6 +91,17 @@ impl CloudCore {
         cx.journal.forget(FACT)?;
         self.kube(cx).delete("namespace", "default", NAMESPACE)?;
         self.until_gone(cx)
+    }
+
+    /// Makes this node of a k3s that was there the one that CloudCore may run on: edges are told its addresses, and no
+    /// other has the images.
+    fn mark_node(&self, cx: &mut Cx<'_>) -> Result<()> {
+        match (self.mode, &self.chart.node) {
+            (K3sMode::Existing, Some(node)) => {
+                self.kube(cx).label_nodes(node, &format!("{}={}", SERVER_LABEL.0, SERVER_LABEL.1))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn until_gone(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -213,10 +227,16 @@ impl Step for CloudCore {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
+        localtime::provide(cx)?;
+        self.mark_node(cx)?;
         self.release(cx)?;
         self.wait(cx)?;
-        for pod in release::elsewhere(&mut self.kube(cx), &self.chart)? {
+        let elsewhere = release::elsewhere(&mut self.kube(cx), &self.chart)?;
+        for pod in elsewhere.iter().take(TOLD) {
             cx.report.warn(&format!("{pod}; run 'edgelay cloud worker install' there with this bundle"));
+        }
+        if let Some(more @ 1..) = elsewhere.len().checked_sub(TOLD) {
+            cx.report.warn(&format!("{more} more pods of further nodes are not Ready"));
         }
         let hash = release::ca_hash(&self.kubeconfig, cx.exec).map(|digest| digest.hex());
         if hash.is_ok_and(|hash| cx.journal.fact(FACT) == Some(hash.as_str())) {
@@ -239,8 +259,12 @@ impl Step for CloudCore {
                 kube.delete("clusterrolebinding", "default", name)?;
                 kube.delete("clusterrole", "default", name)?;
             }
+            if kube.has("nodes", "default", SERVER_LABEL.0)? {
+                kube.label_nodes(&format!("--selector={}", SERVER_LABEL.0), &format!("{}-", SERVER_LABEL.0))?;
+            }
             self.until_gone(cx)?;
             firewall::remove(cx, &["TUNNEL-PORT"]);
+            localtime::undo(cx)?;
         }
         cx.journal.forget(FACT)?;
         cx.take_back(|path| path == APT.as_str())

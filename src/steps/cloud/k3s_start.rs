@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Data, firewall};
+use super::{Data, firewall, localtime};
 use crate::clock::{Probe, wait_for};
 use crate::containerd::config::NRI;
 use crate::containerd::health::{self, Unfit};
@@ -203,6 +203,8 @@ impl Step for K3sStart {
         for dir in MADE {
             leftovers::unmount_below(dir, cx)?;
         }
+        // Until now a pod could have been started again.
+        localtime::undo(cx)?;
         remove_links(cx)?;
         firewall::remove(cx, &["KUBE-", "CNI-", "FLANNEL", "TUNNEL-PORT"]);
         let stays = |path: &str| self.data == Data::Keep && [DATA, ETC].iter().any(|dir| dir.as_str() == path);

@@ -191,6 +191,8 @@ fn what_was_made_goes_and_the_data_with_purge_only() {
     let machine = cloud(&bed, "cloud");
     let files = "find /usr/local /usr/libexec /etc /opt /root /run/edgelay /var/lib/kubelet /var/lib/edgelay /run/k3s /var/lib/rancher -xdev ! -path /etc/mtab -printf '%p %y %m %s\\n' \
                  2>/dev/null | sort";
+    // UTC, without a file that says so
+    machine.sh("rm -f /etc/localtime").good();
     let before = machine.sh(files).out;
     // keadm panics on a host without a package manager: it gets one, for its one call
     machine.sh("rm /usr/bin/apt; ! command -v apt && ! command -v yum && ! command -v pacman").good();

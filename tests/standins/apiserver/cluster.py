@@ -225,7 +225,8 @@ class Cluster:
 
     def started(self, pod, images):
         spec, pause = pod["spec"], full_name(self.settings.pause)
-        hung = pause not in images  # not even a sandbox
+        # without a sandbox, or without a mount
+        hung = pause not in images or (spec.get("nodeName") == self.settings.node and not mounted(spec))
         entries, first, good = [], [], not hung
         for container in spec.get("initContainers") or []:
             state, ok = container_state(container, images, hung)
@@ -282,6 +283,18 @@ class Cluster:
 
     def logs(self, pod):
         return self.cloudcore.log() if pod["metadata"]["name"].startswith("cloudcore-") else ""
+
+
+def mounted(spec):
+    """Directories of the host that a pod mounts: as containerd does, what is missing is made a directory."""
+    for volume in spec.get("volumes") or []:
+        place = volume.get("hostPath")
+        try:
+            if place and not os.path.exists(place["path"]):
+                os.makedirs(place["path"], 0o755)
+        except FileExistsError:  # a link that leads nowhere
+            return False
+    return True
 
 
 def entries(status):

@@ -149,7 +149,8 @@ fn cloudcore(core: &Value) -> Value {
         [10000, 10001, 10002, 10003, 10004].iter().map(|port| json!({"containerPort": port})).collect();
     container["volumeMounts"] = json!([
         {"name": "conf", "mountPath": "/etc/kubeedge/config"}, {"name": "certs", "mountPath": "/etc/kubeedge"},
-        {"name": "sock", "mountPath": "/var/lib/kubeedge"}]);
+        {"name": "sock", "mountPath": "/var/lib/kubeedge"},
+        {"name": "host-time", "mountPath": "/etc/localtime", "readOnly": true}]);
     let mut made = workload(
         "Deployment",
         "cloudcore",
@@ -158,7 +159,8 @@ fn cloudcore(core: &Value) -> Value {
         "hostNetwork": core["hostNetWork"], "dnsPolicy": "ClusterFirstWithHostNet", "restartPolicy": "Always",
         "serviceAccount": "cloudcore", "containers": [container],
         "volumes": [{"name": "conf", "configMap": {"name": "cloudcore"}}, {"name": "certs", "secret": {"secretName": "cloudcore"}},
-            {"name": "sock", "hostPath": {"path": "/var/lib/kubeedge", "type": "DirectoryOrCreate"}}]}),
+            {"name": "sock", "hostPath": {"path": "/var/lib/kubeedge", "type": "DirectoryOrCreate"}},
+            {"name": "host-time", "hostPath": {"path": "/etc/localtime", "type": ""}}]}),
     );
     made["spec"]["replicas"] = core["replicaCount"].clone();
     if core["strategy"].as_object().is_some_and(|map| !map.is_empty()) {
