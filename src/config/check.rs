@@ -204,6 +204,16 @@ pub(super) fn dns_names(list: &[String]) -> Result<Vec<String>, Refusal> {
     Ok(found)
 }
 
+/// Add-ons of k3s. Without its DNS nothing in the cluster works.
+pub(super) fn addons(list: &[String]) -> Result<Vec<&'static str>, Refusal> {
+    const ADDONS: [&str; 4] = ["traefik", "servicelb", "metrics-server", "local-storage"];
+    let known = |text: &String| {
+        let what = || Refusal::new(format!("has '{}', which is none of {}", shown(text), ADDONS.join(", ")));
+        ADDONS.into_iter().find(|name| name == text).ok_or_else(what)
+    };
+    list.iter().map(known).collect()
+}
+
 fn few(list: &[String]) -> Result<&[String], Refusal> {
     if list.len() > MAX_NAMES { Err(Refusal::new(format!("has more than {MAX_NAMES} parts"))) } else { Ok(list) }
 }

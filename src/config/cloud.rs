@@ -22,6 +22,8 @@ pub struct CloudConfig {
     pub ip: Option<IpAddr>,
     /// Whose k3s it is.
     pub k3s: K3sMode,
+    /// Add-ons of k3s that are not to run, by k3s's names.
+    pub disable: Vec<&'static str>,
     /// Where the cluster's kubeconfig lies, an absolute path.
     pub kubeconfig: PathBuf,
     /// Range of the pods.
@@ -70,6 +72,7 @@ impl Default for CloudConfig {
             name_problem: None,
             ip: None,
             k3s: K3sMode::Managed,
+            disable: Vec::new(),
             kubeconfig: PathBuf::from("/etc/rancher/k3s/k3s.yaml"),
             // k3s's own defaults.
             cluster_cidr: Cidr::literal([10, 42, 0, 0], 16),
@@ -89,6 +92,11 @@ impl CloudConfig {
     pub fn dns(&self) -> Ipv4Addr {
         let tenth = self.service_cidr.base().to_bits().saturating_add(10);
         self.cluster_dns.unwrap_or_else(|| Ipv4Addr::from_bits(tenth))
+    }
+
+    /// Whether Traefik is served at ports 80 and 443 of every node.
+    pub fn has_ingress(&self) -> bool {
+        !["traefik", "servicelb"].iter().any(|name| self.disable.contains(name))
     }
 
     /// What rules there are between settings of a server.

@@ -90,6 +90,24 @@ pub static CLOUD_KEYS: &[Key] = &[
         show: Of::Cloud(|config| one(config.k3s.as_str())),
     },
     Key {
+        path: "disable",
+        flag: "disable",
+        env: "EDGELAY_DISABLE",
+        form: Form::List,
+        placeholder: "NAME[,NAME]",
+        default: "",
+        help: "add-ons of k3s that are not to run, such as traefik",
+        more: "`traefik`, `servicelb`, `metrics-server`, `local-storage`. With the first two ports 80 and 443 of every node are \
+               Traefik's: without one of them they stay free. One that runs goes, with what it was made of; with an \
+               existing k3s this has no meaning.",
+        known_as: &["disable-components"],
+        set: Of::Cloud(|config, raw| {
+            config.disable = check::addons(raw.list())?;
+            Ok(())
+        }),
+        show: Of::Cloud(|config| Some(Raw::List(config.disable.iter().map(ToString::to_string).collect()))),
+    },
+    Key {
         path: "kubeconfig",
         flag: "kubeconfig",
         env: "EDGELAY_KUBECONFIG",

@@ -31,6 +31,7 @@ pub fn server_config(settings: Settings<'_>) -> String {
     out.one_opt("advertise-address", advertise.map(|ip| ip.to_string()).as_deref());
     let names = config.addresses.iter().map(ToString::to_string).chain(config.dns_names.iter().cloned());
     out.list("tls-san", &names.collect::<Vec<_>>());
+    out.list("disable", &config.disable.iter().map(ToString::to_string).collect::<Vec<_>>());
     out.one("cluster-cidr", &config.cluster_cidr.to_string());
     out.one("service-cidr", &config.service_cidr.to_string());
     out.one("cluster-dns", &config.dns().to_string());
@@ -97,6 +98,7 @@ mod tests {
             dns_names: vec!["cloud.example".into()],
             name: Some("cloud-1".parse().unwrap()),
             ip: Some("10.0.0.5".parse().unwrap()),
+            disable: vec!["traefik", "servicelb"],
             ..CloudConfig::default()
         };
         let advertise = Some("192.0.2.10".parse().unwrap());
@@ -110,6 +112,9 @@ tls-san:
 - \"192.0.2.10\"
 - \"2001:db8::1\"
 - \"cloud.example\"
+disable:
+- \"traefik\"
+- \"servicelb\"
 cluster-cidr: \"10.42.0.0/16\"
 service-cidr: \"10.43.0.0/16\"
 cluster-dns: \"10.43.0.10\"

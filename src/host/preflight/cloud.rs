@@ -11,7 +11,7 @@ use crate::host::{Init, SMALL, init_system};
 use crate::ids::RelPath;
 
 /// The checks of the cloud side.
-pub const CLOUD: [Check; 24] = [
+pub const CLOUD: [Check; 25] = [
     check("root", machine::root, "edgelay runs as root"),
     check("capabilities", machine::capabilities, "with the capabilities that containers need"),
     check("architecture", machine::architecture, "the bundle is for this processor"),
@@ -36,7 +36,12 @@ pub const CLOUD: [Check; 24] = [
     check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs beside k3s's own"),
     check("foreign-edgecore", services::foreign_edgecore, "no EdgeCore runs: a machine is of the cloud or an edge"),
     check("foreign-k3s", foreign_k3s, "no k3s of another installation, or one if it is to be used"),
-    check("ports", network::ports, "6443 and 10000 to 10004 are free, or held by what we installed"),
+    check("ports", network::ports, "6443, 6444, 10250 and 10000 to 10004 are free, or held by what we installed"),
+    check(
+        "ingress-ports",
+        ingress_ports,
+        "nobody listens at 80 and 443, which Traefik takes from them; of a worker a warning",
+    ),
     check("node-address", network::node_address, "the node IP is this machine's, or there is a default route"),
     check("advertise-address", advertise_address, "one of the advertised addresses is this machine's"),
     check("cluster-ranges", ranges, "the cluster's ranges overlap no route or address of this machine"),
@@ -107,6 +112,25 @@ fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
         (Some(K3s::New), running) => Outcome::fail(
             format!("{} runs and was not installed by edgelay", list(running)),
             "set k3s to 'existing' to use it, or uninstall it first",
+        ),
+    })
+}
+
+/// k3s's load balancer does not listen: its firewall rules lead what comes to these ports to Traefik, and whoever does
+/// listen there gets nothing any more.
+fn ingress_ports(look: &Look<'_>) -> Result<Outcome> {
+    let wanted = &look.cx.wanted;
+    let taken = network::listeners(look, &wanted.ingress)?.taken;
+    Ok(match (taken.is_empty(), &wanted.server) {
+        (true, _) if wanted.ingress.is_empty() => Outcome::skip("none are taken"),
+        (true, _) => Outcome::pass("nobody listens at 80 and 443"),
+        (false, Some(_)) => Outcome::warn(
+            format!("{}, which gets nothing any more if the server's k3s has Traefik", taken.join("; ")),
+            "stop it, or move it to another port, unless the server has 'disable' set to 'traefik'",
+        ),
+        (false, None) => Outcome::fail(
+            format!("{}, which would get nothing any more", taken.join("; ")),
+            "set 'disable' to 'traefik' if the cluster needs no Ingress, or stop what listens, or move it to another port",
         ),
     })
 }
@@ -197,7 +221,9 @@ fn kubernetes_version(look: &Look<'_>) -> Result<Outcome> {
 mod tests {
     use super::super::Verdict::{Fail, Pass, Skip, Warn};
     use super::super::testing::{Bed, told};
+    use super::super::wanted::{PortNeed, Wanted};
     use super::*;
+    use crate::config::CloudConfig;
 
     #[test]
     fn other_installations_of_k3s() {
@@ -296,6 +322,30 @@ mod tests {
         drop(listener);
         assert_eq!(one().0, Fail);
         assert_eq!(Bed::new().one_of(&CLOUD, "server", |_| {}), told(Skip, "this is no new worker", ""));
+    }
+
+    #[test]
+    fn who_would_lose_its_ports_to_traefik() {
+        let one = |bed: &Bed, worker: bool| {
+            bed.one_of(&CLOUD, "ingress-ports", |w| {
+                w.ingress = PortNeed::INGRESS.to_vec();
+                w.server = worker.then(|| crate::ids::HostPort::new("192.0.2.1", 6443).unwrap());
+            })
+        };
+        assert_eq!(Bed::new().one_of(&CLOUD, "ingress-ports", |_| {}), told(Skip, "none are taken", ""));
+        assert_eq!(one(&Bed::new(), false), told(Pass, "nobody listens at 80 and 443", ""));
+        let nginx = Bed::new().listening(443, 812, "/usr/sbin/nginx");
+        let seen = "443 for Traefik is held by nginx (pid 812) on 127.0.0.1:443, which would get nothing any more";
+        let advice = "set 'disable' to 'traefik' if the cluster needs no Ingress, or stop what listens, or move it to another port";
+        assert_eq!(one(&nginx, false), told(Fail, seen, advice));
+        assert_eq!(one(&nginx, true).0, Warn);
+        let config = |disable: &[&'static str]| {
+            Wanted::of_cloud(&CloudConfig { disable: disable.to_vec(), ..CloudConfig::default() }).ingress.len()
+        };
+        assert_eq!(
+            [config(&[]), config(&["metrics-server"]), config(&["traefik"]), config(&["servicelb"])],
+            [2, 2, 0, 0]
+        );
     }
 
     #[test]

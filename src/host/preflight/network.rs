@@ -18,17 +18,7 @@ pub(super) fn ports(look: &Look<'_>) -> Result<Outcome> {
     if needs.is_empty() {
         return Ok(Outcome::skip("none needed"));
     }
-    let listeners = net::listeners(look.cx.machine)?;
-    let (mut free, mut ours, mut taken) = (Vec::new(), Vec::new(), Vec::new());
-    for need in needs {
-        match listeners.iter().find(|l| l.address.port() == need.port) {
-            None => free.push(need.port),
-            Some(listener) => match holder(look, need, listener)? {
-                None => ours.push(need.port),
-                Some(seen) => taken.push(seen),
-            },
-        }
-    }
+    let Ports { free, ours, taken } = listeners(look, needs)?;
     if !taken.is_empty() {
         return Ok(Outcome::fail(taken.join("; "), "stop what holds the port, or move it to another one"));
     }
@@ -40,6 +30,29 @@ pub(super) fn ports(look: &Look<'_>) -> Result<Outcome> {
         seen.push(format!("held by our own services: {}", list(&ours)));
     }
     Ok(Outcome::pass(seen.join("; ")))
+}
+
+/// Ports that are wanted: those that nobody holds, those that we hold, and who holds the others.
+#[derive(Default)]
+pub(super) struct Ports {
+    free: Vec<u16>,
+    ours: Vec<u16>,
+    pub(super) taken: Vec<String>,
+}
+
+/// Who listens at the ports `needs`.
+pub(super) fn listeners(look: &Look<'_>, needs: &[PortNeed]) -> Result<Ports> {
+    let (listeners, mut found) = (net::listeners(look.cx.machine)?, Ports::default());
+    for need in needs {
+        match listeners.iter().find(|l| l.address.port() == need.port) {
+            None => found.free.push(need.port),
+            Some(listener) => match holder(look, need, listener)? {
+                None => found.ours.push(need.port),
+                Some(seen) => found.taken.push(seen),
+            },
+        }
+    }
+    Ok(found)
 }
 
 /// Who holds a port that is wanted. `None`: we do.

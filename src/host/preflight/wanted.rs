@@ -60,6 +60,8 @@ pub struct Wanted<'a> {
     pub programs_to_run: Vec<ProgramToRun>,
     /// Ports that must be free.
     pub ports: Vec<PortNeed>,
+    /// TCP ports that a cluster will take from whoever listens there.
+    pub ingress: Vec<PortNeed>,
     /// Absolute paths of programs that the journal says are ours: processes running them are no foreigners.
     pub own_programs: Vec<String>,
     /// Whether what lies in `/etc/kubeedge` is ours by the journal.
@@ -178,7 +180,9 @@ impl<'a> Wanted<'a> {
             memory: Some(if worker { MemoryNeed::WORKER } else { MemoryNeed::SERVER }),
             writable: Self::EDGE_WRITABLE.to_vec(),
             programs: if worker { Vec::new() } else { ProgramNeed::KEADM.first().into_iter().copied().collect() },
-            ports: if worker { vec![PortNeed::KUBELET] } else { PortNeed::SERVER.to_vec() },
+            ports: if worker { vec![PortNeed::INNER, PortNeed::KUBELET] } else { PortNeed::SERVER.to_vec() },
+            // Of a worker it is the server that knows.
+            ingress: if worker || config.has_ingress() { PortNeed::INGRESS.to_vec() } else { Vec::new() },
             node_name: config.name.clone().map(Ok),
             node_ip: config.ip,
             ranges: match (worker, config.k3s) {
@@ -297,8 +301,10 @@ impl PortNeed {
     /// How EdgeMesh's agents reach each other.
     pub const EDGEMESH: PortNeed = PortNeed { port: 20006, what: "EdgeMesh" };
     /// What a server with CloudCore listens on.
-    pub const SERVER: [PortNeed; 6] = [
+    pub const SERVER: [PortNeed; 8] = [
         PortNeed { port: 6443, what: "the Kubernetes API" },
+        PortNeed::INNER,
+        PortNeed::KUBELET,
         PortNeed { port: 10000, what: "CloudCore's WebSocket" },
         PortNeed { port: 10001, what: "CloudCore's QUIC" },
         PortNeed { port: 10002, what: "CloudCore's certificates" },
@@ -307,6 +313,11 @@ impl PortNeed {
     ];
     /// What a k3s agent listens on.
     pub const KUBELET: PortNeed = PortNeed { port: 10250, what: "the kubelet" };
+    /// Where k3s has the API for itself: the server's own, or an agent's way to it.
+    pub const INNER: PortNeed = PortNeed { port: 6444, what: "k3s's own way to the API" };
+    /// What services of type LoadBalancer take on every node: by firewall rules, without listening.
+    pub const INGRESS: [PortNeed; 2] =
+        [PortNeed { port: 80, what: "Traefik" }, PortNeed { port: 443, what: "Traefik" }];
     /// The MQTT broker.
     pub const MQTT: PortNeed = PortNeed { port: 1883, what: "MQTT" };
 }

@@ -49,15 +49,18 @@ fn wanted<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Wan
         wanted.ranges.clear();
     }
     if existing {
-        wanted.ports.retain(|need| need.port != 6443);
+        wanted.ports.retain(|need| (10_000..10_005).contains(&need.port));
+        wanted.ingress.clear();
     }
     if cx.journal.knows("k3s-start") || cx.journal.knows("cloudcore") {
         wanted.ports.clear();
+        wanted.ingress.clear();
         // It has joined; a server that is away for a while is no reason to leave the rest undone.
         wanted.server = None;
     }
     if !cx.root.is_live() {
         wanted.ports.clear();
+        wanted.ingress.clear();
         wanted.server = None;
         wanted.node_name = None;
         wanted.advertise.clear();

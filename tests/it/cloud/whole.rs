@@ -210,9 +210,13 @@ fn what_was_made_goes_and_the_data_with_purge_only() {
     assert!(left.iter().all(|line| kept.iter().any(|kept| line.contains(kept))), "{left:?}");
     assert!(machine.root().join("var/lib/rancher/k3s/server/db/standin.json").exists(), "the data is gone");
     assert_eq!(machine.sh("pgrep -l 'k3s|containerd|kubectl'").out, "");
-    // the cluster comes back as it was
-    good(install(&machine, &[]), &machine);
+    // the cluster comes back as it was, but for what is no longer wanted
+    let traefik = ["get", "helmcharts,jobs,deployments,daemonsets", "-n=kube-system", "-o=name"];
+    good(install(&machine, &["--disable=traefik"]), &machine);
     is_green(&machine);
+    let found = kubectl(&machine, &traefik).good();
+    assert!(found.contains("metrics-server") && !found.contains("traefik"), "{found}");
+    machine.sh("rm -r /root/.kube").good();
     machine.run(&["edgelay", "cloud", "uninstall", "--purge", "--yes"]).good();
     assert_eq!(difference(&before, &machine.sh(files).out), NOTHING);
     assert_eq!(machine.sh("systemctl list-unit-files --no-legend k3s.service").out, "");

@@ -45,6 +45,8 @@ def deploy(cluster, disabled, start=False):
     cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChart", "helmcharts", None))
     cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChartConfig", "helmchartconfigs", chart))
     cluster.ensure("CustomResourceDefinition", crd("k3s.cattle.io", "Addon", "addons", None))
+    if start:
+        remove(cluster, disabled)
     for addon, name in NAMES.items():
         if addon not in disabled:
             made = workload(name, IMAGES[addon])
@@ -62,6 +64,21 @@ def deploy(cluster, disabled, start=False):
     cluster.ensure("Service", {"metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}}, "spec": kubernetes})
     if "traefik" not in disabled:
         traefik(cluster, disabled)
+
+
+def remove(cluster, disabled):
+    """What a k3s that ran with more add-ons has left."""
+    store = cluster.store
+    gone = [("Deployment", NAMES[addon]) for addon in disabled if addon in NAMES]
+    if "traefik" in disabled:
+        gone += [("HelmChart", "traefik"), ("Job", "helm-install-traefik"), ("Deployment", "traefik")]
+    if disabled & {"traefik", "servicelb"}:
+        gone.append(("DaemonSet", "svclb-traefik-5f1ae8d0"))
+    for kind, name in gone:
+        kind = next((one for one in store.kinds() if one.name == kind), None)
+        held = kind and store.get(kind, "kube-system", name)
+        if held:
+            cluster.api.remove(kind, held)
 
 
 def traefik(cluster, disabled):
