@@ -85,6 +85,7 @@ fn iptables(look: &Look<'_>) -> Result<Outcome> {
     })
 }
 
+const SOCKET: RelPath<'static> = RelPath::literal("run/k3s/containerd/containerd.sock");
 const K3S_DATA: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s");
 
 fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
@@ -100,6 +101,14 @@ fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
         {
             let seen = format!("an existing k3s is to be used, but there is no {kubeconfig}");
             Outcome::fail(seen, "start k3s, or name its kubeconfig in 'kubeconfig'")
+        }
+        (Some(K3s::Existing(_)), _) if exec::find(look.cx.machine, "k3s").is_none() => {
+            let seen = "an existing k3s is to be used, but there is no program 'k3s'".to_owned();
+            Outcome::fail(seen, "run this on a server of k3s: clusters of kubeadm, RKE2, k0s and others cannot be used")
+        }
+        (Some(K3s::Existing(_)), _) if look.cx.machine.stat(SOCKET)?.is_none() => {
+            let seen = format!("an existing k3s is to be used, but its containerd has no socket '{SOCKET}'");
+            Outcome::fail(seen, "start k3s, with its own containerd: images cannot be brought to Docker or another one")
         }
         (Some(K3s::Existing(kubeconfig)), _) => Outcome::pass(format!("an existing one, by {kubeconfig}")),
         (Some(K3s::New), []) if look.cx.target.list(K3S_DATA)?.is_none_or(|names| names.is_empty()) => {
@@ -242,6 +251,15 @@ mod tests {
         let advice = "start k3s, or name its kubeconfig in 'kubeconfig'";
         assert_eq!(one(&runs, existing()), told(Fail, seen, advice));
         let there = runs.with(|tree| tree.file("etc/rancher/k3s/k3s.yaml", "x"));
+        let seen = "an existing k3s is to be used, but there is no program 'k3s'";
+        let advice = "run this on a server of k3s: clusters of kubeadm, RKE2, k0s and others cannot be used";
+        assert_eq!(one(&there, existing()), told(Fail, seen, advice));
+        let there = there.with(|tree| tree.program("usr/local/bin/k3s"));
+        let seen =
+            "an existing k3s is to be used, but its containerd has no socket '/run/k3s/containerd/containerd.sock'";
+        let advice = "start k3s, with its own containerd: images cannot be brought to Docker or another one";
+        assert_eq!(one(&there, existing()), told(Fail, seen, advice));
+        let there = there.with(|tree| tree.socket("run/k3s/containerd/containerd.sock"));
         assert_eq!(one(&there, existing()).0, Pass);
     }
 

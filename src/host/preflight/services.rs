@@ -142,8 +142,15 @@ pub(super) fn foreign_docker(look: &Look<'_>) -> Result<Outcome> {
 pub(super) fn foreign_kubelet(look: &Look<'_>) -> Result<Outcome> {
     Ok(match look.foreign("kubelet")?.next() {
         Some(process) => {
-            let seen = format!("{} runs, beside which neither EdgeCore nor k3s has its pods", show(process));
-            Outcome::fail(seen, "stop and disable kubelet")
+            let (process, cloud) = (show(process), look.cx.wanted.k3s.is_some());
+            let own = if cloud { "k3s has a kubelet of its own" } else { "EdgeCore does not start" };
+            let seen = format!("{process} runs, beside which {own}");
+            let advice = if cloud {
+                "take a machine that is no node of another cluster, or take it out of that one: stop and disable kubelet"
+            } else {
+                "stop and disable kubelet"
+            };
+            Outcome::fail(seen, advice)
         }
         None if look.cx.wanted.k3s.is_some() => Outcome::pass("none runs"),
         None => match look.rivals()?.iter().find(|p| WITH_KUBELET.contains(&p.name.as_str()) && !p.contained) {
@@ -323,8 +330,13 @@ mod tests {
         assert_eq!(docker.one("foreign-docker", |_| {}), told(Warn, seen, advice));
 
         let kubelet = running("/usr/bin/kubelet", &["kubelet"]).with(|tree| tree.link("proc/77/ns/pid", "pid:[5]"));
-        let seen = "/usr/bin/kubelet (pid 77) runs, beside which neither EdgeCore nor k3s has its pods";
+        let seen = "/usr/bin/kubelet (pid 77) runs, beside which EdgeCore does not start";
         assert_eq!(kubelet.one("foreign-kubelet", |_| {}), told(Fail, seen, "stop and disable kubelet"));
+        let seen = "/usr/bin/kubelet (pid 77) runs, beside which k3s has a kubelet of its own";
+        let advice =
+            "take a machine that is no node of another cluster, or take it out of that one: stop and disable kubelet";
+        let cloud = kubelet.one_of(&super::super::CLOUD, "foreign-kubelet", |w| w.k3s = Some(super::super::K3s::New));
+        assert_eq!(cloud, told(Fail, seen, advice));
 
         // Its kubelet has no process of its own.
         let k3s = running("/usr/local/bin/k3s", &["k3s server"]).with(|tree| tree.file("proc/77/comm", "k3s-server\n"));
