@@ -91,6 +91,14 @@ pub fn parse_join_file(text: &[u8], name: &str) -> Result<Vec<Setting>> {
 pub(super) fn token_of(text: &[u8], name: &str) -> Result<String> {
     let tree = read(text, name)?;
     match tree.get("token").map(Value::text) {
+        // Of two clouds, or changed by hand: EdgeCore would find out only when everything is laid down.
+        Some(Ok(token))
+            if tree
+                .get("ca_hash")
+                .is_some_and(|hash| hash.text() != Ok(token.split('.').next().unwrap_or_default())) =>
+        {
+            Err(bad(name, "'ca_hash' is not that of its token"))
+        }
         Some(Ok(token)) => Ok(token.to_owned()),
         _ => Err(bad(name, "'token' is missing")),
     }

@@ -6,18 +6,20 @@ use crate::exec::shorten;
 /// A text that was seen, its class, and what the user can do.
 struct Known(&'static str, Kind, &'static str);
 
+const NEW_TOKEN: &str = "get a new token with 'edgelay cloud token' or 'keadm gettoken' in the cloud and run again";
+
 /// Texts of v1.22, the most telling first: EdgeCore's own reason comes before keadm's "timed out".
 const KNOWN: &[Known] = &[
-    Known("token is expired", Kind::Cluster, "get a new token with 'keadm gettoken' in the cloud and run again"),
+    Known("token is expired", Kind::Cluster, NEW_TOKEN),
     Known(
         "failed to validate CA certificate",
         Kind::Cluster,
-        "the token belongs to another cloud: get it with 'keadm gettoken' from the cloud that cloud.host names",
+        "the token belongs to another cloud: get it with 'edgelay cloud token' or 'keadm gettoken' from the cloud that cloud.host names",
     ),
     Known(
         "credentials are in the wrong format",
         Kind::Cluster,
-        "the token file was cut or changed: get the token again with 'keadm gettoken' in the cloud",
+        "the token file was cut or changed: get the token again with 'edgelay cloud token' or 'keadm gettoken' in the cloud",
     ),
     Known(
         "certificate has expired or is not yet valid",
@@ -38,8 +40,9 @@ const KNOWN: &[Known] = &[
     Known(
         "node already exists or internal error",
         Kind::Cluster,
-        "a machine of this name was here before: delete its object in the cloud with 'kubectl delete node', set join.method to \
-         'native', which takes it over, or choose another node.name",
+        "look in the cloud with 'kubectl get node'. If there is a node of this name, of a machine that was here before: delete \
+         it with 'kubectl delete node', set join.method to 'native', which takes it over, or choose another node.name. If \
+         there is none, CloudCore could not ask its API: run again when that serves",
     ),
     Known(
         "expected cgroupsPath to be of format",
@@ -131,8 +134,7 @@ pub fn refusal(log: &str) -> Option<Error> {
         return None;
     }
     let known = KNOWN.iter().find(|known| cause.contains(known.0));
-    let (kind, hint) = known
-        .map_or((Kind::Cluster, "get a new token with 'keadm gettoken' in the cloud and run again"), |k| (k.1, k.2));
+    let (kind, hint) = known.map_or((Kind::Cluster, NEW_TOKEN), |k| (k.1, k.2));
     Some(Error::new(kind, format!("EdgeCore gets no certificate: {}", shorten(cause, 400))).hint(hint))
 }
 
@@ -200,7 +202,7 @@ W1130 07:27:45.295449     443 edgehub.go:138] connection is broken, will reconne
                 "",
                 Kind::Cluster,
                 "keadm join: node already exists",
-                "kubectl delete node",
+                "If there is none, CloudCore could not ask its API",
             ),
             (
                 "Error: error making request: Get \"https://10.0.0.1:10002/node/a\": dial tcp 10.0.0.1:10002: connect: connection refused",

@@ -83,7 +83,7 @@ pub(super) fn clock(look: &Look<'_>) -> Result<Outcome> {
 const SHORT: u64 = 10 * 60;
 
 pub(super) fn token(look: &Look<'_>) -> Result<Outcome> {
-    let fetch = "fetch a new token with 'keadm gettoken' in the cloud";
+    let fetch = "fetch a new token with 'edgelay cloud token' or 'keadm gettoken' in the cloud";
     let token = match &look.cx.wanted.token {
         None => return Ok(Outcome::skip("no token given")),
         Some(Err(why)) => {
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn tokens() {
         let one = |text: &str| Bed::new().one("token", |w| w.token = parsed(text));
-        let fetch = "fetch a new token with 'keadm gettoken' in the cloud";
+        let fetch = "fetch a new token with 'edgelay cloud token' or 'keadm gettoken' in the cloud";
         for (exp, want) in [
             (NOW + 12 * 3600, told(Pass, "ends at 2026-02-02T14:40:00Z, in 12 h", "")),
             (NOW + 3600, told(Pass, "ends at 2026-02-02T03:40:00Z, in 60 min", "")),

@@ -10,6 +10,55 @@ pub(super) fn running(machine: &Machine<'_>) -> String {
     format!("{starts}{pods}{}", machine.sh(store).good())
 }
 
+/// Join files that are over, of another cloud, or not of one piece: each told with its cause and what to do.
+fn what_no_edge_can_join_with(cloud: &Machine<'_>, join: &str, install: impl Fn(&str) -> Ended) {
+    const DIR: &str = "/var/lib/rancher/k3s/server/db/cloudcore";
+    let token = cloud.run(&["keadm", "gettoken", "--kube-config=/etc/rancher/k3s/k3s.yaml"]).good();
+    let token = token.trim();
+    let mint = |kind: &str| {
+        let script = "/var/lib/rancher/k3s/data/current/apiserver/standin-cloud";
+        cloud.sh(&format!("python3 -B {script} token {DIR} {kind}")).good().trim().to_owned()
+    };
+    let with = |token: &str, hash: &str| {
+        let old = join.lines().find(|line| line.contains("\"ca_hash\"")).unwrap();
+        join.replace(old, &format!("  \"ca_hash\": \"{hash}\",")).replace(&token_of(join), token)
+    };
+    let hash = |token: &str| token.split('.').next().unwrap().to_owned();
+    let [expired, foreign, forged] = ["expired", "foreign", "forged"].map(mint);
+    let new = "get a new token with 'edgelay cloud token' or 'keadm gettoken' in the cloud and run again";
+    for (given, code, what, hint) in [
+        (with(&expired, &hash(&expired)), 4, "the token ended at ", "fetch a new token with 'edgelay cloud token' or "),
+        (
+            with(token, &"a".repeat(64)),
+            4,
+            "join file '/root/join.json': 'ca_hash' is not that of its token",
+            "write it anew in the cloud with 'edgelay cloud token', and copy it whole",
+        ),
+        (
+            with(&foreign, &hash(&foreign)),
+            8,
+            "EdgeCore gets no certificate: failed to validate CA certificate. tokenCAhash: ",
+            "the token belongs to another cloud: get it with 'edgelay cloud token' or 'keadm gettoken' from the cloud that cloud.host names",
+        ),
+        (with(&forged, &hash(&forged)), 8, "token signature is invalid", new),
+        // good by the edge's clock, over by the cloud's
+        (join.to_owned(), 8, "token has invalid claims: token is expired", new),
+    ] {
+        cloud.sh(&format!("rm -f {DIR}/clock-ahead")).good();
+        if given == join {
+            cloud.sh(&format!("echo 100000 >{DIR}/clock-ahead")).good();
+        }
+        let ended = install(&given);
+        assert!(ended.said().contains(&format!("hint: {hint}")), "no hint '{hint}' in: {}", ended.said());
+        ended.fails(code, what);
+    }
+    cloud.sh(&format!("rm {DIR}/clock-ahead")).good();
+}
+
+fn token_of(join: &str) -> String {
+    join.split("\"token\": \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned()
+}
+
 fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
     let edge = bed.machine("edge");
     edge.put(edgelay(), "/usr/local/bin/edgelay");
@@ -21,12 +70,7 @@ fn join_edge(bed: &Bed, cloud: &Machine<'_>) {
         let args = ["--bundle=/root/edge.bundle", "--join-file=/root/join.json", "--node-name=edge-1"];
         edge.run(&[&["edgelay", "edge", "install"][..], &args].concat())
     };
-    let token = cloud.run(&["keadm", "gettoken", "--kube-config=/etc/rancher/k3s/k3s.yaml"]).good();
-    let mint = "python3 -B /var/lib/rancher/k3s/data/current/apiserver/standin-cloud token /var/lib/rancher/k3s/server/db/cloudcore expired";
-    let expired = cloud.sh(mint).good();
-    let late = install(&join.replace(token.trim(), expired.trim()));
-    assert!(late.said().contains("the token ended at "), "{}", late.said());
-    assert_eq!(late.code, 4, "{}", late.said());
+    what_no_edge_can_join_with(cloud, &join, install);
     let done = install(&join);
     assert_eq!(done.code, 0, "{}\n{}", done.said(), edge.journal("edgecore"));
     let known = wait_for(PATIENCE, || (kubectl(cloud, &["get", "node", "edge-1"]).code == 0).then_some(()));
