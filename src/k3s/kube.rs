@@ -199,7 +199,11 @@ fn good(args: &str, output: Output) -> Result<String> {
         return Ok(output.stdout);
     }
     let what = format!("'kubectl {args}' ended with status {}: {}", output.code, output.last_words());
-    Err(Error::new(Kind::Cluster, what).hint("look at 'k3s kubectl get pods -A'; then run again"))
+    let hint = match output.stderr.contains("The connection to the server") {
+        true => "k3s does not answer: start it, or see in its log why; then run again",
+        false => "look at 'k3s kubectl get pods -A'; then run again",
+    };
+    Err(Error::new(Kind::Cluster, what).hint(hint))
 }
 
 /// Of a list; one object that was asked for by its name is printed alone.

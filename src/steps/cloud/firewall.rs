@@ -2,18 +2,24 @@
 //! else's stay: nothing is flushed.
 
 use crate::exec::{Cmd, Exec};
+use crate::ids::RelPath;
 use crate::plan::Cx;
 
 const TABLES: [&str; 4] = ["nat", "filter", "mangle", "raw"];
-/// KubeEdge's image writes legacy rules, also where the host's own program writes nft ones.
-const PROGRAMS: [&str; 4] = ["iptables", "iptables-legacy", "iptables-nft", "ip6tables"];
+/// KubeEdge's image writes legacy rules, also where the host's own program writes nft ones; a kubelet writes some of each
+/// family.
+const PROGRAMS: [&str; 6] =
+    ["iptables", "iptables-legacy", "iptables-nft", "ip6tables", "ip6tables-legacy", "ip6tables-nft"];
+/// Where k3s has its own, which it uses on a host that has none.
+const BUNDLED: &str = "var/lib/rancher/k3s/data/current/bin/aux";
 
 /// Removes every chain whose name begins with one of `prefixes`. What cannot be removed is told and left.
 pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
     if !cx.root.is_live() {
         return;
     }
-    for program in PROGRAMS.into_iter().filter(|program| cx.exec.find(program).is_some()).collect::<Vec<_>>() {
+    for program in PROGRAMS.into_iter().filter_map(|name| program(name, cx)).collect::<Vec<_>>() {
+        let program = program.as_str();
         for table in TABLES {
             // A kernel without the table has no chains in it.
             let Ok(listed) = cx.exec.run(&Cmd::new(program, &["-w", "-t", table, "-S"])) else { continue };
@@ -27,6 +33,16 @@ pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
             }
         }
     }
+}
+
+/// The host's program of this name, or k3s's.
+fn program(name: &str, cx: &Cx<'_>) -> Option<String> {
+    if cx.exec.find(name).is_some() {
+        return Some(name.to_owned());
+    }
+    let bundled = format!("{BUNDLED}/{name}");
+    let bundled = RelPath::parse(&bundled).ok()?;
+    cx.root.stat(bundled).ok()?.map(|_| cx.root.absolute(bundled).display().to_string())
 }
 
 fn tell(exec: &mut dyn Exec, cmd: &Cmd) {
@@ -76,6 +92,16 @@ fn words(line: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn k3s_has_programs_where_the_host_has_none() {
+        crate::plan::tests::with_cx(|cx| {
+            assert_eq!(program("ip6tables-nft", cx), None);
+            let place = RelPath::literal("var/lib/rancher/k3s/data/current/bin/aux/ip6tables-nft");
+            cx.root.write(place, 0o755, b"").unwrap();
+            assert_eq!(program("ip6tables-nft", cx), Some(cx.root.absolute(place).display().to_string()));
+        });
+    }
 
     #[test]
     fn only_our_chains_and_what_leads_into_them() {

@@ -231,12 +231,11 @@ fn end_pods(cx: &Cx<'_>) -> Result<()> {
 
 /// The pod network's devices; without pods nothing hangs on them.
 fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
-    const LINKS: [(RelPath<'static>, &str); 3] = [
-        (RelPath::literal("sys/class/net/cni0"), "cni0"),
-        (RelPath::literal("sys/class/net/flannel.1"), "flannel.1"),
-        (RelPath::literal("sys/class/net/edgemesh0"), "edgemesh0"),
-    ];
-    for (path, name) in LINKS {
+    const LINKS: [&str; 7] =
+        ["cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", "edgemesh0"];
+    for name in LINKS {
+        let path = format!("sys/class/net/{name}");
+        let Ok(path) = RelPath::parse(&path) else { continue };
         if cx.root.is_live() && cx.root.lstat(path)?.is_some() && cx.exec.find("ip").is_some() {
             cx.exec.succeed(&Cmd::new("ip", &["link", "delete", name]))?;
         }
