@@ -1,7 +1,7 @@
 //! Real kubectls against the stand-in for the Kubernetes API: that they understand each other, and that what is wrong
 //! with an object is found out. What the stand-in takes without a word would prove nothing in the tests of the cloud.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -31,32 +31,48 @@ pub(super) struct Api {
     kubectls: PathBuf,
 }
 
+fn serve(folder: &Path) -> Child {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/standins/apiserver");
+    let mut python = Command::new("/usr/bin/python3");
+    python.arg("-B").arg(program).args(["--bind=127.0.0.1", "--port=0", "--node=cloud-1"]).env("STANDIN_STRICT", "1");
+    for (flag, name) in
+        [("db", "server/db"), ("images", "images.json"), ("kubeconfig", "k3s.yaml"), ("ready-file", "ready")]
+    {
+        python.arg(format!("--{flag}={}", at(name)));
+    }
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
 impl Api {
     pub(super) fn start(test: &str) -> Option<Api> {
         let kubectls = kubectls(test)?;
         let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name).display().to_string();
         let images = r#"["docker.io/rancher/mirrored-pause:3.6","docker.io/kubeedge/there:v1","docker.io/kubeedge/newer:latest",
             "docker.io/kubeedge/edgemesh-agent:v1.17.0"]"#;
         std::fs::write(folder.path().join("images.json"), images).unwrap();
-        let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/standins/apiserver");
-        let mut python = Command::new("/usr/bin/python3");
-        python
-            .arg("-B")
-            .arg(program)
-            .args(["--bind=127.0.0.1", "--port=0", "--node=cloud-1"])
-            .env("STANDIN_STRICT", "1");
-        for (flag, name) in
-            [("db", "server/db"), ("images", "images.json"), ("kubeconfig", "k3s.yaml"), ("ready-file", "ready")]
-        {
-            python.arg(format!("--{flag}={}", at(name)));
-        }
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = serve(folder.path());
         let api = Api { folder, child, kubectls };
-        let up = wait_for(PATIENCE, || api.folder.path().join("ready").exists().then_some(()));
-        assert!(up.is_some(), "{}", api.log());
+        api.wait();
         Some(api)
+    }
+
+    /// Ends it as a boot does, once it has kept this text, and starts it with what it kept.
+    pub(super) fn start_again(&mut self, kept: &str) {
+        let store = self.folder.path().join("server/db/standin.json");
+        let there = || std::fs::read_to_string(&store).unwrap_or_default().contains(kept).then_some(());
+        assert!(wait_for(PATIENCE, there).is_some(), "{}", self.log());
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::fs::remove_file(self.folder.path().join("ready")).unwrap();
+        self.child = serve(self.folder.path());
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let up = wait_for(PATIENCE, || self.folder.path().join("ready").exists().then_some(()));
+        assert!(up.is_some(), "{}", self.log());
     }
 
     pub(super) fn log(&self) -> String {

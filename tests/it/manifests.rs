@@ -110,6 +110,33 @@ fn definition(name: &str) -> String {
     )
 }
 
+fn config() -> CloudConfig {
+    CloudConfig {
+        addresses: vec!["192.0.2.10".parse().unwrap()],
+        name: Some("cloud-1".parse().unwrap()),
+        kubeconfig: "/k".into(),
+        k3s: K3sMode::Existing,
+        ..CloudConfig::default()
+    }
+}
+
+/// Lets `work` run steps on a machine of their own.
+fn with_cx<T>(api: &Api, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::open(folder.path()).unwrap();
+    let mut journal = Journal::open(&root).unwrap();
+    let report = Report::new(Box::new(std::io::sink()), Style::Plain);
+    let (mut machine, clock) = (Machine { api, sent: Vec::new(), looks: 0 }, SystemClock::default());
+    work(&mut Cx {
+        root: &root,
+        exec: &mut machine,
+        clock: &clock,
+        report: &report,
+        journal: &mut journal,
+        blobs: None,
+    })
+}
+
 /// Runs the steps that set something, each twice; returns what was sent.
 fn send(api: &Api) -> Vec<Sent> {
     let folder = tempfile::tempdir().unwrap();
@@ -121,13 +148,7 @@ fn send(api: &Api) -> Vec<Sent> {
     let mut journal = Journal::open(&root).unwrap();
     let report = Report::new(Box::new(std::io::sink()), Style::Plain);
     let (mut machine, clock) = (Machine { api, sent: Vec::new(), looks: 0 }, SystemClock::default());
-    let config = CloudConfig {
-        addresses: vec!["192.0.2.10".parse().unwrap()],
-        name: Some("cloud-1".parse().unwrap()),
-        kubeconfig: "/k".into(),
-        k3s: K3sMode::Existing,
-        ..CloudConfig::default()
-    };
+    let config = config();
     let mut cx =
         Cx { root: &root, exec: &mut machine, clock: &clock, report: &report, journal: &mut journal, blobs: None };
     // There is no keadm: the namespace is made before.
@@ -184,15 +205,45 @@ const MISSPELT: [(&str, &str); 15] = [
     ("scope:", "skope:"),
 ];
 
+/// k3s applies its own manifests at every start.
 #[test]
-fn what_the_product_sets_is_taken_and_nothing_misspelt() {
-    let Some(api) = Api::start("what_the_product_sets_is_taken_and_nothing_misspelt") else { return };
+fn what_is_set_of_addons_outlives_a_start_of_k3s() {
+    let Some(mut api) = Api::start("what_is_set_of_addons_outlives_a_start_of_k3s") else { return };
+    addons_are_there(&api);
+    let addons = Addons::new(&config());
+    with_cx(&api, |cx| addons.apply(cx)).unwrap();
+    assert_eq!(with_cx(&api, |cx| addons.check(cx)).unwrap(), Status::Done);
+    let kept = |api: &Api| {
+        let path = "-o=jsonpath={.spec.template.spec.containers[0].command}{.spec.template.spec.affinity}";
+        api.kubectl("1.32", &["get", "deployment/metrics-server", "-n=kube-system", path]).good()
+    };
+    let before = kept(&api);
+    assert!(before.contains("--kubelet-insecure-tls") && before.contains("node-role.kubernetes.io/edge"), "{before}");
+    // what k3s's manifest does have is put back, or this would prove nothing
+    let args = r#"{"spec":{"template":{"spec":{"containers":[{"name":"metrics-server","args":["--mine"]}]}}}}"#;
+    let patch = ["patch", "deployment/metrics-server", "-n=kube-system", "--type=strategic"];
+    api.kubectl("1.32", &[&patch[..], &[&format!("--patch={args}")]].concat()).good();
+    api.start_again("--mine");
+    let path = "-o=jsonpath={.spec.template.spec.containers[0].args}";
+    let args = api.kubectl("1.32", &["get", "deployment/metrics-server", "-n=kube-system", path]).good();
+    assert!(args.contains("--secure-port=10250") && !args.contains("--mine"), "{args}");
+    assert_eq!(kept(&api), before);
+    assert_eq!(with_cx(&api, |cx| addons.check(cx)).unwrap(), Status::Done);
+}
+
+fn addons_are_there(api: &Api) {
     for args in [["get", "helmchart/traefik"], ["get", "deployment/metrics-server"], ["get", "node/cloud-1"]] {
         let there = wait_for(PATIENCE, || {
             (api.kubectl("1.32", &[&args[..], &["-n=kube-system"]].concat()).code == 0).then_some(())
         });
         assert!(there.is_some(), "{args:?}: {}", api.log());
     }
+}
+
+#[test]
+fn what_the_product_sets_is_taken_and_nothing_misspelt() {
+    let Some(api) = Api::start("what_the_product_sets_is_taken_and_nothing_misspelt") else { return };
+    addons_are_there(&api);
     let sent = send(&api);
     let mut untouched: Vec<&str> = sent.iter().map(|sent| sent.text.as_str()).collect();
     for (from, to) in MISSPELT {
