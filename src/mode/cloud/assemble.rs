@@ -118,6 +118,7 @@ impl Assembly {
         }
         CloudCore::new(&self.config, self.chart.clone()).guard(cx)?;
         self.api_ready().guard(cx)?;
+        self.api_ready().warn_of_arguments(cx)?;
         self.api_ready().warn_of_version(cx)
     }
 

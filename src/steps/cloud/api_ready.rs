@@ -92,6 +92,25 @@ impl ApiReady {
         Err(Error::new(Kind::Config, what).hint("set 'node.name' to the name that k3s gave this machine"))
     }
 
+    /// Tells if a k3s that was there runs without what `kubectl logs` of edge nodes needs; it writes its arguments down at
+    /// its node, those of its configuration, too.
+    pub fn warn_of_arguments(&self, cx: &mut Cx<'_>) -> Result<()> {
+        const ARGUMENTS: &str = r".metadata.annotations.k3s\.io/node-args";
+        const NEEDS: [(&str, &str); 2] = [
+            (r#""--egress-selector-mode","disabled""#, "--egress-selector-mode=disabled"),
+            (r#""kubelet-certificate-authority=""#, "--kube-apiserver-arg=kubelet-certificate-authority="),
+        ];
+        let Some(name) = &self.node else { return Ok(()) };
+        let given = Kube::new(&self.kubeconfig, cx.exec).field("node", "default", name, ARGUMENTS)?;
+        let lacks = NEEDS.iter().filter(|(words, _)| !given.contains(words)).map(|(_, flag)| format!("'{flag}'"));
+        let lacks: Vec<String> = lacks.collect();
+        if !given.is_empty() && !lacks.is_empty() {
+            let lacks = lacks.join(" and ");
+            cx.report.warn(&format!("k3s runs without {lacks}: 'kubectl logs' and 'exec' of edge nodes need it"));
+        }
+        Ok(())
+    }
+
     /// Tells if KubeEdge was not tested with the Kubernetes that serves.
     pub fn warn_of_version(&self, cx: &mut Cx<'_>) -> Result<()> {
         let answer = Kube::new(&self.kubeconfig, cx.exec).raw("/version")?;
@@ -206,6 +225,32 @@ mod tests {
                 let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
                 let found = step.guard(&mut cx).map_err(|e| (e.to_string(), e.kind()));
                 assert_eq!(found.err(), want.map(|what| (what.to_owned(), Kind::Config)));
+            });
+        }
+    }
+
+    #[test]
+    fn a_k3s_that_cannot_reach_edge_nodes_is_told() {
+        let get = r"k3s kubectl --kubeconfig=/k get node n --namespace=default --ignore-not-found '--output=jsonpath={.metadata.annotations.k3s\.io/node-args}'";
+        for (args, want) in [
+            (
+                r#"["server","--egress-selector-mode","disabled","--kube-apiserver-arg","kubelet-certificate-authority="]"#,
+                "",
+            ),
+            (
+                r#"["server","--disable","traefik"]"#,
+                "k3s runs without '--egress-selector-mode=disabled' and \
+                 '--kube-apiserver-arg=kubelet-certificate-authority=': 'kubectl logs' and 'exec' of edge nodes need it",
+            ),
+            ("", ""),
+        ] {
+            with_cx(|cx| {
+                let step = ApiReady::new("/k".into(), Some("n".into()), "v1.22.0".into(), Duration::ZERO);
+                let mut script = Script::default().expect(get, 0, args);
+                let Cx { root, clock, report, .. } = *cx;
+                let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+                step.warn_of_arguments(&mut cx).unwrap();
+                assert_eq!(report.warnings().concat(), want);
             });
         }
     }
