@@ -362,7 +362,8 @@ pub static KEYS: &[Key] = &[
         default: "managed",
         help: "managed: from the bundle; existing: use this machine's",
         more: "With `existing` nothing of containerd, runc or CNI is laid down, configured or restarted; preflight \
-               says what its configuration lacks.",
+               says what its configuration lacks. EdgeCore ends pods there that it does not know; an uninstall ends EdgeCore's, \
+               and leaves all else, the images too.",
         known_as: &["runtimetype"],
         set: Of::Edge(|config, raw| {
             config.containerd = check::containerd(raw.one()?)?;

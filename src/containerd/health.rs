@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::api::cri::{CgroupDriver, StatusResponse};
+use super::api::cri::{CgroupDriver, PodSandbox, PodSandboxFilter, PodSandboxState, StatusResponse};
 use super::{Client, Code};
 use crate::error::{Error, Kind, Result};
 use crate::host::preflight::Cri;
@@ -11,6 +11,12 @@ use crate::json;
 
 /// The runtime's configuration as CRI shows it; a few ten KiB.
 const MAX_CONFIG: usize = 4 << 20;
+
+/// Label that a kubelet, and so EdgeCore, gives every pod that it makes.
+pub const KUBELETS: &str = "io.kubernetes.pod.uid";
+
+/// Namespaces of pods that edgelay and keadm make for a moment; a cut may leave them.
+const OURS: [&str; 2] = ["edgelay", "kubeedge"];
 
 /// Why containerd is not fit, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +81,14 @@ pub fn survey(address: &Path, limit: Duration) -> std::result::Result<Cri, Unfit
         }
         None => None,
     };
+    let pods = client.cri().list_pods(PodSandboxFilter::default()).map_err(|e| yet(e.into()))?;
+    let strange = |pod: &&PodSandbox| {
+        let kubelets = pod.labels.contains_key(KUBELETS) || OURS.contains(&pod.metadata.namespace.as_str());
+        pod.state == PodSandboxState::READY && !kubelets
+    };
+    let name = |pod: &PodSandbox| format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
     Ok(Cri {
+        strangers: pods.iter().filter(strange).map(name).collect(),
         version,
         not_ready: unmet.map(|condition| (condition.kind.clone(), condition.message.clone())).collect(),
         cgroup_driver: driver(&mut client).ok(),

@@ -267,7 +267,7 @@ impl Step for JoinCloud {
 pub(super) fn undo(manager: Manager, address: &std::path::Path, cx: &mut Cx<'_>) -> Result<()> {
     // EdgeCore first, or it would start the pods again; the pods before their volumes are unmounted.
     cx.services(manager).stop(&service())?;
-    leftovers::end_pods(address, cx);
+    leftovers::end_kubelets_pods(address, cx);
     leftovers::clear_join(address, cx)?;
     cx.services(manager).forget(&service())?;
     cx.journal.forget(JOINED)?;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::cni;
 use crate::containerd::Client;
-use crate::containerd::api::cri::PodSandboxFilter;
+use crate::containerd::api::cri::{PodSandbox, PodSandboxFilter};
+use crate::containerd::health::KUBELETS;
 use crate::error::{Kind, Lift, Result};
 use crate::exec::Cmd;
 use crate::ids::RelPath;
@@ -21,7 +22,7 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
     let manager = manager_of(cx.root)?;
     cx.services(manager).stop(&service())?;
     // keadm's pod that copies EdgeCore out of its image; keadm itself only tries to remove it.
-    remove_pods(address, cx, |name, namespace| name == "edgecore" && namespace == "kubeedge");
+    remove_pods(address, cx, |pod| pod.metadata.name == "edgecore" && pod.metadata.namespace == "kubeedge");
     for dir in super::join::MADE {
         unmount_below(dir, cx)?;
     }
@@ -30,7 +31,12 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
 
 /// Ends every pod that CRI knows, with its network.
 pub(super) fn end_pods(address: &Path, cx: &Cx<'_>) {
-    remove_pods(address, cx, |_, _| true);
+    remove_pods(address, cx, |_| true);
+}
+
+/// Ends the pods that EdgeCore's kubelet made; a containerd that is not ours may have others.
+pub(super) fn end_kubelets_pods(address: &Path, cx: &Cx<'_>) {
+    remove_pods(address, cx, |pod| pod.labels.contains_key(KUBELETS));
 }
 
 /// Removes the bridge of our conflist; without pods nothing hangs on it.
@@ -43,7 +49,7 @@ pub(super) fn remove_bridge(cx: &mut Cx<'_>) -> Result<()> {
 }
 
 /// A daemon that does not answer has no pods that could be ended through it; a pod that stays is told.
-fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&str, &str) -> bool) {
+fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&PodSandbox) -> bool) {
     let Ok(mut client) = Client::connect(address) else { return };
     let pods = match client.cri().list_pods(PodSandboxFilter::default()) {
         Ok(pods) => pods,
@@ -52,7 +58,7 @@ fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&str, &str) -> bool)
             return;
         }
     };
-    for pod in pods.iter().filter(|p| wanted(&p.metadata.name, &p.metadata.namespace)) {
+    for pod in pods.iter().filter(|pod| wanted(pod)) {
         let ended = client.cri().stop_pod(&pod.id).and_then(|()| client.cri().remove_pod(&pod.id));
         if let Err(e) = ended {
             let name = format!("{}/{}", pod.metadata.namespace, pod.metadata.name);

@@ -1,5 +1,6 @@
 //! Whole installs by edgelay in a throw-away Debian with systemd, no network but a stand-in cloud, a real containerd.
 
+mod existing;
 mod upgrade;
 
 use std::path::{Path, PathBuf};

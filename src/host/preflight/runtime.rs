@@ -81,6 +81,13 @@ pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("containerd {} starts pods with {name}, which it does not have", cri.version);
         return Ok(Outcome::warn(seen, format!("set its sandbox image to {PAUSE}, which the bundle brings")));
     }
+    if let Some(first) = cri.strangers.first() {
+        let others = cri.strangers.len() - 1;
+        let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+        let seen =
+            format!("containerd {} runs pods that EdgeCore does not know and will end: {first}{more}", cri.version);
+        return Ok(Outcome::warn(seen, "move them to another machine, or to a containerd of their own"));
+    }
     let driver = cri.cgroup_driver.map(|driver| format!(", cgroup driver {driver}")).unwrap_or_default();
     Ok(Outcome::pass(format!("containerd {} serves pods{driver}", cri.version)))
 }
@@ -154,6 +161,7 @@ mod tests {
             version: "1.7.27".into(),
             not_ready: Vec::new(),
             cgroup_driver: Some("systemd"),
+            strangers: Vec::new(),
             pause: Some(("registry.k8s.io/pause:3.8".into(), true)),
         };
         let one = |cri: std::result::Result<Cri, &str>| {
@@ -168,6 +176,13 @@ mod tests {
         let advice = "give it CNI plugins and a conflist, or the node stays NotReady";
         assert_eq!(one(Ok(not("NetworkReady"))), told(Warn, "containerd 1.7.27 has no pod network: why", advice));
         assert_eq!(one(Ok(not("ContainerdHasNoDeprecationWarnings"))).0, Pass);
+        let beside = |strangers: &[&str]| {
+            one(Ok(Cri { strangers: strangers.iter().map(ToString::to_string).collect(), ..fit() }))
+        };
+        let seen = "containerd 1.7.27 runs pods that EdgeCore does not know and will end: a/b";
+        let advice = "move them to another machine, or to a containerd of their own";
+        assert_eq!(beside(&["a/b"]), told(Warn, seen, advice));
+        assert_eq!(beside(&["a/b", "c/d", "e/f"]), told(Warn, &format!("{seen} and 2 more"), advice));
         let without = |name: &str| one(Ok(Cri { pause: Some((name.into(), false)), ..fit() }));
         let seen = "containerd 1.7.27 starts pods with registry.k8s.io/pause:3.8, which it does not have";
         let advice = "set its sandbox image to docker.io/kubeedge/pause:3.6, which the bundle brings";

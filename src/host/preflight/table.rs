@@ -68,7 +68,7 @@ pub const EDGE: [Check; 40] = [
     check(
         "containerd-cri",
         runtime::containerd_cri,
-        "an existing containerd, asked through its socket, is ready for pods and has its pause image",
+        "an existing containerd, asked through its socket, is ready for pods, has its pause image and no pods that EdgeCore would end",
     ),
     check(
         "foreign-containerd",

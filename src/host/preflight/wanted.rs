@@ -280,6 +280,8 @@ pub struct Cri {
     pub not_ready: Vec<(String, String)>,
     /// `systemd` or `cgroupfs`, where it tells.
     pub cgroup_driver: Option<&'static str>,
+    /// Running pods that no kubelet made, each as `namespace/name`.
+    pub strangers: Vec<String>,
     /// Its pause image, where it tells, and whether that is in its store.
     pub pause: Option<(String, bool)>,
 }
