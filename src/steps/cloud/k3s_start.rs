@@ -140,6 +140,12 @@ fn refused(log: &str) -> Option<(&'static str, &str, &'static str)> {
     })
 }
 
+/// The line in which k3s says why it ends. Its parts stop one after the other then, each with words of its own.
+fn cause(log: &str) -> Option<&str> {
+    const WORDS: [&str; 2] = ["level=fatal", "Shutdown request received: "];
+    log.lines().rev().find(|line| WORDS.iter().any(|words| line.contains(words)))
+}
+
 /// What kind of failure it is that k3s's containerd does not come, and what to do, where an agent waits for its server.
 fn advice(log: &str) -> Option<(Kind, &'static str)> {
     let hint =
@@ -174,7 +180,7 @@ impl Step for K3sStart {
             cx.will_make(dir)?;
         }
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
-        let before = self.last_words(cx);
+        let (begun, before) = (cx.clock.unix(), self.last_words(cx));
         // Running with these very files and silent may be a start that is under way: waiting comes first.
         if !current || self.state(cx)? != State::Active {
             let mut services = cx.services(self.manager);
@@ -185,7 +191,9 @@ impl Step for K3sStart {
             Ok(()) => cx.journal.remember(FACT, &self.version),
             Err(e) if matches!(e.kind(), Kind::Interrupted | Kind::Cluster) => Err(e),
             Err(e) => {
-                let said = cx.report.mask(&self.last_words(cx));
+                let log = cx.services(self.manager).words_since(&self.service, begun);
+                let said = cause(&log).map_or_else(|| self.last_words(cx), str::to_owned);
+                let said = cx.report.mask(&said);
                 let (kind, hint) =
                     advice(&said).unwrap_or((e.kind(), "see what k3s says is wrong, mend it and run again"));
                 Err(Error::new(kind, format!("{e}; last words of {}: {said}", self.service.name)).hint(hint))
@@ -246,6 +254,17 @@ fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_it_ended_is_found_among_what_followed() {
+        let why = "level=error msg=\"Shutdown request received: apiserver exited: unknown flag: --x\"";
+        let log = format!(
+            "level=info msg=\"Starting k3s\"\n{why}\nlevel=error msg=\"reconnecting\"\nk3s.service: Deactivated"
+        );
+        assert_eq!(cause(&log), Some(why));
+        assert_eq!(cause("level=fatal msg=\"a\"\nlevel=info msg=\"b\""), Some("level=fatal msg=\"a\""));
+        assert_eq!(cause("level=info msg=\"b\""), None);
+    }
 
     #[test]
     fn words_of_a_server_that_does_not_want_us() {

@@ -18,8 +18,15 @@ const PYTHON: &str = "/usr/bin/python3";
 pub(crate) fn run(config: Config) -> Result<(), String> {
     say("info", &format!("Starting k3s {VERSION} (stand-in)"));
     if let Ok(why) = fs::read_to_string(Path::new(SWITCHES).join("k3s-dies")) {
-        say("info", "Starting temporary kine to reconcile with datastore");
-        return Err(why.trim().to_owned());
+        // As v1.34 does where one of its parts ends: the reason, what the others say about it, and status 0.
+        say("error", &format!("Shutdown request received: {}", why.trim()));
+        for part in 1..30 {
+            say(
+                "info",
+                &format!("Part {part} of k3s is told to stop, and says so in a line that is about as long as others"),
+            );
+        }
+        return Ok(());
     }
     for stale in [IMAGES, READY] {
         // ignoring: after a boot there are none
