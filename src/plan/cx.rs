@@ -179,6 +179,11 @@ impl Cx<'_> {
 
     /// Removes the files below `prefix` that this installation wrote and puts back what they replaced.
     pub fn take_back(&mut self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        self.take_back_picked(&wanted)
+    }
+
+    /// One for all callers.
+    fn take_back_picked(&mut self, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         for (path, backup) in self.journal.files() {
             if !wanted(&path) {
                 continue;
@@ -224,6 +229,11 @@ impl Cx<'_> {
 
     /// Removes the directory trees that exist only because of this installation and that `wanted` picks.
     pub fn remove_made(&mut self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        self.remove_made_picked(&wanted)
+    }
+
+    /// One for all callers.
+    fn remove_made_picked(&mut self, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         for path in self.journal.made_dirs() {
             if let Ok(rel) = RelPath::parse(&path)
                 && wanted(&path)
