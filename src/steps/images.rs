@@ -10,6 +10,8 @@ use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::Report;
 
+const PROVING: &str = "images-shown";
+
 /// The step.
 #[derive(Debug)]
 pub struct Images {
@@ -33,7 +35,7 @@ impl Images {
     /// The same under another name: what another step should have imported is shown, or imported now.
     #[must_use]
     pub fn proving(self) -> Self {
-        Images { id: "images-shown", ..self }
+        Images { id: PROVING, ..self }
     }
 
     /// The same, which tells how many images of KubeEdge `version` it imported.
@@ -62,7 +64,8 @@ impl Step for Images {
     }
 
     fn summary(&self) -> String {
-        format!("import {} images", self.images.len())
+        let what = if self.id == PROVING { "see that containerd shows" } else { "import" };
+        format!("{what} {} images", self.images.len())
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
