@@ -177,6 +177,9 @@ mod tests {
             let e = parse_join_file(text().replace(from, to).as_bytes(), "j").unwrap_err();
             assert_eq!(e.to_string(), what);
         }
+        let other = text().replacen(&"a".repeat(64), &"b".repeat(64), 1);
+        let e = token_of(other.as_bytes(), "j").unwrap_err();
+        assert_eq!(e.to_string(), "join file 'j': 'ca_hash' is not that of its token");
         let cut = &text()[..200];
         let e = parse_join_file(cut.as_bytes(), "j").unwrap_err();
         assert!(!format!("{e:?}").contains("aaaa"), "{e:?}");

@@ -390,8 +390,18 @@ fn a_k3s_that_was_there_is_used_and_left() {
         name: cloudcore, status: failed, version: \"1\"}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: cloudcore, namespace: kubeedge}\n";
     std::fs::write(machine.root().join("root/left.yaml"), left).unwrap();
     kubectl(&machine, &["create", "--filename=/root/left.yaml"]).good();
+    // the scheduler would take this one first, which edges know nothing of
+    let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"another"},"spec":{}}"#;
+    std::fs::write(machine.root().join("root/node.json"), node).unwrap();
+    kubectl(&machine, &["create", "--filename=/root/node.json"]).good();
     let said = good(machine.run(&init), &machine);
     assert!(said.contains("clearing what an earlier attempt to bring up CloudCore left"), "{said}");
+    let labelled = |label: &str| kubectl(&machine, &["get", "nodes", &format!("-l={label}"), "-o=name"]).good();
+    let balancer = "svccontroller.k3s.cattle.io/enablelb=true";
+    assert_eq!(labelled("edgelay-server=here"), "node/cloud-1\n");
+    assert_eq!(labelled(balancer), "node/another\nnode/cloud-1\n", "one lost its load balancer");
+    let nodes = ["get", "pods", "-n=kubeedge", "-l=kubeedge=cloudcore", "-o=jsonpath={.items[*].spec.nodeName}"];
+    assert_eq!(kubectl(&machine, &nodes).good(), "cloud-1");
     // its version is known only by asking it
     assert_eq!(said.matches("was tested with Kubernetes 1.29 to 1.31, this is v1.34").count(), 1, "{said}");
     is_green(&machine);
@@ -399,5 +409,6 @@ fn a_k3s_that_was_there_is_used_and_left() {
     assert_eq!(machine.sh("systemctl show -p ExecMainStartTimestampMonotonic k3s").good(), starts);
     let gone = wait_for(PATIENCE, || (kubectl(&machine, &["get", "namespace", "kubeedge"]).code == 1).then_some(()));
     assert!(gone.is_some());
+    assert_eq!((labelled("edgelay-server"), labelled(balancer)), (String::new(), String::new()));
     assert!(machine.root().join("usr/local/bin/k3s").exists());
 }
