@@ -363,7 +363,7 @@ pub static KEYS: &[Key] = &[
         help: "managed: from the bundle; existing: use this machine's",
         more: "With `existing` nothing of containerd, runc or CNI is laid down, configured or restarted; preflight \
                says what its configuration lacks. EdgeCore ends pods there that it does not know; an uninstall ends EdgeCore's, \
-               and leaves all else, the images too.",
+               and leaves all else; of the images it takes the pin.",
         known_as: &["runtimetype"],
         set: Of::Edge(|config, raw| {
             config.containerd = check::containerd(raw.one()?)?;

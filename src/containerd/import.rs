@@ -32,6 +32,7 @@ mod stream;
 mod unpack;
 
 pub use check::{Presence, check};
+pub use clean::unpin;
 pub use file::open_file;
 pub use list::{Listed, State, list};
 

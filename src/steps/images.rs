@@ -99,9 +99,14 @@ impl Step for Images {
         Ok(())
     }
 
-    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         // A store that came with us goes as a whole, with containerd; someone else's keeps the images, which they may
-        // be using by now.
+        // be using by now, but not for ever.
+        let unpinned =
+            Client::connect(&self.address).and_then(|mut client| import::unpin(&mut client, &Options::new(cx.clock)));
+        if let Err(e) = unpinned {
+            log::debug!("unpin the images: {e}; ignoring: a daemon that does not answer pins nothing");
+        }
         Ok(())
     }
 }

@@ -10,8 +10,9 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::oci::Image;
 
-use super::plan::{self, MARK, PENDING};
+use super::plan::{self, MARK, PENDING, PINNED};
 use super::store::{Record, Store};
+use super::{Client, Options};
 
 /// Drops leases and images of our own runs that did not come to their end.
 pub(super) fn leftovers(store: &mut Store<'_>) -> Result<()> {
@@ -69,6 +70,17 @@ fn forget(store: &mut Store<'_>, name: &str) -> Result<()> {
         store.delete_image(&id)?;
     }
     store.delete_image(name)
+}
+
+/// Leaves every image of ours to the kubelet's image collection, as images of others are.
+pub fn unpin(client: &mut Client, options: &Options<'_>) -> Result<()> {
+    let mut store = Store::open(client, options)?;
+    for mut record in store.images()? {
+        if record.labels.contains_key(MARK) && record.labels.remove(PINNED).is_some() {
+            store.put_image(&record)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a run has made so far that its lease does not hold.

@@ -2,6 +2,7 @@
 //!
 //! Only the lines that matter are looked for; containerd itself has read the file before and found it to be TOML.
 
+use super::services::shown;
 use super::wanted::Containerd;
 use super::{Look, Outcome};
 use crate::error::Result;
@@ -81,11 +82,9 @@ pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("containerd {} starts pods with {name}, which it does not have", cri.version);
         return Ok(Outcome::warn(seen, format!("set its sandbox image to {PAUSE}, which the bundle brings")));
     }
-    if let Some(first) = cri.strangers.first() {
-        let others = cri.strangers.len() - 1;
-        let more = if others == 0 { String::new() } else { format!(" and {others} more") };
-        let seen =
-            format!("containerd {} runs pods that EdgeCore does not know and will end: {first}{more}", cri.version);
+    if !cri.strangers.is_empty() {
+        let pods = shown(&cri.strangers);
+        let seen = format!("containerd {} runs pods that EdgeCore does not know and will end: {pods}", cri.version);
         return Ok(Outcome::warn(seen, "move them to another machine, or to a containerd of their own"));
     }
     let driver = cri.cgroup_driver.map(|driver| format!(", cgroup driver {driver}")).unwrap_or_default();
@@ -182,7 +181,7 @@ mod tests {
         let seen = "containerd 1.7.27 runs pods that EdgeCore does not know and will end: a/b";
         let advice = "move them to another machine, or to a containerd of their own";
         assert_eq!(beside(&["a/b"]), told(Warn, seen, advice));
-        assert_eq!(beside(&["a/b", "c/d", "e/f"]), told(Warn, &format!("{seen} and 2 more"), advice));
+        assert_eq!(beside(&["a/b", "c", "d", "e", "f"]), told(Warn, &format!("{seen}, c, d, e and more"), advice));
         let without = |name: &str| one(Ok(Cri { pause: Some((name.into(), false)), ..fit() }));
         let seen = "containerd 1.7.27 starts pods with registry.k8s.io/pause:3.8, which it does not have";
         let advice = "set its sandbox image to docker.io/kubeedge/pause:3.6, which the bundle brings";

@@ -179,7 +179,7 @@ pub(super) fn foreign_edgecore(look: &Look<'_>) -> Result<Outcome> {
 /// Names shown of a directory with leftovers.
 const SHOWN: usize = 4;
 
-fn shown(names: &[String]) -> String {
+pub(super) fn shown(names: &[String]) -> String {
     let first = names.get(..SHOWN).unwrap_or(names).join(", ");
     if names.len() > SHOWN { format!("{first} and more") } else { first }
 }

@@ -145,6 +145,14 @@ fn an_existing_containerd_is_used_and_nothing_of_it_disturbed() {
     let gone = machine.run(&["edgelay", "edge", "uninstall", "--yes"]);
     assert_eq!(gone.code, 0, "{}", gone.said());
     assert_eq!(pods(&mut client), ["theirs"]);
+    // Our images may be in use by now; they are theirs, to keep or to collect.
+    let left = machine.sh("ctr -n k8s.io images ls").good();
+    assert!(left.contains("docker.io/kubeedge/pause:3.6") && !left.contains("pinned"), "{left}");
     assert_eq!(difference(&before, &theirs(&machine)), NOTHING);
     assert_eq!(difference(&files_before, &files(&machine)), NOTHING);
+
+    // What is there is taken up again, up to the join, which the cloud refuses, as it has a node of this name.
+    install(&machine, &["--containerd=existing"]).fails(8, "node already exists");
+    assert_eq!(machine.sh("ctr -n k8s.io images ls | grep -c pinned=pinned").good(), "2\n");
+    assert_eq!(difference(&before, &theirs(&machine)), NOTHING);
 }
