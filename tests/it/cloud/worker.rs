@@ -94,6 +94,16 @@ fn what_its_server_does_not_want_is_told() {
     worker.sh("umount /var/lib").good();
     assert_eq!(nothing(), "");
 
+    // too little room for what k3s carries, let alone for images
+    worker.sh("mkdir /var/lib/rancher && mount -t tmpfs -o size=20m none /var/lib/rancher").good();
+    let hint = "k3s needs room below '/var/lib/rancher', where it unpacks its programs, and programs must be allowed to run there";
+    told(join(&worker, &["--ignore-check=disk-space"]), 6, "No space left on device", hint);
+    assert_eq!(
+        worker.sh("ls -A /var/lib/rancher/k3s/data; ls -d /etc/systemd/system/k3s-agent.service").out,
+        ".lock\n"
+    );
+    worker.sh("umount /var/lib/rancher && rmdir /var/lib/rancher").good();
+
     // from here on only the server can tell; the images are in by then
     let mut first = None;
     let mut refused = |given: &str, more: &[&str], what: &str, hint: &str| {
