@@ -124,8 +124,8 @@ const OTHER_NAME: &str = "give a name that no other node has: --node-name NAME; 
 const OTHER_TOKEN: &str = "give the token that lies on the server in '/var/lib/rancher/k3s/server/node-token', whole; one of \
     'k3s token create' ends after a day";
 
-/// What a server says to a token that it does not know: one that ended, or, as long as the server itself is starting, any
-/// that was made with `k3s token create`.
+/// What a server that is starting says to a token of `k3s token create`: it cannot look it up yet. Later it says `not
+/// authorized` if the token has ended.
 const UNKNOWN: &str = "configuration from server: forbidden";
 /// So long a server may take to start.
 const STARTS: Duration = Duration::from_secs(60);

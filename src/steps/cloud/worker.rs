@@ -36,14 +36,14 @@ impl Step for WorkerToken {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         let missing = || Ok(Status::todo(format!("'{WORKER_TOKEN}' is missing or different")));
-        // The user may have destroyed the file that it came from: ours counts then.
+        // The user may have destroyed the file that it came from: ours counts then. One that is there and no good is told.
+        let is_gone = std::fs::metadata(&self.from).map_or(true, |file| file.len() == 0);
         match load_secret(&self.from) {
             Ok(secret) if cx.root.holds(WORKER_TOKEN, 0o600, secret.as_bytes())? => Ok(Status::Done),
-            Ok(_) => missing(),
-            Err(_) if cx.journal.owns(WORKER_TOKEN.as_str()) && cx.root.stat(WORKER_TOKEN)?.is_some() => {
+            Err(_) if is_gone && cx.journal.owns(WORKER_TOKEN.as_str()) && cx.root.stat(WORKER_TOKEN)?.is_some() => {
                 Ok(Status::Done)
             }
-            Err(_) => missing(),
+            _ => missing(),
         }
     }
 
@@ -112,5 +112,40 @@ impl Step for WorkerReady {
 
     fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::plan::tests::with_cx;
+
+    #[test]
+    fn a_token_that_was_destroyed_is_not_missed_and_one_that_is_no_good_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let put = |text: &str, mode: u32| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        with_cx(|cx| {
+            let step = WorkerToken::new(file.clone());
+            put("secret\n", 0o600);
+            step.apply(cx).unwrap();
+            let is_done = |cx: &mut Cx<'_>| step.check(cx).unwrap() == Status::Done;
+            assert!(is_done(cx));
+            put("", 0o600);
+            assert!(is_done(cx), "emptied");
+            std::fs::remove_file(&file).unwrap();
+            assert!(is_done(cx), "removed");
+            for (text, mode) in [("another", 0o600), ("another", 0o644), ("two words", 0o600)] {
+                put(text, mode);
+                assert!(!is_done(cx), "{text} {mode:o}");
+            }
+            let e = step.apply(cx).unwrap_err();
+            assert!(e.to_string().contains("does not hold one word"), "{e}");
+        });
     }
 }
