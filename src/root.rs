@@ -14,6 +14,9 @@ mod write;
 pub use lock::Lock;
 pub use write::Change;
 
+use std::any::Any;
+use std::convert::Infallible;
+use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -99,6 +102,17 @@ pub struct Root {
     is_live: bool,
 }
 
+/// [`Lift`] for what is done to something below a root: `verb` says what, as in "open".
+trait At<T> {
+    fn at(self, root: &Root, verb: &str, path: RelPath<'_>) -> Result<T>;
+}
+
+impl<T, E: fmt::Display + Any + Send + Sync> At<T> for std::result::Result<T, E> {
+    fn at(self, root: &Root, verb: &str, path: RelPath<'_>) -> Result<T> {
+        self.map_err(|e| root.cannot(e, verb, path))
+    }
+}
+
 impl Root {
     /// Opens the directory `path` (a live `/`, a mounted target, a scratch directory).
     pub fn open(path: &Path) -> Result<Self> {
@@ -144,7 +158,7 @@ impl Root {
         let Some((dir, name)) = self.find(path)? else { return Ok(self.absolute(path)) };
         let place = |dir: RawFd| {
             let link = format!("/proc/self/fd/{dir}");
-            nix::fcntl::readlink(link.as_str()).lift(Kind::Host, || self.failed("find", path))
+            nix::fcntl::readlink(link.as_str()).at(self, "find", path)
         };
         // Only what is below the root counts: of a root in another mount namespace the kernel names no more than that.
         let (root, dir) = (place(self.dir.as_raw_fd())?, place(dir.as_raw_fd())?);
@@ -158,6 +172,11 @@ impl Root {
         format!("{verb} '{}'", self.absolute(path).display())
     }
 
+    fn cannot<E: fmt::Display + Any + Send + Sync>(&self, e: E, verb: &str, path: RelPath<'_>) -> Error {
+        let Err(e) = Err::<Infallible, E>(e).lift(Kind::Host, || self.failed(verb, path));
+        e
+    }
+
     /// Opens a file for reading, following links. `None`: nothing there.
     pub fn open_file(&self, path: RelPath<'_>) -> Result<Option<File>> {
         let Some((parent, name)) = self.find(path)? else { return Ok(None) };
@@ -166,14 +185,14 @@ impl Root {
         match openat(&parent, name.as_os_str(), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(File::from(fd))),
             Err(Errno::ENOENT) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("open", path)).map_err(write::hinted),
+            Err(e) => Err(e).at(self, "open", path).map_err(write::hinted),
         }
     }
 
     /// Reads a whole file of at most `limit` bytes. `None`: nothing there.
     pub fn read(&self, path: RelPath<'_>, limit: usize) -> Result<Option<Vec<u8>>> {
         let Some(mut file) = self.open_file(path)? else { return Ok(None) };
-        let bytes = feed::first(&mut file, limit + 1).lift(Kind::Host, || self.failed("read", path))?;
+        let bytes = feed::first(&mut file, limit + 1).at(self, "read", path)?;
         if bytes.len() > limit {
             let what =
                 format!("'{}' is larger than the {limit} bytes that are read of it", self.absolute(path).display());
@@ -208,7 +227,7 @@ impl Root {
         match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Meta::from_stat(&stat))),
             Err(Errno::ENOENT) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("look at", path)),
+            Err(e) => Err(e).at(self, "look at", path),
         }
     }
 
@@ -218,7 +237,7 @@ impl Root {
         match nix::fcntl::readlinkat(&parent, name) {
             Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
             Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("read the link", path)),
+            Err(e) => Err(e).at(self, "read the link", path),
         }
     }
 
@@ -228,7 +247,7 @@ impl Root {
             Some((parent, name)) => fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW),
             None => Err(Errno::ENOENT),
         };
-        let s = stat.lift(Kind::Host, || self.failed("look at", path))?;
+        let s = stat.at(self, "look at", path)?;
         Ok(format!(
             "{} {} {}.{:09} {}.{:09}",
             s.st_ino, s.st_size, s.st_mtime, s.st_mtime_nsec, s.st_ctime, s.st_ctime_nsec
@@ -239,7 +258,7 @@ impl Root {
     /// `None`: no such directory.
     pub fn list(&self, path: RelPath<'_>) -> Result<Option<Vec<String>>> {
         let Some(fd) = self.open_dir(path)? else { return Ok(None) };
-        names(fd).lift(Kind::Host, || self.failed("list", path)).map(Some)
+        names(fd).at(self, "list", path).map(Some)
     }
 
     /// Names in the root directory itself, as [`Root::list`].
@@ -256,7 +275,7 @@ impl Root {
         let mut at = Some(path);
         let dir = loop {
             match at {
-                None => break self.dir.try_clone().lift(Kind::Host, || self.failed("open", path))?,
+                None => break self.dir.try_clone().at(self, "open", path)?,
                 Some(p) => match self.open_dir(p) {
                     Ok(Some(fd)) => break fd,
                     // Missing, or a file: the directory above tells.
@@ -266,10 +285,9 @@ impl Root {
                 },
             }
         };
-        let vfs = fstatvfs(&dir).lift(Kind::Host, || self.failed("measure free space of", path))?;
-        let stat = fstat(&dir).lift(Kind::Host, || self.failed("look at", path))?;
-        let fs =
-            nix::sys::statfs::fstatfs(&dir).lift(Kind::Host, || self.failed("look at the file system of", path))?;
+        let vfs = fstatvfs(&dir).at(self, "measure free space of", path)?;
+        let stat = fstat(&dir).at(self, "look at", path)?;
+        let fs = nix::sys::statfs::fstatfs(&dir).at(self, "look at the file system of", path)?;
         let has = |flag| vfs.flags().contains(flag);
         let (read_only, no_exec) = (has(FsFlags::ST_RDONLY), has(FsFlags::ST_NOEXEC));
         // The C types differ in width between targets; none of them is negative.
@@ -304,7 +322,7 @@ impl Root {
         let Some(fd) = self.open_dir(path)? else {
             return Err(Error::new(Kind::Host, format!("{}: it is not there", self.failed("sync", path))));
         };
-        nix::unistd::syncfs(&fd).lift(Kind::Host, || self.failed("sync the file system of", path))
+        nix::unistd::syncfs(&fd).at(self, "sync the file system of", path)
     }
 }
 

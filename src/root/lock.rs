@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::Root;
-use crate::error::{Error, Kind, Lift, Result};
+use super::{At, Root};
+use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 
 /// Held until dropped; the kernel drops it with the process, so a cut leaves no stale lock.
@@ -32,10 +32,7 @@ impl Root {
             Ok(locked) if locked.metadata().is_ok_and(|meta| meta.nlink() == 0) => Ok(None),
             Ok(mut locked) => {
                 let note = format!("{}\n", std::process::id());
-                locked
-                    .set_len(0)
-                    .and_then(|()| locked.write_all(note.as_bytes()))
-                    .lift(Kind::Host, || self.failed("write", path))?;
+                locked.set_len(0).and_then(|()| locked.write_all(note.as_bytes())).at(self, "write", path)?;
                 Ok(Some(Lock(locked)))
             }
             Err((_, Errno::EWOULDBLOCK)) => {
@@ -43,7 +40,7 @@ impl Root {
                 let what = format!("another edgelay is running here (process {})", holder.trim());
                 Err(Error::new(Kind::Locked, what).hint("wait until it has ended, then run again"))
             }
-            Err((_, e)) => Err(e).lift(Kind::Host, || self.failed("lock", path)),
+            Err((_, e)) => Err(e).at(self, "lock", path),
         }
     }
 }

@@ -9,9 +9,9 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use super::write::hinted;
-use super::{Change, Root};
+use super::{At, Change, Root};
 use crate::crash;
-use crate::error::{Error, Kind, Lift, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 
 /// Deeper trees are refused: nothing that an installer removes is nested this deep (overlay snapshots included).
@@ -38,11 +38,11 @@ impl Root {
         crash::point();
         match unlinkat(&dir, name, flag) {
             Ok(()) => {
-                fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", path))?;
+                fsync(&dir).at(self, "sync the directory of", path)?;
                 Ok(Change::Wrote)
             }
             Err(Errno::ENOENT) => Ok(Change::Kept),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("remove", path)).map_err(hinted),
+            Err(e) => Err(e).at(self, "remove", path).map_err(hinted),
         }
     }
 
@@ -53,12 +53,12 @@ impl Root {
         let stat = match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(Change::Kept),
-            Err(e) => return Err(e).lift(Kind::Host, || self.failed("look at", path)),
+            Err(e) => return Err(e).at(self, "look at", path),
         };
         if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
             return self.remove(path);
         }
-        let home = fstat(&parent).lift(Kind::Host, || self.failed("look at", path))?.st_dev;
+        let home = fstat(&parent).at(self, "look at", path)?.st_dev;
         empty(&parent, name.as_ref(), home, 0).map_err(|e| self.tree_error(e, path))?;
         self.unlink(path, UnlinkatFlags::RemoveDir)
     }

@@ -9,7 +9,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstatat, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 
-use super::Root;
+use super::{At, Root};
 use crate::error::{Kind, Lift, Result};
 use crate::ids::RelPath;
 
@@ -27,7 +27,7 @@ impl Root {
         let time = spec(unix);
         match utimensat(&dir, name, &time, &time, UtimensatFlags::NoFollowSymlink) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("set the time of", path)),
+            Err(e) => Err(e).at(self, "set the time of", path),
         }
     }
 
@@ -35,7 +35,7 @@ impl Root {
     pub fn set_dir_time(&self, path: RelPath<'_>, unix: u64) -> Result<()> {
         let Some(dir) = self.open_dir(path)? else { return Ok(()) };
         let time = spec(unix);
-        futimens(&dir, &time, &time).lift(Kind::Host, || self.failed("set the time of", path))
+        futimens(&dir, &time, &time).at(self, "set the time of", path)
     }
 
     /// Gives the root directory itself this time.
@@ -48,7 +48,7 @@ impl Root {
     /// keep an older time of their own.
     pub fn set_times_below(&self, path: RelPath<'_>, unix: u64, closed: &str) -> Result<()> {
         let Some(dir) = self.open_dir(path)? else { return Ok(()) };
-        below(&dir, unix, closed, 0).lift(Kind::Host, || self.failed("set the times below", path))
+        below(&dir, unix, closed, 0).at(self, "set the times below", path)
     }
 }
 

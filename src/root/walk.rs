@@ -12,9 +12,9 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, mkdirat};
 
-use super::Root;
+use super::{At, Root};
 use crate::crash;
-use crate::error::{Error, Kind, Lift, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 
 /// As the kernel's own limit (path_resolution(7)).
@@ -36,7 +36,7 @@ impl Root {
     /// The directory that holds `path` and its last name, all links followed. `None`: a directory on the way is missing.
     pub(super) fn find(&self, path: RelPath<'_>) -> Result<Option<Place>> {
         let mut walk = Walk::new(self, path, Missing::Stop)?;
-        walk.run(true).lift(Kind::Host, || self.failed("find", path)).and_then(|found| match found {
+        walk.run(true).at(self, "find", path).and_then(|found| match found {
             Found::Missing => Ok(None),
             Found::Directory => Err(self.not_a_name(path)),
             Found::Name(name) => Ok(Some((walk.into_top(path)?, name))),
@@ -47,7 +47,7 @@ impl Root {
     pub(super) fn find_parent<'p>(&self, path: RelPath<'p>) -> Result<Option<(OwnedFd, &'p str)>> {
         let (dir, name) = path.split();
         let fd = match dir {
-            None => Some(self.dir.try_clone().lift(Kind::Host, || self.failed("open", path))?),
+            None => Some(self.dir.try_clone().at(self, "open", path)?),
             Some(dir) => self.open_dir(dir)?,
         };
         Ok(fd.map(|fd| (fd, name)))
@@ -57,7 +57,7 @@ impl Root {
     pub(super) fn make_parent<'p>(&self, path: RelPath<'p>) -> Result<(OwnedFd, &'p str)> {
         let (dir, name) = path.split();
         let fd = match dir {
-            None => self.dir.try_clone().lift(Kind::Host, || self.failed("open", path))?,
+            None => self.dir.try_clone().at(self, "open", path)?,
             Some(dir) => self.make_dir(dir)?,
         };
         Ok((fd, name))
@@ -75,7 +75,7 @@ impl Root {
 
     fn directory(&self, path: RelPath<'_>, missing: Missing) -> Result<Option<OwnedFd>> {
         let mut walk = Walk::new(self, path, missing)?;
-        match walk.run(false).lift(Kind::Host, || self.failed("open directory", path))? {
+        match walk.run(false).at(self, "open directory", path)? {
             Found::Missing => Ok(None),
             _ => Ok(Some(walk.into_top(path)?)),
         }
@@ -112,7 +112,7 @@ impl<'r> Walk<'r> {
     fn into_top(mut self, path: RelPath<'_>) -> Result<OwnedFd> {
         match self.stack.pop() {
             Some(fd) => Ok(fd),
-            None => self.root.dir.try_clone().lift(Kind::Host, || self.root.failed("open", path)),
+            None => self.root.dir.try_clone().at(self.root, "open", path),
         }
     }
 

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::{Change, Root};
-use crate::error::{Kind, Lift, Result};
+use super::{At, Change, Root};
+use crate::error::Result;
 use crate::ids::RelPath;
 
 /// A secret has some KiB; what is larger is overwritten no further.
@@ -18,7 +18,7 @@ impl Root {
     /// Empties the file `path`, which keeps its owner and permission bits. Nothing there is fine.
     pub fn truncate(&self, path: RelPath<'_>) -> Result<Change> {
         let Some(file) = self.open_in_place(path, OFlag::O_TRUNC)? else { return Ok(Change::Kept) };
-        file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;
+        file.sync_all().at(self, "sync", path)?;
         Ok(Change::Wrote)
     }
 
@@ -27,9 +27,9 @@ impl Root {
     /// Flash memory may keep old blocks all the same; nothing that a program can do reaches those.
     pub fn wipe(&self, path: RelPath<'_>) -> Result<Change> {
         let Some(mut file) = self.open_in_place(path, OFlag::empty())? else { return Ok(Change::Kept) };
-        let size = file.metadata().lift(Kind::Host, || self.failed("look at", path))?.len();
+        let size = file.metadata().at(self, "look at", path)?.len();
         let zeros = vec![0; usize::try_from(size).unwrap_or(MAX_WIPED).min(MAX_WIPED)];
-        file.write_all(&zeros).and_then(|()| file.sync_all()).lift(Kind::Host, || self.failed("overwrite", path))?;
+        file.write_all(&zeros).and_then(|()| file.sync_all()).at(self, "overwrite", path)?;
         self.remove(path)
     }
 
@@ -39,7 +39,7 @@ impl Root {
         match openat(&dir, name, flags, Mode::empty()) {
             Ok(fd) => Ok(Some(File::from(fd))),
             Err(Errno::ENOENT) => Ok(None),
-            Err(e) => Err(e).lift(Kind::Host, || self.failed("open for writing", path)),
+            Err(e) => Err(e).at(self, "open for writing", path),
         }
     }
 }

@@ -9,9 +9,9 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstatat};
 use nix::unistd::{UnlinkatFlags, fsync, geteuid, linkat, symlinkat, unlinkat};
 
-use super::{Meta, Root, Type};
+use super::{At, Meta, Root, Type};
 use crate::crash;
-use crate::error::{Error, Kind, Lift, Result};
+use crate::error::{Error, Kind, Result};
 use crate::feed::Feed;
 use crate::ids::RelPath;
 use crate::sys::signal;
@@ -69,11 +69,11 @@ impl Root {
                         signal::check()?;
                         continue;
                     }
-                    Err(e) => return Err(e).lift(Kind::Host, || self.failed("write", path)),
+                    Err(e) => return Err(e).at(self, "write", path),
                 };
                 signal::check()?;
                 let chunk = buffer.get(..n).unwrap_or_default();
-                file.write_all(chunk).lift(Kind::Host, || self.failed("write", path))?;
+                file.write_all(chunk).at(self, "write", path)?;
             }
         })
     }
@@ -94,13 +94,13 @@ impl Root {
         let temp = temp_name(name);
         let filled = self.fill(&dir, &temp, mode, path, fill).and_then(|size| {
             crash::point();
-            renameat(&dir, temp.as_str(), &dir, name).lift(Kind::Host, || self.failed("rename into place", path))?;
+            renameat(&dir, temp.as_str(), &dir, name).at(self, "rename into place", path)?;
             Ok(size)
         });
         match filled {
             Ok(size) => {
                 crash::point();
-                fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", path))?;
+                fsync(&dir).at(self, "sync the directory of", path)?;
                 Ok(size)
             }
             Err(e) => {
@@ -122,17 +122,16 @@ impl Root {
         match unlinkat(dir, temp, UnlinkatFlags::NoRemoveDir) {
             // That it is read-only is told of the file itself, below.
             Ok(()) | Err(Errno::ENOENT | Errno::EROFS) => {}
-            Err(e) => return Err(e).lift(Kind::Host, || self.failed("remove the leftover temporary file of", path)),
+            Err(e) => return Err(e).at(self, "remove the leftover temporary file of", path),
         }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(dir, temp, flags, Mode::from_bits_truncate(0o600))
-            .lift(Kind::Host, || self.failed("create", path))?;
+        let fd = openat(dir, temp, flags, Mode::from_bits_truncate(0o600)).at(self, "create", path)?;
         crash::point();
         let file = File::from(fd);
         fill(&file)?;
-        let size = file.metadata().lift(Kind::Host, || self.failed("look at", path))?.len();
-        fchmod(&file, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
-        file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;
+        let size = file.metadata().at(self, "look at", path)?.len();
+        fchmod(&file, Mode::from_bits_truncate(mode)).at(self, "set the mode of", path)?;
+        file.sync_all().at(self, "sync", path)?;
         Ok(size)
     }
 
@@ -143,8 +142,8 @@ impl Root {
             return Ok(Change::Kept);
         }
         let dir = self.make_dir(path)?;
-        fchmod(&dir, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
-        fsync(&dir).lift(Kind::Host, || self.failed("sync", path))?;
+        fchmod(&dir, Mode::from_bits_truncate(mode)).at(self, "set the mode of", path)?;
+        fsync(&dir).at(self, "sync", path)?;
         Ok(Change::Wrote)
     }
 
@@ -166,7 +165,7 @@ impl Root {
             crash::point();
             fsync(&dir)
         })();
-        made.lift(Kind::Host, || self.failed("make the link", path)).map_err(hinted)?;
+        made.at(self, "make the link", path).map_err(hinted)?;
         Ok(Change::Wrote)
     }
 
@@ -178,8 +177,8 @@ impl Root {
             return Err(Error::new(Kind::Host, what).hint("move one of the two files away"));
         }
         crash::point();
-        renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("set aside", from)).map_err(hinted)?;
-        fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))
+        renameat(&dir, name, &dir, to_name).at(self, "set aside", from).map_err(hinted)?;
+        fsync(&dir).at(self, "sync the directory of", from)
     }
 
     /// Gives the file `from` the name `to` as well, in the same directory: no byte is copied. What has that name stays.
@@ -189,9 +188,9 @@ impl Root {
         match linkat(&dir, name, &dir, to_name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Ok(Change::Kept),
-            Err(e) => return Err(e).lift(Kind::Host, || self.failed("keep", from)).map_err(hinted),
+            Err(e) => return Err(e).at(self, "keep", from).map_err(hinted),
         }
-        fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))?;
+        fsync(&dir).at(self, "sync the directory of", from)?;
         Ok(Change::Wrote)
     }
 
@@ -199,8 +198,8 @@ impl Root {
     pub fn replace(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
         let (dir, name, to_name) = self.beside(from, to)?;
         crash::point();
-        renameat(&dir, name, &dir, to_name).lift(Kind::Host, || self.failed("bring back", from)).map_err(hinted)?;
-        fsync(&dir).lift(Kind::Host, || self.failed("sync the directory of", from))
+        renameat(&dir, name, &dir, to_name).at(self, "bring back", from).map_err(hinted)?;
+        fsync(&dir).at(self, "sync the directory of", from)
     }
 
     /// The directory that both are in, and their names there.
@@ -218,12 +217,12 @@ impl Root {
         let file = self.open_file(path)?;
         let file =
             file.ok_or_else(|| Error::new(Kind::Host, format!("{}: it is not there", self.failed("open", path))))?;
-        let stat = nix::sys::stat::fstat(&file).lift(Kind::Host, || self.failed("look at", path))?;
+        let stat = nix::sys::stat::fstat(&file).at(self, "look at", path)?;
         if Meta::from_stat(&stat).mode == mode {
             return Ok(Change::Kept);
         }
-        fchmod(&file, Mode::from_bits_truncate(mode)).lift(Kind::Host, || self.failed("set the mode of", path))?;
-        file.sync_all().lift(Kind::Host, || self.failed("sync", path))?;
+        fchmod(&file, Mode::from_bits_truncate(mode)).at(self, "set the mode of", path)?;
+        file.sync_all().at(self, "sync", path)?;
         Ok(Change::Wrote)
     }
 
@@ -231,8 +230,8 @@ impl Root {
     pub fn set_knob(&self, path: RelPath<'_>, value: &str) -> Result<()> {
         let (dir, name) = self.make_parent(path)?;
         let fd = openat(&dir, name, OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
-            .lift(Kind::Host, || self.failed("open", path))?;
-        File::from(fd).write_all(value.as_bytes()).lift(Kind::Host, || self.failed("write", path))
+            .at(self, "open", path)?;
+        File::from(fd).write_all(value.as_bytes()).at(self, "write", path)
     }
 
     /// Opens `path` for appending, made with `mode` if missing. For logs: neither atomic nor synced.
@@ -241,7 +240,7 @@ impl Root {
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(&dir, name, flags, Mode::from_bits_truncate(mode))
-            .lift(Kind::Host, || self.failed("open for appending", path))
+            .at(self, "open for appending", path)
             .map_err(hinted)?;
         Ok(File::from(fd))
     }
