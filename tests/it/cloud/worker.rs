@@ -128,7 +128,7 @@ fn what_its_server_does_not_want_is_told() {
         ),
         (
             format!("K10{hash}::abcdef.0123456789abcdef\n"),
-            "failed to retrieve configuration from server: forbidden",
+            "failed to retrieve configuration from server: not authorized",
             whole,
         ),
         (

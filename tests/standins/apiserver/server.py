@@ -80,9 +80,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, self.server.cluster.ca if path == "/cacerts" else "pong", "text/plain")
         if path.startswith("/v1-k3s/"):
             if not self.node_password():
-                # one of `k3s token create` that is not known, or not any more
+                # one of `k3s token create` is looked up in the API, where that serves yet
                 made = self.headers.get("Authorization", "").startswith("Bearer ")
-                raise Refused(403, "forbidden") if made else Refused(401, "not authorized")
+                raise Refused(403, "forbidden") if made and not self.server.cluster.ready else Refused(401, "not authorized")
             return self.supervisor(path, body)
         if self.user() is None:
             raise Refused(401, "Unauthorized")
