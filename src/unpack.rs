@@ -38,6 +38,7 @@ use nix::sys::time::{TimeSpec, TimeValLike};
 
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown};
 use crate::error::{Error, Kind, Result, Trail};
+use crate::feed::Feed;
 use crate::sorted::Set;
 use crate::sys::signal;
 
@@ -83,7 +84,12 @@ impl Target {
 /// # Errors
 /// [`Kind::Bundle`] for a layer that is damaged or that containerd could not unpack either, [`Kind::Host`] for what
 /// the disk refuses; both name the entry. What was written until then stays: the caller removes the snapshot.
-pub fn apply(target: &Target, tar: impl Read) -> Result<()> {
+pub fn apply(target: &Target, mut tar: impl Read) -> Result<()> {
+    apply_from(target, &mut tar)
+}
+
+/// Apart, so that this code is made once and not for every kind of source.
+fn apply_from(target: &Target, tar: &mut dyn Feed) -> Result<()> {
     let mut members = Members::new(tar);
     let mut applier = Applier::new(target);
     let mut buffer = vec![0; BUFFER];
@@ -92,13 +98,13 @@ pub fn apply(target: &Target, tar: impl Read) -> Result<()> {
         applier.member(&member, &mut members, &mut buffer).doing(|| format!("unpack '{}'", shown(&member.name)))?;
     }
     applier.date_directories()?;
-    drain(&mut members.into_inner(), &mut buffer)
+    drain(members.into_inner(), &mut buffer)
 }
 
 /// What follows the end mark belongs to the layer's digest, too.
-fn drain(rest: &mut impl Read, buffer: &mut [u8]) -> Result<()> {
+fn drain(rest: &mut dyn Feed, buffer: &mut [u8]) -> Result<()> {
     loop {
-        match rest.read(buffer) {
+        match rest.draw(buffer) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
