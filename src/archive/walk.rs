@@ -60,9 +60,21 @@ pub enum EntryKind {
 }
 
 /// A reader that can step over bytes.
-pub trait Skip: Read {
+pub trait Skip: Feed {
     /// Steps over `n` bytes. May step over the end: the next read tells.
     fn skip(&mut self, n: u64) -> io::Result<()>;
+}
+
+impl Read for dyn Skip {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.draw(buf)
+    }
+}
+
+impl Skip for Box<dyn Skip> {
+    fn skip(&mut self, n: u64) -> io::Result<()> {
+        (**self).skip(n)
+    }
 }
 
 /// Steps over bytes by reading them.
@@ -218,7 +230,7 @@ impl<R: Skip> Walk<R> {
         let mut block = [0; 512];
         let mut filled = 0;
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.input.read(rest) {
+            match self.input.draw(rest) {
                 Ok(0) if filled == 0 && self.at == 0 => return Err(bad("is empty").hint(COPY_AGAIN)),
                 Ok(0) if self.at == 0 => return Err(no_tar()),
                 Ok(0) => {
@@ -344,7 +356,7 @@ impl<R: Skip> Read for Walk<R> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let want = left.min(buf.len());
         let Some(buf) = buf.get_mut(..want).filter(|buf| !buf.is_empty()) else { return Ok(0) };
-        match self.input.read(buf)? {
+        match self.input.draw(buf)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             n => {
                 self.at = self.at.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));

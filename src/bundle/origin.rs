@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::elf::Program;
-use crate::archive::{Entry, EntryKind, Forward, Walk, layer_reader};
+use crate::archive::{Entry, EntryKind, Forward, Skip, Walk, layer_reader};
 use crate::digest::{Digest, measure_with_head};
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::feed::Feed;
@@ -27,7 +27,7 @@ pub(super) struct Measure {
     pub(super) head: Vec<u8>,
 }
 
-type Archive = Walk<Forward<Box<dyn Feed>>>;
+type Archive = Walk<Box<dyn Skip>>;
 
 fn open_file(path: &Path) -> Result<File> {
     let file = File::open(path).lift(Kind::Host, || format!("open '{}'", path.display()))?;
@@ -40,7 +40,7 @@ fn open_file(path: &Path) -> Result<File> {
 
 fn open_archive(path: &Path) -> Result<Archive> {
     let reader = layer_reader(open_file(path)?).doing(|| read_of(path))?;
-    Ok(Walk::new(Forward(reader), None))
+    Ok(Walk::new(Box::new(Forward(reader)), None))
 }
 
 fn read_of(path: &Path) -> String {

@@ -59,11 +59,11 @@ impl Tarball {
         file.seek(SeekFrom::Start(0)).lift(Kind::Bundle, || "seek".to_owned())?;
         let again = file.try_clone().lift(Kind::Host, failed)?;
         let mut list = List::default();
-        if how == Compression::Plain {
-            list.fill(Walk::new(Seekable(file), Some(meta.len())), 0)?;
-        } else {
-            list.fill(Walk::new(Forward(decoder(how, file)), None), MAX_KEPT)?;
-        }
+        let (input, length, room): (Box<dyn Skip>, _, _) = match how {
+            Compression::Plain => (Box::new(Seekable(file)), Some(meta.len()), 0),
+            _ => (Box::new(Forward(decoder(how, file))), None, MAX_KEPT),
+        };
+        list.fill(Walk::new(input, length), room)?;
         Ok(Tarball { packed: Packed::new(again, how), entries: list.entries, kept: list.kept })
     }
 }
@@ -76,7 +76,7 @@ struct List {
 }
 
 impl List {
-    fn fill<R: Skip>(&mut self, mut walk: Walk<R>, mut room: usize) -> Result<()> {
+    fn fill(&mut self, mut walk: Walk<Box<dyn Skip>>, mut room: usize) -> Result<()> {
         while let Some(entry) = walk.advance()? {
             if entry.kind == EntryKind::Dir {
                 continue;
@@ -112,7 +112,7 @@ impl List {
         Ok(())
     }
 
-    fn file<R: Skip>(&mut self, entry: &Entry, walk: &mut Walk<R>, room: &mut usize) -> Result<Item> {
+    fn file(&mut self, entry: &Entry, walk: &mut Walk<Box<dyn Skip>>, room: &mut usize) -> Result<Item> {
         let mut head = vec![0; HEAD_BYTES];
         let n = walk.peek_head(&mut head)?;
         head.truncate(n);
