@@ -16,6 +16,9 @@ const UTC: &[u8] = b"TZif\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x04\
     \0\0\0\0\0\0UTC\0";
 
+/// Where time zones are.
+const ZONES: &str = "usr/share/zoneinfo/";
+
 /// Puts UTC where the time zone is missing, which is UTC already.
 pub(super) fn provide(cx: &mut Cx<'_>) -> Result<()> {
     match cx.root.stat(PLACE)?.map(|meta| meta.kind) {
@@ -24,13 +27,12 @@ pub(super) fn provide(cx: &mut Cx<'_>) -> Result<()> {
         Some(_) => return Ok(()),
         None => {}
     }
-    // A link keeps its name: what it leads to may be installed later.
-    let target = cx.root.read_link(PLACE)?;
-    let target = target.as_deref().map(|text| text.trim_start_matches("../").trim_start_matches('/'));
-    match target.map(RelPath::parse) {
-        None => cx.put(PLACE, 0o644, UTC).map(|_| ()),
-        Some(Ok(target)) => cx.put(target, 0o644, UTC).map(|_| ()),
-        Some(Err(_)) => Ok(()),
+    let Some(target) = cx.root.read_link(PLACE)? else { return cx.put(PLACE, 0o644, UTC).map(|_| ()) };
+    // A link keeps its name: what it leads to may be installed later. One to elsewhere is not for us to fill.
+    let target = target.trim_start_matches("../").trim_start_matches('/');
+    match RelPath::parse(target) {
+        Ok(zone) if target.starts_with(ZONES) => cx.put(zone, 0o644, UTC).map(|_| ()),
+        _ => Ok(()),
     }
 }
 
@@ -38,7 +40,7 @@ pub(super) fn provide(cx: &mut Cx<'_>) -> Result<()> {
 pub(super) fn undo(cx: &mut Cx<'_>) -> Result<()> {
     for (path, _) in cx.journal.files() {
         let Ok(place) = RelPath::parse(&path) else { continue };
-        if place != PLACE && !path.starts_with("usr/share/zoneinfo/") {
+        if place != PLACE && !path.starts_with(ZONES) {
             continue;
         }
         match cx.root.holds(place, 0o644, UTC)? {
@@ -83,6 +85,9 @@ mod tests {
             cx.root.write(BERLIN, 0o644, b"TZif2").unwrap();
             provide(cx).unwrap();
             assert!(cx.journal.files().is_empty() && cx.root.read(BERLIN, 9).unwrap().as_deref() == Some(b"TZif2"));
+            cx.root.symlink(PLACE, "zone").unwrap();
+            provide(cx).unwrap();
+            assert!(cx.journal.files().is_empty(), "a link to elsewhere");
             // one with something in it is told, not emptied
             cx.root.remove(PLACE).unwrap();
             cx.root.write(RelPath::literal("etc/localtime/mine"), 0o644, b"").unwrap();
