@@ -29,7 +29,7 @@ pub struct Edgecore {
 }
 
 /// Which EdgeCore is to run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Program {
     /// Changes with it.
     pub id: String,

@@ -41,14 +41,17 @@ impl EdgecoreProgram {
             return Ok(());
         }
         let mut client = Client::connect(&self.address)?;
-        let repositories: Vec<&str> = self.image.names.iter().map(ImageRef::repository).collect();
-        let kept: Vec<String> = self.image.names.iter().map(ToString::to_string).collect();
+        let (names, own) = (&self.image.names, self.image.config.digest.to_string());
         for record in client.images().list(&[])? {
-            let name: Option<ImageRef> = record.name.parse().ok();
-            if !kept.contains(&record.name) && name.is_some_and(|name| repositories.contains(&name.repository())) {
-                cx.report
-                    .info(&format!("removing the image '{}', which this node does not need any more", record.name));
-                client.images().delete_sync(&record.name)?;
+            let Ok(name) = record.name.parse::<ImageRef>() else { continue };
+            if names.contains(&name) || !names.iter().any(|ours| ours.repository() == name.repository()) {
+                continue;
+            }
+            cx.report.info(&format!("removing the image '{name}', which this node does not need any more"));
+            // CRI has names of its own for an image, and removes it with all of them: not one that is ours as well.
+            match client.cri_images().status(&record.name)? {
+                Some(image) if image.id != own => client.cri_images().remove(&record.name)?,
+                _ => client.images().delete_sync(&record.name)?,
             }
         }
         Ok(())
