@@ -21,6 +21,7 @@ pub mod output;
 pub mod parsed;
 mod settings;
 
+use crate::gather::Gather;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -52,8 +53,8 @@ impl Surroundings {
     pub fn of_this_process() -> Self {
         let utf8 = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Surroundings {
-            args: std::env::args_os().skip(1).collect(),
-            variables: std::env::vars_os().filter_map(utf8).collect(),
+            args: std::env::args_os().skip(1).gather(),
+            variables: std::env::vars_os().filter_map(utf8).gather(),
             // The kernel's name for it; a container may start the program as its first process, too.
             is_init: std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == "/init"),
         }

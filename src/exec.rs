@@ -12,6 +12,7 @@ pub use attended::attend;
 pub use script::Script;
 pub use tied::Tied;
 
+use crate::gather::Gather;
 use std::fmt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ impl Cmd {
     pub fn new(program: &str, args: &[&str]) -> Self {
         Cmd {
             program: program.to_owned(),
-            args: args.iter().map(|a| (*a).to_owned()).collect(),
+            args: args.iter().map(|a| (*a).to_owned()).gather(),
             env: Vec::new(),
             path_first: Vec::new(),
             limit: Duration::from_secs(60),
@@ -135,7 +136,7 @@ impl Output {
     /// The last non-empty lines of what it said, standard error first: for an error message.
     pub fn last_words(&self) -> String {
         let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
-        let mut lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let mut lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).gather();
         lines.dedup();
         let tail = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join(" | ");
         shorten(&tail, 400)
@@ -212,7 +213,7 @@ impl<'a> Host<'a> {
         })?;
         let mut command = Command::new(path);
         let dirs = cmd.path_first.iter().map(|p| p.display().to_string());
-        let dirs: Vec<String> = dirs.chain(PATH.iter().map(ToString::to_string)).collect();
+        let dirs: Vec<String> = dirs.chain(PATH.iter().map(ToString::to_string)).gather();
         command.args(&cmd.args).env_clear().env("PATH", dirs.join(":")).env("HOME", "/root").env("LANG", "C.UTF-8");
         command.envs(cmd.env.iter().map(|(k, v)| (k, v))).current_dir("/").stdin(Stdio::null()).process_group(0);
         if cmd.life == Life::Ours {

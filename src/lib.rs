@@ -21,6 +21,7 @@ pub mod digest;
 pub mod error;
 pub mod exec;
 pub mod feed;
+pub mod gather;
 pub mod host;
 pub mod ids;
 pub mod images;

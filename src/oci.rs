@@ -12,6 +12,7 @@ pub use media::{LayerForm, Meaning};
 pub use parse::{Config, DockerEntry, IndexEntry, MAX_DOCUMENT, Manifest, docker_list, index, layout_version};
 pub use select::{Found, MAX_LAYERS, Store, check_layers, choose};
 
+use crate::gather::Gather;
 use std::fmt;
 
 use crate::archive::Window;
@@ -70,7 +71,7 @@ impl Platform {
 impl fmt::Display for Platform {
     /// `linux/arm64/v8`. The words come from outside: they are cut and escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |text: &str| -> String { text.chars().take(32).flat_map(char::escape_debug).collect() };
+        let shown = |text: &str| -> String { text.chars().take(32).flat_map(char::escape_debug).gather() };
         write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))?;
         if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", shown(&self.variant)) }
     }

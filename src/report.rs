@@ -9,6 +9,7 @@ mod text;
 pub use log_file::LogFile;
 pub use text::{bytes, one_line, printable, seconds};
 
+use crate::gather::Grow;
 use std::cell::RefCell;
 use std::io::Write;
 use std::time::Duration;
@@ -125,7 +126,7 @@ impl Report {
 
     /// `token` is masked in everything reported from now on, and so are its parts.
     pub fn hide(&self, token: &Token) {
-        self.inner.borrow_mut().secrets.extend(token.secrets());
+        self.inner.borrow_mut().secrets.add_all(token.secrets());
     }
 
     /// `text` with the known secrets masked.

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::ser::{Serialize, Serializer};
 
+use crate::gather::{Gather, Grow};
+
 /// A map; its entries are in the order of their keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Map<K, V>(Vec<(K, V)>);
@@ -204,29 +206,25 @@ impl<T: Ord> From<Vec<T>> for Set<T> {
 
 impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Map::new();
-        map.extend(entries);
-        map
+        entries.into_iter().gather()
     }
 }
 
 impl<T: Ord> FromIterator<T> for Set<T> {
     fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
-        let mut set = Set::new();
-        set.extend(members);
-        set
+        members.into_iter().gather()
     }
 }
 
 impl<K: Ord, V, const N: usize> From<[(K, V); N]> for Map<K, V> {
     fn from(entries: [(K, V); N]) -> Self {
-        entries.into_iter().collect()
+        entries.into_iter().gather()
     }
 }
 
 impl<T: Ord, const N: usize> From<[T; N]> for Set<T> {
     fn from(members: [T; N]) -> Self {
-        members.into_iter().collect()
+        members.into_iter().gather()
     }
 }
 
@@ -266,19 +264,15 @@ impl<'a, T> IntoIterator for &'a Set<T> {
     }
 }
 
-impl<K: Ord, V> Extend<(K, V)> for Map<K, V> {
-    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        for (key, value) in entries {
-            self.insert(key, value);
-        }
+impl<K: Ord, V> Grow<(K, V)> for Map<K, V> {
+    fn grow(&mut self, (key, value): (K, V)) {
+        self.insert(key, value);
     }
 }
 
-impl<T: Ord> Extend<T> for Set<T> {
-    fn extend<I: IntoIterator<Item = T>>(&mut self, members: I) {
-        for member in members {
-            self.insert(member);
-        }
+impl<T: Ord> Grow<T> for Set<T> {
+    fn grow(&mut self, member: T) {
+        self.insert(member);
     }
 }
 

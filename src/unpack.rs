@@ -27,6 +27,7 @@ mod tree;
 mod upper;
 mod whiteout;
 
+use crate::gather::Gather;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -69,7 +70,7 @@ enum Form {
 impl Target {
     /// The upper directory of an overlay and its lower ones, the topmost first.
     pub fn overlay(upper: &Path, lowers: &[&Path]) -> Result<Self> {
-        let lowers = lowers.iter().map(|lower| Tree::open(lower)).collect::<Result<_>>()?;
+        let lowers = lowers.iter().map(|lower| Tree::open(lower)).gather::<Result<_>>()?;
         Ok(Target { tree: Tree::open(upper)?, lowers, form: Form::Overlay })
     }
 

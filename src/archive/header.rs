@@ -7,6 +7,7 @@
 //!                                                                                       482 more 1, 483 size 12 (GNU)
 //! ```
 
+use crate::gather::Gather;
 use std::fmt;
 
 /// Bytes of a block.
@@ -193,7 +194,7 @@ fn sparse_map(field: &[u8]) -> Result<SparseMap, BadHeader> {
         let (offset, length) = piece.split_at_checked(12)?;
         Some((number(offset)?, number(length)?))
     };
-    pieces.map(|piece| read(piece).ok_or(BadHeader::Number("map of a sparse file"))).collect()
+    pieces.map(|piece| read(piece).ok_or(BadHeader::Number("map of a sparse file"))).gather()
 }
 
 /// Up to the first NUL.

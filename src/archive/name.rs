@@ -2,6 +2,7 @@
 
 use super::{MAKE_AGAIN, bad};
 use crate::error::Result;
+use crate::gather::Gather;
 
 /// Linux `PATH_MAX`.
 const MAX_NAME: usize = 4096;
@@ -45,7 +46,7 @@ pub fn resolve_link(name: &str, target: &str) -> Result<String> {
     if target.starts_with('/') {
         return Err(out());
     }
-    let mut parts: Vec<&str> = name.split('/').collect();
+    let mut parts: Vec<&str> = name.split('/').gather();
     parts.pop();
     for part in target.split('/') {
         match part {

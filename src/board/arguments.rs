@@ -3,6 +3,7 @@
 //! Text in, text out. Nothing else in the file changes: not a comment, not the order, not the way its lines end.
 
 use super::profile::Format;
+use crate::gather::{Gather, Grow};
 
 /// The header of a file that is ours alone.
 const OURS: &str = "# Written by edgelay; changes are overwritten by the next install.\n";
@@ -54,10 +55,10 @@ fn has(content: &str, argument: &str) -> bool {
 pub fn lacking<'a>(text: &str, format: Format, arguments: &'a [String]) -> Vec<&'a str> {
     let spans = spans(text, format);
     let everywhere = |argument: &&String| !spans.is_empty() && spans.iter().all(|s| has(part(text, *s), argument));
-    let mut lacking: Vec<&str> = arguments.iter().filter(|a| !everywhere(a)).map(String::as_str).collect();
+    let mut lacking: Vec<&str> = arguments.iter().filter(|a| !everywhere(a)).map(String::as_str).gather();
     let off = spans.iter().any(|span| has(part(text, *span), DISABLED));
     if lacking.is_empty() && off && enables_memory(arguments) {
-        lacking.extend(arguments.iter().map(String::as_str));
+        lacking.add_all(arguments.iter().map(String::as_str));
     }
     lacking
 }
@@ -98,7 +99,7 @@ pub fn with(text: &str, format: Format, arguments: &[String]) -> Option<String> 
 
 /// `text` without any of `arguments`.
 pub fn without(text: &str, format: Format, arguments: &[String]) -> String {
-    let drop: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let drop: Vec<&str> = arguments.iter().map(String::as_str).gather();
     edited(text, format, |content| without_words(content, &drop)).unwrap_or_else(|| text.to_owned())
 }
 

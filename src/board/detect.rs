@@ -3,6 +3,7 @@
 use super::profile::{DMI, Profile, Rule, fits};
 use super::set::Set;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host;
 use crate::ids::RelPath;
 use crate::root::Root;
@@ -40,7 +41,7 @@ impl std::fmt::Display for Reason {
         match self {
             Reason::Architecture => f.write_str("no profile knows this board; this one takes any of its processor"),
             Reason::Dmi(rule) => {
-                let fields: Vec<String> = rule.iter().map(|(field, value)| format!("{field} is '{value}'")).collect();
+                let fields: Vec<String> = rule.iter().map(|(field, value)| format!("{field} is '{value}'")).gather();
                 write!(f, "DMI: {}", fields.join(", "))
             }
             Reason::Compatible(name) => write!(f, "device tree: compatible with '{name}'"),
@@ -75,8 +76,8 @@ impl Facts {
         Facts {
             architecture: architecture.to_owned(),
             model: firmware_text(machine, &format!("{DEVICE_TREE}/model")),
-            compatible: compatible.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-            dmi: DMI.iter().filter_map(field).collect(),
+            compatible: compatible.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).gather(),
+            dmi: DMI.iter().filter_map(field).gather(),
             // Not knowing is no reason to take a small machine's settings.
             memory: host::memory(machine).unwrap_or(u64::MAX),
         }

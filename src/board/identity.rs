@@ -7,6 +7,7 @@ mod junk;
 
 pub(crate) use junk::reason as junk_reason;
 
+use crate::gather::Gather;
 use std::fmt;
 use std::str::FromStr;
 
@@ -111,7 +112,7 @@ impl Identity {
                     machine id"
                 .to_owned();
         }
-        let refused: Vec<String> = self.refused.iter().map(|(source, why)| format!("{source} {why}")).collect();
+        let refused: Vec<String> = self.refused.iter().map(|(source, why)| format!("{source} {why}")).gather();
         format!("nothing tells this board from others: {}", refused.join("; "))
     }
 }
@@ -193,7 +194,7 @@ fn first_mac(machine: &Root) -> Option<Raw> {
         .iter()
         .filter(|name| here(at(name, "device")) && !here(at(name, "wireless")) && !here(at(name, "phy80211")))
         .filter(|name| firmware_text(machine, &at(name, "type")).as_deref() == Some(ETHERNET))
-        .collect();
+        .gather();
     let plugged = |name: &str| {
         let path = at(name, "device/subsystem");
         let link = RelPath::parse(&path).ok().and_then(|path| machine.read_link(path).ok()?);
@@ -222,7 +223,7 @@ fn judge(source: &Source, raw: Raw, vendor: &[String]) -> Result<String, String>
     if let Some(why) = junk::reason(&raw, vendor) {
         return Err(why);
     }
-    let plain: String = raw.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let plain: String = raw.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).gather();
     match source {
         Source::Mac(_) => junk::mac_reason(&plain).map_or(Ok(plain), |why| Err(format!("{raw} {why}"))),
         Source::MmcCid => cid(plain, vendor),

@@ -1,5 +1,6 @@
 //! A profile with its types, from a JSON text that was checked against [`FORM`].
 
+use crate::gather::Gather;
 use std::str::FromStr;
 
 use super::form::{FORM, SCHEMA};
@@ -264,7 +265,7 @@ fn read(value: &Value) -> Read<Profile> {
         rtc: value.get("rtc").map(Value::flag).transpose()?.unwrap_or(false),
         memory_class: value.get("memory_class").map(|class| parsed(class, "memory_class")).transpose()?,
         identity: list_of(value, "identity")?,
-        junk: texts(value, "junk")?.into_iter().map(|text| text.to_lowercase()).collect(),
+        junk: texts(value, "junk")?.into_iter().map(|text| text.to_lowercase()).gather(),
         quirks: read_quirks(value)?,
         value: value.clone(),
         is_added: false,
@@ -359,7 +360,7 @@ fn read_target(value: &Value) -> Read<Target> {
 fn read_quirks(value: &Value) -> Read<Vec<Quirk>> {
     let quirks = value.get("quirks").map(Value::items).transpose()?.unwrap_or_default();
     let text = |quirk: &Value, key| Ok::<String, JsonError>(quirk.need(key)?.text()?.to_owned());
-    quirks.iter().map(|quirk| Ok(Quirk { what: text(quirk, "what")?, see: text(quirk, "see")? })).collect()
+    quirks.iter().map(|quirk| Ok(Quirk { what: text(quirk, "what")?, see: text(quirk, "see")? })).gather()
 }
 
 fn optional(value: &Value, key: &str) -> Read<Option<String>> {
@@ -368,7 +369,7 @@ fn optional(value: &Value, key: &str) -> Read<Option<String>> {
 
 fn texts(value: &Value, key: &str) -> Read<Vec<String>> {
     let items = value.get(key).map(Value::items).transpose()?.unwrap_or_default();
-    items.iter().map(|item| item.text().map(str::to_owned)).collect()
+    items.iter().map(|item| item.text().map(str::to_owned)).gather()
 }
 
 /// An absolute path without tricks.
@@ -386,13 +387,13 @@ fn parsed<T: FromStr<Err = crate::ids::BadName>>(value: &Value, key: &str) -> Re
 
 fn list_of<T: FromStr<Err = crate::ids::BadName>>(value: &Value, key: &str) -> Read<Vec<T>> {
     let items = value.get(key).map(Value::items).transpose()?.unwrap_or_default();
-    items.iter().map(|item| parsed(item, key)).collect()
+    items.iter().map(|item| parsed(item, key)).gather()
 }
 
 fn one_of<T: Copy>(value: &Value, key: &str, all: &[T], word: fn(T) -> &'static str) -> Read<T> {
     let text = value.text()?;
     all.iter().copied().find(|one| word(*one) == text).ok_or_else(|| {
-        let words: Vec<&str> = all.iter().map(|one| word(*one)).collect();
+        let words: Vec<&str> = all.iter().map(|one| word(*one)).gather();
         JsonError::at(value.place, format!("must be one of: {}", words.join(", "))).inside(key)
     })
 }

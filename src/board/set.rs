@@ -1,5 +1,6 @@
 //! All profiles that are known: those built in, and those of a directory, which add to them and replace them.
 
+use crate::gather::{Gather, Grow};
 use std::path::Path;
 
 use super::builtin::BUILTIN;
@@ -113,7 +114,7 @@ impl Set {
     /// The one of this id.
     pub fn get(&self, id: &str) -> Result<&Profile> {
         self.profiles.iter().find(|profile| profile.id == id).ok_or_else(|| {
-            let shown: String = id.chars().take(40).flat_map(char::escape_debug).collect();
+            let shown: String = id.chars().take(40).flat_map(char::escape_debug).gather();
             Error::new(Kind::Config, format!("there is no board profile '{shown}'"))
                 .hint("'edgelay board list' shows all; a directory with others is the setting board.profiles")
         })
@@ -177,7 +178,7 @@ fn merged(base: &Value, over: &Value) -> Value {
         };
         members.push(Member { place: member.place, key: member.key.clone(), value });
     }
-    members.extend(above.iter().filter(|m| !members_have(below, &m.key)).cloned());
+    members.add_all(above.iter().filter(|m| !members_have(below, &m.key)).cloned());
     Value { place: over.place, data: Data::Object(members) }
 }
 
@@ -187,5 +188,5 @@ fn members_have(members: &[Member], key: &str) -> bool {
 
 fn appended(first: &Value, second: &Value) -> Value {
     let (Data::List(a), Data::List(b)) = (&first.data, &second.data) else { return second.clone() };
-    Value { place: second.place, data: Data::List(a.iter().chain(b).cloned().collect()) }
+    Value { place: second.place, data: Data::List(a.iter().chain(b).cloned().gather()) }
 }

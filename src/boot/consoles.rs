@@ -1,5 +1,6 @@
 //! Every console that the kernel talks to: a screen and a serial line both show what happens.
 
+use crate::gather::Gather;
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -46,7 +47,7 @@ impl Consoles {
             root.stat(path).ok()??; // it would be made
             root.open_append(path, 0o600).ok()
         };
-        self.open = names.split_whitespace().take(MAX).filter_map(open).collect();
+        self.open = names.split_whitespace().take(MAX).filter_map(open).gather();
         self.active = names;
     }
 }

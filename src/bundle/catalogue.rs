@@ -4,6 +4,7 @@ use super::names::{Destination, Mode, Role, Version};
 use super::pattern::Pattern;
 use super::text;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::json::{self, JsonError, Take, Value};
 
@@ -136,7 +137,7 @@ impl Catalogue {
         };
         let both = |required: &[String], optional: &[String]| -> Vec<(String, Need)> {
             let required = required.iter().map(|name| (name.clone(), Need::Required));
-            required.chain(optional.iter().map(|name| (name.clone(), Need::Optional))).collect()
+            required.chain(optional.iter().map(|name| (name.clone(), Need::Optional))).gather()
         };
         let components = both(&raw.components, &raw.optional_components);
         let images = both(&raw.images, &raw.optional_images);
@@ -144,11 +145,8 @@ impl Catalogue {
             components: components
                 .into_iter()
                 .map(|(name, need)| Ok((self.rule(&name)?.clone(), need)))
-                .collect::<Result<_>>()?,
-            images: images
-                .into_iter()
-                .map(|(name, need)| Ok((image(&name, kubeedge)?, need)))
-                .collect::<Result<_>>()?,
+                .gather::<Result<_>>()?,
+            images: images.into_iter().map(|(name, need)| Ok((image(&name, kubeedge)?, need))).gather::<Result<_>>()?,
         }))
     }
 

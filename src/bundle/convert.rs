@@ -1,6 +1,7 @@
 //! Images of any origin → pure OCI images, as a bundle holds them: configs and layers unchanged, manifests rewritten
 //! only where they use Docker's media types.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 
 use super::image::{CONFIG_TYPE, LAYER_TYPES, parse_manifest};
@@ -94,7 +95,7 @@ fn manifest<'a>(config: &Descriptor, layers: impl Iterator<Item = &'a Descriptor
     // Media types here are ours, and digests and sizes have nothing to escape.
     let show =
         |d: &Descriptor| format!(r#"{{"mediaType":"{}","digest":"{}","size":{}}}"#, d.media_type, d.digest, d.size);
-    let layers: Vec<String> = layers.map(show).collect();
+    let layers: Vec<String> = layers.map(show).gather();
     format!(
         r#"{{"schemaVersion":2,"mediaType":"{IMAGE_TYPE}","config":{},"layers":[{}]}}"#,
         show(config),

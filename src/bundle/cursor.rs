@@ -1,5 +1,6 @@
 //! The way through the blobs of a bundle after its metadata: components and layers in the order of use.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 use std::io::{self, Read};
 
@@ -155,7 +156,7 @@ impl Cursor {
     /// Whether everything that was to come by now did.
     pub(super) fn complete(&self) -> Sound<()> {
         let names: Vec<&str> =
-            self.missing.iter().filter_map(|i| self.parts.get(*i)).map(|p| p.label.as_str()).collect();
+            self.missing.iter().filter_map(|i| self.parts.get(*i)).map(|p| p.label.as_str()).gather();
         if names.is_empty() {
             Ok(())
         } else {

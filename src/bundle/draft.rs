@@ -1,5 +1,6 @@
 //! From local files to a bundle that is ready to be written.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::Map;
 use std::io::Write;
 use std::path::PathBuf;
@@ -59,7 +60,7 @@ impl Request {
         let catalogue = Catalogue::built_in()?;
         let kubeedge = self.kubeedge.as_ref().unwrap_or(catalogue.default_version());
         let Some(mut needs) = catalogue.needs(self.role, kubeedge)? else {
-            let known: Vec<&str> = catalogue.versions().map(Version::as_str).collect();
+            let known: Vec<&str> = catalogue.versions().map(Version::as_str).gather();
             return Err(Error::new(Kind::Usage, format!("KubeEdge '{kubeedge}' is not in the catalogue"))
                 .hint(format!("take one of: {}", known.join(", "))));
         };
@@ -70,14 +71,14 @@ impl Request {
         let selection = select(&needs.components, &self.components, wish)?;
         let images = pull(&needs.images, &self.images, self.arch)?;
         let mut problems = selection.problems;
-        problems.extend(images.problems.iter().cloned());
+        problems.add_all(images.problems.iter().cloned());
         if !problems.is_empty() {
             return Err(Error::new(Kind::Bundle, format!("cannot make the bundle: {}", problems.join("; ")))
                 .hint("mend what is named here, in the places given with --components and --images"));
         }
         let built = self.built.or(images.newest).unwrap_or_default();
         let mut manifest = Manifest::new(self.role, self.arch, kubeedge.clone(), built);
-        manifest.images = images.pulled.iter().map(entry).collect();
+        manifest.images = images.pulled.iter().map(entry).gather();
         let mut origins = Map::new();
         for found in selection.found {
             origins.insert(found.component.digest, found.origin);
@@ -85,9 +86,9 @@ impl Request {
         }
         manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
         let mut notes = selection.notes;
-        notes.extend(self.left_out(&images.left_out));
-        notes.extend(images.others.iter().map(|other| format!("not taken: {other}")));
-        let all: Vec<Image> = images.pulled.iter().map(|pulled| pulled.image.clone()).collect();
+        notes.add_all(self.left_out(&images.left_out));
+        notes.add_all(images.others.iter().map(|other| format!("not taken: {other}")));
+        let all: Vec<Image> = images.pulled.iter().map(|pulled| pulled.image.clone()).gather();
         head::check(&manifest, &all)?;
         Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes })
     }
@@ -96,7 +97,7 @@ impl Request {
     fn left_out(&self, files: &[PathBuf]) -> Option<String> {
         let of_components = |file: &PathBuf| file.parent().is_some_and(|dir| self.components.iter().any(|c| c == dir));
         let names = files.iter().filter(|file| !of_components(file)).map(|file| format!("'{}'", file.display()));
-        let names: Vec<String> = names.collect();
+        let names: Vec<String> = names.gather();
         (!names.is_empty()).then(|| {
             format!(
                 "not taken, as the role needs no image of that name: {}; to add one, give it by its own name",

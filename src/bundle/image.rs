@@ -4,6 +4,7 @@ use super::fault::{Fault, Flaw, Sound};
 use super::index::IMAGE_TYPE;
 use super::manifest::ImageEntry;
 use crate::error::Error;
+use crate::gather::Gather;
 use crate::ids::Arch;
 use crate::oci::{Config, Descriptor, Image, Layer, MAX_LAYERS, Manifest, Platform};
 
@@ -46,7 +47,7 @@ pub(super) fn assemble(entry: &ImageEntry, manifest: Manifest, bytes: [Vec<u8>; 
         let (layers, ids) = (manifest.layers.len(), diff_ids.len());
         return Err(Flaw::damaged(format!("has {layers} layers, but {ids} diff ids in its config")));
     }
-    let layers = manifest.layers.into_iter().zip(diff_ids).map(|(blob, diff_id)| Layer { blob, diff_id }).collect();
+    let layers = manifest.layers.into_iter().zip(diff_ids).map(|(blob, diff_id)| Layer { blob, diff_id }).gather();
     Ok(Image {
         names: entry.names.clone(),
         manifest: Descriptor { media_type: IMAGE_TYPE.into(), digest: entry.digest, size: entry.size },

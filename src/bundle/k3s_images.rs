@@ -1,5 +1,6 @@
 //! The images that a release of k3s brings along: their list, with which a bundle can be made for any k3s, and their archive.
 
+use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
 
 use super::catalogue::Need;
@@ -27,7 +28,7 @@ pub(super) fn archive_name(arch: Arch) -> String {
 /// Replaces the catalogue's images of k3s by those of the list, if there is one in `dirs`.
 pub(super) fn adopt(needs: &mut Vec<(ImageRef, Need)>, dirs: &[PathBuf]) -> Result<()> {
     // An image archive may be given among the directories.
-    let dirs: Vec<PathBuf> = dirs.iter().filter(|dir| dir.is_dir()).cloned().collect();
+    let dirs: Vec<PathBuf> = dirs.iter().filter(|dir| dir.is_dir()).cloned().gather();
     let Some((_, path)) = list(&dirs)?.into_iter().find(|(name, _)| name == NAME) else { return Ok(()) };
     let text = std::fs::read_to_string(&path).lift(Kind::Host, || format!("read '{}'", path.display()))?;
     replace(needs, &text).map_err(|why| {
@@ -41,7 +42,7 @@ fn replace(needs: &mut Vec<(ImageRef, Need)>, text: &str) -> std::result::Result
     let images: Vec<ImageRef> = lines
         .take(MAX_LINES)
         .map(|line| line.parse().map_err(|e| format!("has the line '{}', which {e}", line.escape_debug())))
-        .collect::<std::result::Result<_, _>>()?;
+        .gather::<std::result::Result<_, _>>()?;
     for (name, _) in needs.iter_mut() {
         if let Some(image) = images.iter().find(|image| is_one(name) && image.repository() == name.repository()) {
             *name = image.clone();
@@ -49,8 +50,8 @@ fn replace(needs: &mut Vec<(ImageRef, Need)>, text: &str) -> std::result::Result
     }
     // What only this k3s has comes after what every one has: the pause image stays the first.
     let more = images.into_iter().filter(|image| is_one(image) && !needs.iter().any(|(name, _)| name == image));
-    let more: Vec<_> = more.map(|image| (image, Need::Required)).collect();
-    needs.extend(more);
+    let more: Vec<_> = more.map(|image| (image, Need::Required)).gather();
+    needs.add_all(more);
     Ok(())
 }
 

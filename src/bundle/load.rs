@@ -1,5 +1,6 @@
 //! Reads and checks the metadata of a bundle: everything before the first component.
 
+use crate::gather::Grow;
 use crate::sorted::Map;
 
 use super::Bundle;
@@ -84,7 +85,7 @@ pub(super) fn sequence(manifest: &Manifest, images: &[Image]) -> Sound<Vec<(Dige
     let mut parts = Vec::new();
     let mut seen: Map<Digest, Option<u64>> = Map::new();
     for image in images {
-        seen.extend([(image.manifest.digest, None), (image.config.digest, None)]);
+        seen.add_all([(image.manifest.digest, None), (image.config.digest, None)]);
     }
     for component in &manifest.components {
         let label = format!("component '{}'", component.name);

@@ -2,6 +2,7 @@
 //!
 //! Its digest is the bundle's identity: through digests it pins every other byte of the file.
 
+use crate::gather::Gather;
 use crate::sorted::Set;
 
 use serde::Serialize;
@@ -184,7 +185,7 @@ impl Manifest {
         let ours = env!("CARGO_PKG_VERSION");
         match (tool_version(needs), tool_version(ours)) {
             (None, _) => {
-                let needs: String = needs.chars().take(40).flat_map(char::escape_debug).collect();
+                let needs: String = needs.chars().take(40).flat_map(char::escape_debug).gather();
                 return Err(Flaw::damaged(format!("edgelay manifest: 'min_tool' is '{needs}', no version")));
             }
             (needed, ours_is) if needed > ours_is => {

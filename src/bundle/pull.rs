@@ -1,5 +1,6 @@
 //! Finds the images that a role needs among local files, and takes in any others that are given by name.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +64,7 @@ const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ""];
 fn matching<'a>(files: &'a [(String, PathBuf)], stems: &[String]) -> Vec<&'a Path> {
     let fits =
         |name: &str| ENDINGS.iter().filter_map(|e| name.strip_suffix(e)).any(|stem| stems.iter().any(|s| s == stem));
-    files.iter().filter(|(name, _)| fits(name)).map(|(_, path)| path.as_path()).collect()
+    files.iter().filter(|(name, _)| fits(name)).map(|(_, path)| path.as_path()).gather()
 }
 
 /// One file to load.
@@ -99,11 +100,11 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
     let mut collector =
         Collector { images: Images::default(), spoilt: Set::new(), layers: Layers::default(), arch, found: Map::new() };
     let files = list(&dirs)?;
-    jobs.extend(collector.search(needs, &files));
+    jobs.add_all(collector.search(needs, &files));
     let is_archive = |name: &str| ENDINGS.iter().any(|ending| !ending.is_empty() && name.ends_with(ending));
     let left_out =
         files.into_iter().filter(|(name, path)| is_archive(name) && jobs.iter().all(|job| job.path != *path));
-    collector.images.left_out = left_out.map(|(_, path)| path).collect();
+    collector.images.left_out = left_out.map(|(_, path)| path).gather();
     // Not the order of the arguments: same input, same bytes.
     jobs.sort_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
     for job in &jobs {
@@ -134,7 +135,7 @@ impl Collector {
     }
 
     fn ambiguous(&mut self, image: &ImageRef, paths: &[&Path]) {
-        let shown: Vec<String> = paths.iter().map(|path| format!("'{}'", path.display())).collect();
+        let shown: Vec<String> = paths.iter().map(|path| format!("'{}'", path.display())).gather();
         self.problem(format!("image '{image}' is there more than once: {}", shown.join(", ")));
         self.spoilt.insert(image.clone());
     }
@@ -147,7 +148,7 @@ impl Collector {
         let before = self.images.problems.len();
         self.load_file(job)?;
         if self.images.problems.len() > before {
-            self.spoilt.extend(job.only.iter().flatten().cloned());
+            self.spoilt.add_all(job.only.iter().flatten().cloned());
         }
         Ok(())
     }
@@ -162,9 +163,9 @@ impl Collector {
             }
             Err(e) => return Err(e),
         };
-        self.images.others.extend(loaded.others.iter().map(|other| format!("'{}': {other}", job.path.display())));
+        self.images.others.add_all(loaded.others.iter().map(|other| format!("'{}': {other}", job.path.display())));
         let mut blobs = loaded.blobs;
-        let all: Vec<ImageRef> = loaded.images.iter().flat_map(|image| image.names.clone()).collect();
+        let all: Vec<ImageRef> = loaded.images.iter().flat_map(|image| image.names.clone()).gather();
         let wanted =
             |image: &Image| job.only.as_ref().is_none_or(|only| only.iter().any(|name| image.names.contains(name)));
         let mut some = false;
@@ -178,7 +179,7 @@ impl Collector {
         }
         // What an archive of many lacks is named as missing in the end, each by itself.
         if let (false, Some([only])) = (some, job.only.as_deref()) {
-            let held: Vec<String> = all.iter().map(|name| format!("'{name}'")).collect();
+            let held: Vec<String> = all.iter().map(|name| format!("'{name}'")).gather();
             self.problem(format!("'{}' does not hold image '{only}' but {}", job.path.display(), held.join(", ")));
         }
         self.images.sources.push(blobs);
@@ -203,7 +204,7 @@ impl Collector {
         self.images.newest = self.images.newest.max(created(&image.config_bytes));
         let digest = image.manifest.digest;
         let (known, _) = self.found.or_insert_with(digest, || (Image { names: Vec::new(), ..image.clone() }, file));
-        known.names.extend(image.names);
+        known.names.add_all(image.names);
         known.names.sort_unstable();
         known.names.dedup();
     }
@@ -220,16 +221,16 @@ impl Collector {
                 None if order.iter().any(|(image, _): &(Image, _)| image.names.contains(name)) => {}
                 None if *need == Need::Required && !self.spoilt.contains(name) => {
                     let mut stems = file_stems(name);
-                    stems.extend(k3s_images::is_one(name).then(|| k3s_images::archive_name(self.arch)));
-                    let shown: Vec<String> = stems.iter().map(|stem| format!("'{stem}.tar'")).collect();
+                    stems.add_all(k3s_images::is_one(name).then(|| k3s_images::archive_name(self.arch)));
+                    let shown: Vec<String> = stems.iter().map(|stem| format!("'{stem}.tar'")).gather();
                     self.problem(format!("image '{name}' is missing (looked for {})", shown.join(", ")));
                 }
                 None => {}
             }
         }
-        let mut rest: Vec<Image> = self.found.into_values().map(|(image, _)| image).collect();
+        let mut rest: Vec<Image> = self.found.into_values().map(|(image, _)| image).gather();
         rest.sort_by(|a, b| a.names.cmp(&b.names));
-        order.extend(rest.into_iter().map(|image| (image, Need::Optional)));
+        order.add_all(rest.into_iter().map(|image| (image, Need::Optional)));
         let mut chains = Set::new();
         for (image, need) in order {
             let fresh = image.layers.iter().zip(image.chain_ids()).filter(|(_, chain)| chains.insert(*chain));

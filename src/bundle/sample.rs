@@ -1,5 +1,6 @@
 //! Small bundles in memory, for the tests of this module.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 
 use super::image::{CONFIG_TYPE, LAYER_TYPES};
@@ -41,14 +42,14 @@ impl Blobs for Memory {
 /// An image whose layers have these bytes.
 pub(super) fn image(blobs: &mut Memory, name: &str, layers: &[&[u8]]) -> Image {
     let layers: Vec<Layer> =
-        layers.iter().map(|l| Layer { blob: blobs.put(LAYER_TYPES[0], l), diff_id: Digest::of(l) }).collect();
-    let ids: Vec<String> = layers.iter().map(|l| format!("\"{}\"", l.diff_id)).collect();
+        layers.iter().map(|l| Layer { blob: blobs.put(LAYER_TYPES[0], l), diff_id: Digest::of(l) }).gather();
+    let ids: Vec<String> = layers.iter().map(|l| format!("\"{}\"", l.diff_id)).gather();
     let config_bytes =
         format!(r#"{{"architecture":"arm64","os":"linux","rootfs":{{"diff_ids":[{}]}}}}"#, ids.join(",")).into_bytes();
     let config = blobs.put(CONFIG_TYPE, &config_bytes);
     let show =
         |d: &Descriptor| format!(r#"{{"mediaType":"{}","digest":"{}","size":{}}}"#, d.media_type, d.digest, d.size);
-    let shown: Vec<String> = layers.iter().map(|l| show(&l.blob)).collect();
+    let shown: Vec<String> = layers.iter().map(|l| show(&l.blob)).gather();
     let manifest_bytes = format!(
         r#"{{"schemaVersion":2,"mediaType":"{IMAGE_TYPE}","config":{},"layers":[{}]}}"#,
         show(&config),
@@ -108,7 +109,7 @@ pub(super) fn sample() -> Sample {
     });
     let manifest = Manifest {
         components,
-        images: entries.collect(),
+        images: entries.gather(),
         ..Manifest::new(Role::Edge, Arch::Arm64, "v1.22.0".parse().unwrap(), Timestamp::default())
     };
     Sample { manifest, images, blobs }

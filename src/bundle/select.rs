@@ -1,5 +1,6 @@
 //! Finds the components that a role needs among local files.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
@@ -55,10 +56,10 @@ pub(super) fn list(dirs: &[PathBuf]) -> Result<Vec<(String, PathBuf)>> {
             let path = entry.lift(Kind::Host, failed)?.path();
             let name = path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
             // A name that is not UTF-8 is no name in the catalogue.
-            files.extend(name.map(|name| (name, path)));
+            files.add_all(name.map(|name| (name, path)));
         }
     }
-    Ok(files.into_iter().collect())
+    Ok(files.into_iter().gather())
 }
 
 pub(super) fn select(rules: &[(Rule, Need)], dirs: &[PathBuf], wish: Wish<'_>) -> Result<Selection> {
@@ -69,13 +70,13 @@ pub(super) fn select(rules: &[(Rule, Need)], dirs: &[PathBuf], wish: Wish<'_>) -
     let mut selection = Selection::default();
     let mut chosen = Vec::new();
     for (rule, need) in rules {
-        let patterns: Vec<Filled> = rule.from.iter().map(|p| p.fill(wish.arch, wish.kubeedge)).collect();
+        let patterns: Vec<Filled> = rule.from.iter().map(|p| p.fill(wish.arch, wish.kubeedge)).gather();
         let asked = wish.with.contains(&rule.name);
         let mut found = candidates(&patterns, &files);
         if *need == Need::Optional && !asked {
             found.retain(|candidate| candidate.origin.inside.is_none());
         }
-        let shown: Vec<String> = found.iter().map(|c| format!("'{}'", c.shown)).collect();
+        let shown: Vec<String> = found.iter().map(|c| format!("'{}'", c.shown)).gather();
         match (found.pop(), found.is_empty()) {
             (Some(candidate), true) => chosen.push((rule, candidate)),
             (Some(_), false) => selection.problems.push(format!(
@@ -93,7 +94,7 @@ pub(super) fn select(rules: &[(Rule, Need)], dirs: &[PathBuf], wish: Wish<'_>) -
 
 fn check_with(rules: &[(Rule, Need)], with: &[String]) -> Result<()> {
     let optional: Vec<&str> =
-        rules.iter().filter(|(_, n)| *n == Need::Optional).map(|(rule, _)| rule.name.as_str()).collect();
+        rules.iter().filter(|(_, n)| *n == Need::Optional).map(|(rule, _)| rule.name.as_str()).gather();
     let known = |name: &&String| rules.iter().any(|(rule, _)| rule.name == **name);
     match with.iter().find(|name| !known(name)) {
         None => Ok(()),
@@ -103,7 +104,7 @@ fn check_with(rules: &[(Rule, Need)], with: &[String]) -> Result<()> {
 }
 
 fn missing(rule: &Rule, patterns: &[Filled]) -> String {
-    let mut names: Vec<String> = patterns.iter().map(|p| format!("'{}'", p.shown())).collect();
+    let mut names: Vec<String> = patterns.iter().map(|p| format!("'{}'", p.shown())).gather();
     names.dedup();
     format!("component '{}' is missing (looked for {})", rule.name, names.join(", "))
 }

@@ -1,5 +1,6 @@
 //! Who vouches for a bundle: minisign signatures over its identity, on which all of its bytes hang (docs/bundles.md).
 
+use crate::gather::Gather;
 use minisign_verify::{Error as Why, PublicKey, Signature};
 
 use crate::digest::Digest;
@@ -61,7 +62,7 @@ impl Keys {
         Err(match known {
             Some(name) => format!("is of key '{name}', but not for the bundle with the identity {identity}"),
             None => {
-                let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+                let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).gather();
                 format!("is of none of the keys: {}", names.join(", "))
             }
         })

@@ -1,5 +1,6 @@
 //! serde for checked names: they are text in JSON, and their own `FromStr` checks them.
 
+use crate::gather::Gather;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
@@ -44,7 +45,7 @@ fn parse<T: FromStr<Err: Display> + Display>(text: &str) -> Result<T, String> {
 }
 
 fn refused(text: &str, why: fmt::Arguments<'_>) -> String {
-    format!("is '{}'{why}", text.chars().take(80).collect::<String>().escape_debug())
+    format!("is '{}'{why}", text.chars().take(80).gather::<String>().escape_debug())
 }
 
 /// The same for lists.

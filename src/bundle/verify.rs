@@ -1,5 +1,6 @@
 //! Reads every byte of a bundle and says all that is wrong with it.
 
+use crate::gather::{Gather, Grow};
 use std::io::Read;
 use std::path::Path;
 
@@ -65,7 +66,7 @@ fn judge(bundle: std::result::Result<Bundle, Flaw>, arch: Option<Arch>) -> Resul
     if let Some(arch) = arch.filter(|arch| *arch != found) {
         flaws.push(Flaw::new(Fault::WrongArchitecture, format!("the bundle is for {found}, expected {arch}")));
     }
-    flaws.extend(lacks(&manifest)?);
+    flaws.add_all(lacks(&manifest)?);
     while let Some(part) = step(&mut cursor, &mut flaws) {
         read_part(&mut cursor, part, &manifest, &mut flaws);
     }
@@ -77,7 +78,7 @@ fn step(cursor: &mut Cursor, flaws: &mut Vec<Flaw>) -> Option<usize> {
     match cursor.step() {
         Ok(Some(part)) => Some(part),
         Ok(None) => {
-            flaws.extend(cursor.complete().err());
+            flaws.add_all(cursor.complete().err());
             None
         }
         Err(flaw) => {
@@ -132,7 +133,7 @@ pub(super) fn lacks(manifest: &Manifest) -> Result<Option<Flaw>> {
     let missing: Vec<String> = components
         .map(|(rule, _)| format!("component '{}'", rule.name))
         .chain(images.map(|(name, _)| format!("image '{name}'")))
-        .collect();
+        .gather();
     if missing.is_empty() {
         return Ok(None);
     }

@@ -1,5 +1,6 @@
 //! Typed commands from parsed ones, where there is more to it than a flag.
 
+use crate::gather::Grow;
 use std::path::{Path, PathBuf};
 
 use crate::bundle;
@@ -41,7 +42,7 @@ pub(super) fn bundle_create(parsed: &Parsed) -> Result<Command> {
         None => Arch::of_this_binary().ok_or_else(|| needed(&flags::ARCH))?,
     };
     let mut images = parsed.all(&flags::IMAGES);
-    images.extend(parsed.paths());
+    images.add_all(parsed.paths());
     let request = bundle::Request {
         role: typed(parsed, &flags::ROLE)?.unwrap_or(bundle::Role::Edge),
         arch,

@@ -1,6 +1,7 @@
 //! Completion scripts from the tables. The scripts are static: completing never runs edgelay.
 
 use crate::config::{Form, Table};
+use crate::gather::Gather;
 
 use super::command::Shell;
 use super::commands::{COMMANDS, Spec};
@@ -35,7 +36,7 @@ fn items(spec: &Spec) -> Vec<Item> {
         }),
         file: file(Some(key.placeholder)),
     });
-    flags.chain(keys).collect()
+    flags.chain(keys).gather()
 }
 
 /// The script for `shell`.
@@ -72,7 +73,7 @@ fn words() -> Vec<(String, Vec<&'static str>)> {
 
 /// Those of one word.
 fn first_words() -> Vec<String> {
-    words().into_iter().map(|(word, _)| word).filter(|word| !word.contains(' ')).collect()
+    words().into_iter().map(|(word, _)| word).filter(|word| !word.contains(' ')).gather()
 }
 
 fn bash() -> String {
@@ -101,7 +102,7 @@ fn bash() -> String {
             let reply = format!("COMPREPLY=($(compgen {how} -- \"$cur\"))");
             out.push_str(&format!("                --{}{short}) {reply}; return ;;\n", item.long));
         }
-        let flags: Vec<String> = items(spec).iter().map(|item| format!("--{}", item.long)).collect();
+        let flags: Vec<String> = items(spec).iter().map(|item| format!("--{}", item.long)).gather();
         out.push_str(&format!("            esac\n            word='{}' ;;\n", flags.join(" ")));
     }
     out.push_str(
@@ -158,7 +159,7 @@ fn fish() -> String {
         }
     }
     for spec in COMMANDS {
-        let seen: Vec<String> = spec.path.iter().map(|word| format!("__fish_seen_subcommand_from {word}")).collect();
+        let seen: Vec<String> = spec.path.iter().map(|word| format!("__fish_seen_subcommand_from {word}")).gather();
         for item in items(spec) {
             let short = item.short.map_or(String::new(), |letter| format!(" -s {letter}"));
             let value = match &item.values {

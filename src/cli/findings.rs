@@ -1,5 +1,6 @@
 //! What the checks of steps said, for stdout: the plan of an installation, and the status of a node.
 
+use crate::gather::Gather;
 use crate::json::Text;
 use crate::plan::{Finding, Status};
 use crate::report::one_line;
@@ -63,7 +64,7 @@ fn json(findings: &[Finding], view: View) -> String {
             let (id, summary, word, seen) = (Text(id), Text(summary), Text(word), Text(seen));
             format!("{{\"step\":{id},\"summary\":{summary},\"status\":{word},\"seen\":{seen}}}")
         })
-        .collect();
+        .gather();
     let all = if findings.iter().all(|f| f.status.is_settled()) { view.done } else { view.todo };
     format!("{{\"schema\":{SCHEMA},\"status\":{},\"steps\":[{}]}}\n", Text(all), steps.join(","))
 }

@@ -5,6 +5,7 @@ use super::commands::{COMMANDS, Spec};
 use super::exit_codes;
 use super::flags::{self, Flag};
 use super::parsed::group_of;
+use crate::gather::{Gather, Grow};
 
 /// Width of every help text.
 const WIDTH: usize = 80;
@@ -17,7 +18,7 @@ pub fn render(topic: &Topic) -> String {
         Topic::All => {
             let head = "Installs KubeEdge from one offline bundle.\n\nUsage: edgelay COMMAND [FLAGS]\n\nCommands:\n";
             let tail = "\n'edgelay help COMMAND' explains a command, 'edgelay help exit-codes' the exit codes.\n";
-            let flags: String = flags::COMMON.iter().map(flag_line).collect();
+            let flags: String = flags::COMMON.iter().map(flag_line).gather();
             format!("{head}{}\nFlags of every command:\n{flags}{}", list(COMMANDS.iter()), fold(tail))
         }
         Topic::Group(word) => format!("Commands:\n{}", list(group_of(word))),
@@ -36,12 +37,12 @@ pub fn render_doc() -> String {
     );
     let page = |title: &str, topic: &Topic| format!("\n## {title}\n\n```text\n{}```\n", render(topic));
     out.push_str(&page("edgelay", &Topic::All));
-    out.extend(COMMANDS.iter().map(|spec| page(&format!("edgelay {}", spec.name()), &Topic::One(spec))));
+    out.add_all(COMMANDS.iter().map(|spec| page(&format!("edgelay {}", spec.name()), &Topic::One(spec))));
     out
 }
 
 fn list(specs: impl Iterator<Item = &'static Spec>) -> String {
-    specs.map(|spec| row(&format!("  {}", spec.name()), spec.summary)).collect()
+    specs.map(|spec| row(&format!("  {}", spec.name()), spec.summary)).gather()
 }
 
 fn command(spec: &Spec) -> String {
@@ -56,19 +57,19 @@ fn command(spec: &Spec) -> String {
     }
     for paragraph in spec.about.split("\n\n") {
         out.push('\n');
-        out.push_str(&paragraph.lines().map(fold).collect::<String>());
+        out.push_str(&paragraph.lines().map(fold).gather::<String>());
     }
     if !spec.flags.is_empty() {
         out.push_str("\nFlags:\n");
-        out.extend(spec.flags.iter().map(flag_line));
+        out.add_all(spec.flags.iter().map(flag_line));
     }
     if let Some(table) = spec.settings {
         out.push_str("\nSettings (keys of the --config file; a flag wins over the variable EDGELAY_...,\n");
         out.push_str("that over the file):\n");
-        out.extend(table.keys().iter().map(setting_line));
+        out.add_all(table.keys().iter().map(setting_line));
     }
     out.push_str("\nFlags of every command:\n");
-    out.extend(flags::COMMON.iter().map(flag_line));
+    out.add_all(flags::COMMON.iter().map(flag_line));
     out
 }
 

@@ -3,6 +3,7 @@
 use crate::clock::SystemClock;
 use crate::containerd::import::{Action, Listed, Outcome, Progress, State};
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::json::Text;
 use crate::mode::image::{self, Place};
@@ -79,10 +80,10 @@ fn imported(outcomes: &[Outcome], format: Format) -> String {
                 let line = |(name, sent): (&ImageRef, u64)| {
                     format!("{word:8}  {:width$}  {manifest}  {}\n", name.as_str(), report::bytes(sent))
                 };
-                names.iter().zip(sizes).map(line).collect()
+                names.iter().zip(sizes).map(line).gather()
             }
             Format::Json => {
-                let all: Vec<String> = names.iter().map(|name| Text(name.as_str()).to_string()).collect();
+                let all: Vec<String> = names.iter().map(|name| Text(name.as_str()).to_string()).gather();
                 let first = all.first().map_or("null", String::as_str);
                 format!(
                     "{{\"name\":{first},\"names\":[{}],\"manifest\":\"{manifest}\",\"action\":\"{word}\",\"sent\":{sent}}}",
@@ -91,7 +92,7 @@ fn imported(outcomes: &[Outcome], format: Format) -> String {
             }
         }
     });
-    joined(lines.collect(), format)
+    joined(lines.gather(), format)
 }
 
 fn listed(images: &[Listed], format: Format) -> String {
@@ -115,7 +116,7 @@ fn listed(images: &[Listed], format: Format) -> String {
             ),
         }
     });
-    joined(lines.collect(), format)
+    joined(lines.gather(), format)
 }
 
 fn joined(lines: Vec<String>, format: Format) -> String {

@@ -1,6 +1,7 @@
 //! The manual page docs/edgelay.8, from the tables (man-pages(7), groff's man macros).
 
 use crate::config::Table;
+use crate::gather::{Gather, Grow};
 
 use super::commands::{COMMANDS, Spec};
 use super::exit_codes::{ROWS, Row};
@@ -15,9 +16,9 @@ pub fn render() -> String {
          .SH SYNOPSIS\n.B edgelay\n.I COMMAND\n.RI [ FLAGS ]\n.SH COMMANDS\n",
         env!("CARGO_PKG_VERSION")
     );
-    out.extend(COMMANDS.iter().map(command));
+    out.add_all(COMMANDS.iter().map(command));
     out.push_str(".SH \"FLAGS OF EVERY COMMAND\"\n");
-    out.extend(flags::COMMON.iter().map(flag));
+    out.add_all(flags::COMMON.iter().map(flag));
     out.push_str(
         ".SH SETTINGS\nA flag wins over the environment, the environment over the file, the file over the default.\n",
     );
@@ -42,9 +43,9 @@ fn command(spec: &Spec) -> String {
     let mut out = format!(".SS \"edgelay {} {}\"\n", spec.name(), escape(spec.words.shown)).replace(" \"\n", "\"\n");
     for paragraph in spec.about.split("\n\n") {
         out.push_str(".PP\n");
-        out.push_str(&paragraph.lines().map(line).collect::<Vec<_>>().join(".br\n"));
+        out.push_str(&paragraph.lines().map(line).gather::<Vec<_>>().join(".br\n"));
     }
-    out.extend(spec.flags.iter().map(flag));
+    out.add_all(spec.flags.iter().map(flag));
     if spec.settings.is_some() {
         out.push_str(".PP\nAlso takes every setting below of its kind of node.\n");
     }

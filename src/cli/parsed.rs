@@ -1,5 +1,6 @@
 //! A command line whose command is known: the words and flags that belong to it, with typed access.
 
+use crate::gather::{Gather, Grow};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub struct Parsed {
 impl Parsed {
     /// Finds the command and checks that words and flags are its own.
     pub fn new(mut args: Args) -> Result<Parsed> {
-        let names: Vec<String> = args.words.iter().take(3).map(|w| w.to_string_lossy().into_owned()).collect();
+        let names: Vec<String> = args.words.iter().take(3).map(|w| w.to_string_lossy().into_owned()).gather();
         let spec = find(&names)?;
         let used = if spec.matches_alias(&names) { spec.alias.len() } else { spec.path.len() };
         args.words.drain(..used.min(args.words.len()));
@@ -77,7 +78,7 @@ impl Parsed {
 
     fn stranger(&self, long: &str) -> crate::error::Error {
         let has = |spec: &&Spec| spec.key(long).is_some() || spec.flags.iter().any(|flag| flag.long == long);
-        let others: Vec<String> = COMMANDS.iter().filter(has).map(|spec| format!("'{}'", spec.name())).collect();
+        let others: Vec<String> = COMMANDS.iter().filter(has).map(|spec| format!("'{}'", spec.name())).gather();
         usage(format!("'{}' has no flag '--{long}'", self.spec.name()))
             .hint(format!("leave it out; it belongs to {}", others.join(", ")))
     }
@@ -100,7 +101,7 @@ impl Parsed {
     /// Every value of `flag` as a path.
     pub fn all(&self, flag: &Flag) -> Vec<PathBuf> {
         let given = self.args.flags.iter().filter(|given| given.long == flag.long);
-        given.filter_map(|given| given.value.as_ref()).map(PathBuf::from).collect()
+        given.filter_map(|given| given.value.as_ref()).map(PathBuf::from).gather()
     }
 
     /// The values of `flag`, where each may hold several joined by commas.
@@ -108,14 +109,14 @@ impl Parsed {
         let mut list = Vec::new();
         for given in self.args.flags.iter().filter(|given| given.long == flag.long) {
             let text = given.value.as_deref().map(|value| utf8(flag.long, value)).transpose()?.unwrap_or_default();
-            list.extend(text.split(',').filter(|part| !part.is_empty()).map(str::to_owned));
+            list.add_all(text.split(',').filter(|part| !part.is_empty()).map(str::to_owned));
         }
         Ok(list)
     }
 
     /// The words after the command as paths.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.args.words.iter().map(PathBuf::from).collect()
+        self.args.words.iter().map(PathBuf::from).gather()
     }
 
     /// The settings among the flags, with repeated lists joined.
@@ -154,8 +155,8 @@ impl Parsed {
     }
 
     pub(super) fn topic(&self) -> Result<Topic> {
-        let names: Vec<String> = self.args.words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
-        match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        let names: Vec<String> = self.args.words.iter().map(|w| w.to_string_lossy().into_owned()).gather();
+        match names.iter().map(String::as_str).gather::<Vec<_>>().as_slice() {
             [] => Ok(Topic::All),
             ["exit-codes"] => Ok(Topic::ExitCodes),
             [group] if group_of(group).next().is_some() => Ok(Topic::Group(names.concat())),
@@ -194,14 +195,13 @@ fn find(names: &[String]) -> Result<&'static Spec> {
     let list = "'edgelay help' lists the commands";
     let Some(first) = names.first() else { return Err(usage("no command is given").hint(list)) };
     let second = |spec: &'static Spec| spec.path.get(1).or(spec.alias.get(1)).copied();
-    let seconds: Vec<&str> = group_of(first).filter_map(second).collect();
+    let seconds: Vec<&str> = group_of(first).filter_map(second).gather();
     match names.get(1) {
         None if !seconds.is_empty() => Err(usage(format!("'{first}' needs a second word"))
             .hint(format!("write 'edgelay {first} {}'", seconds.join("|")))),
         Some(second) if seconds.contains(&second.as_str()) => {
             let third = |spec: &&'static Spec| spec.path.get(1) == Some(&second.as_str());
-            let thirds: Vec<&str> =
-                group_of(first).filter(third).filter_map(|spec| spec.path.get(2)).copied().collect();
+            let thirds: Vec<&str> = group_of(first).filter(third).filter_map(|spec| spec.path.get(2)).copied().gather();
             Err(usage(format!("'{first} {second}' needs a third word"))
                 .hint(format!("write 'edgelay {first} {second} {}'", thirds.join("|"))))
         }

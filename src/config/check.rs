@@ -1,5 +1,6 @@
 //! Text → typed value, for the values that have rules of their own.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -211,7 +212,7 @@ pub(super) fn addons(list: &[String]) -> Result<Vec<&'static str>, Refusal> {
         let what = || Refusal::new(format!("has '{}', which is none of {}", shown(text), ADDONS.join(", ")));
         ADDONS.into_iter().find(|name| name == text).ok_or_else(what)
     };
-    list.iter().map(known).collect()
+    list.iter().map(known).gather()
 }
 
 fn few(list: &[String]) -> Result<&[String], Refusal> {
@@ -303,7 +304,7 @@ pub(super) fn taints(list: &[String]) -> Result<Vec<Taint>, Refusal> {
 /// A value as it may be shown in a message: short, and without anything that moves a terminal's cursor.
 pub(super) fn shown(text: &str) -> String {
     const MAX: usize = 80;
-    let mut out: String = text.chars().take(MAX).flat_map(char::escape_debug).collect();
+    let mut out: String = text.chars().take(MAX).flat_map(char::escape_debug).gather();
     if text.chars().nth(MAX).is_some() {
         out.push('…');
     }

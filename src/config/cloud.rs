@@ -1,5 +1,6 @@
 //! The settings of the cloud side with their types.
 
+use crate::gather::Gather;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -148,7 +149,7 @@ impl CloudConfig {
             (Some(server), Some(token_file)) => Ok((server.clone(), token_file.clone())),
             (server, token_file) => {
                 let flags = [("--server HOST:6443", server.is_none()), ("--token-file FILE", token_file.is_none())];
-                let missing: Vec<&str> = flags.iter().filter(|(_, missing)| *missing).map(|(flag, _)| *flag).collect();
+                let missing: Vec<&str> = flags.iter().filter(|(_, missing)| *missing).map(|(flag, _)| *flag).gather();
                 Err(Error::new(Kind::Config, format!("a worker needs {}", missing.join(" and ")))
                     .hint("the token lies on the server in '/var/lib/rancher/k3s/server/node-token'"))
             }

@@ -3,6 +3,7 @@
 use super::check;
 use super::keys::{Key, Of, one, path};
 use super::value::{Form, Raw, parse_duration, parse_switch, render_duration};
+use crate::gather::Gather;
 
 /// Every setting of the cloud side, in the order of help and documentation.
 pub static CLOUD_KEYS: &[Key] = &[
@@ -21,7 +22,7 @@ pub static CLOUD_KEYS: &[Key] = &[
             config.addresses = check::addresses(raw.list())?;
             Ok(())
         }),
-        show: Of::Cloud(|config| Some(Raw::List(config.addresses.iter().map(ToString::to_string).collect()))),
+        show: Of::Cloud(|config| Some(Raw::List(config.addresses.iter().map(ToString::to_string).gather()))),
     },
     Key {
         path: "dns_names",
@@ -105,7 +106,7 @@ pub static CLOUD_KEYS: &[Key] = &[
             config.disable = check::addons(raw.list())?;
             Ok(())
         }),
-        show: Of::Cloud(|config| Some(Raw::List(config.disable.iter().map(ToString::to_string).collect()))),
+        show: Of::Cloud(|config| Some(Raw::List(config.disable.iter().map(ToString::to_string).gather()))),
     },
     Key {
         path: "kubeconfig",

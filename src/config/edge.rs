@@ -1,5 +1,6 @@
 //! The settings with their types.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -234,14 +235,14 @@ impl EdgeConfig {
                 missing.push(path);
             }
         }
-        let names: Vec<String> = missing.iter().map(|path| format!("'{path}'")).collect();
+        let names: Vec<String> = missing.iter().map(|path| format!("'{path}'")).gather();
         let mut what = format!("a join needs {}, which the configuration does not set", names.join(", "));
         if let Some(problem) = &self.node.name_problem {
             // Writing to a String cannot fail; ignoring: there is no error to see.
             let _ = write!(what, " ({problem})");
         }
         let ways = missing.iter().filter_map(|path| super::key_of_path(path));
-        let ways: Vec<String> = ways.map(|key| format!("--{} {}", key.flag, key.placeholder)).collect();
+        let ways: Vec<String> = ways.map(|key| format!("--{} {}", key.flag, key.placeholder)).gather();
         Error::new(Kind::Config, what).hint(format!("set it in the --config file, or give {}", ways.join(" ")))
     }
 

@@ -1,6 +1,7 @@
 //! The configuration file: JSON text → settings, each with its place.
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::json::{self, Data, Number, Place, Value};
 
 use super::check::shown;
@@ -86,11 +87,11 @@ impl File<'_> {
             (Form::Switch, Data::Bool(switch)) => Raw::One(switch.to_string()),
             (Form::List, Data::List(items)) => {
                 let texts = items.iter().map(|item| self.text(key, item));
-                Raw::List(texts.collect::<Result<_>>()?)
+                Raw::List(texts.gather::<Result<_>>()?)
             }
             (Form::Map, Data::Object(members)) => {
                 let pairs = members.iter().map(|m| Ok((m.key.clone(), self.text(key, &m.value)?)));
-                Raw::Map(pairs.collect::<Result<_>>()?)
+                Raw::Map(pairs.gather::<Result<_>>()?)
             }
             (form, data) => {
                 let what = format!("'{}' must be {}, found {}", key.path, form.json_type(), data.name());

@@ -1,5 +1,6 @@
 //! The join file: everything that an edge needs to join, as the cloud side writes it and the edge reads it.
 
+use crate::gather::Gather;
 use std::net::IpAddr;
 
 use crate::error::{Error, Kind, Result};
@@ -38,7 +39,7 @@ pub struct JoinFile<'a> {
 impl JoinFile<'_> {
     /// The file's text, which is as secret as the token in it.
     pub fn render(&self) -> String {
-        let addresses: Vec<String> = self.addresses.iter().map(|ip| format!("\"{ip}\"")).collect();
+        let addresses: Vec<String> = self.addresses.iter().map(|ip| format!("\"{ip}\"")).gather();
         format!(
             "{{\n  \"schema\": {SCHEMA},\n  \"addresses\": [{}],\n  \"websocket_port\": {},\n  \"cert_port\": {},\n  \
              \"ca_hash\": {},\n  \"token\": {},\n  \"expires\": {},\n  \"edgemesh\": {},\n  \"kubeedge\": {}\n}}\n",
@@ -114,7 +115,7 @@ pub fn join_file_value(text: &[u8], key: &str) -> Option<String> {
         (_, Ok(number), _) => number.to_string(),
         (_, _, flag) => flag.is_ok_and(|flag| flag).to_string(),
     });
-    Some(texts.collect::<Vec<_>>().join(","))
+    Some(texts.gather::<Vec<_>>().join(","))
 }
 
 fn read(text: &[u8], name: &str) -> Result<Value> {

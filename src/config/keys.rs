@@ -1,5 +1,6 @@
 //! The table of settings.
 
+use crate::gather::Gather;
 use std::path::Path;
 
 use super::cloud_keys::CLOUD_KEYS;
@@ -262,7 +263,7 @@ pub static KEYS: &[Key] = &[
         }),
         show: Of::Edge(|config| {
             let pairs = config.node.labels.iter();
-            Some(Raw::Map(pairs.map(|(k, v)| (k.as_str().to_owned(), v.as_str().to_owned())).collect()))
+            Some(Raw::Map(pairs.map(|(k, v)| (k.as_str().to_owned(), v.as_str().to_owned())).gather()))
         }),
     },
     Key {
@@ -281,7 +282,7 @@ pub static KEYS: &[Key] = &[
             config.node.taints = check::taints(raw.list())?;
             Ok(())
         }),
-        show: Of::Edge(|config| Some(Raw::List(config.node.taints.iter().map(ToString::to_string).collect()))),
+        show: Of::Edge(|config| Some(Raw::List(config.node.taints.iter().map(ToString::to_string).gather()))),
     },
     Key {
         path: "pod_cidr",

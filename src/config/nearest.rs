@@ -1,4 +1,5 @@
 //! The nearest known word to a mistyped one, for "did you mean".
+use crate::gather::Gather;
 
 /// Longer words are not compared: the work grows with the product of the lengths, and nobody mistypes a page.
 const MAX_WORD: usize = 64;
@@ -29,13 +30,13 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// Case and the kind of separator do not count: `Node-Name`, `node_name` and `node.name` are one word.
 fn fold(word: &str) -> Vec<u8> {
-    word.bytes().map(|b| if matches!(b, b'-' | b'.') { b'_' } else { b.to_ascii_lowercase() }).collect()
+    word.bytes().map(|b| if matches!(b, b'-' | b'.') { b'_' } else { b.to_ascii_lowercase() }).gather()
 }
 
 /// Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut last: Vec<usize> = (0..=b.len()).gather();
     let mut previous = None;
     for (row, &x) in a.iter().enumerate() {
         let mut line = vec![row + 1];

@@ -1,5 +1,6 @@
 //! A configuration as text: `--show-config`, and the file that would say the same.
 
+use crate::gather::Gather;
 use std::fmt::Write as _;
 
 use crate::json::Text;
@@ -21,10 +22,10 @@ pub fn show_text<'a>(config: impl Into<ConfigRef<'a>>, origins: &Origins) -> Str
             let value = if value.is_empty() { "-".to_owned() } else { value };
             [key.path.to_owned(), value, origin.to_string()]
         })
-        .collect();
+        .gather();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|s| s.chars().count()).max();
     let (first, second) = (width(0).unwrap_or_default(), width(1).unwrap_or_default());
-    rows.iter().map(|[key, value, origin]| format!("{key:first$}  {value:second$}  {origin}\n")).collect()
+    rows.iter().map(|[key, value, origin]| format!("{key:first$}  {value:second$}  {origin}\n")).gather()
 }
 
 /// The same as one line of JSON, version 1.
@@ -37,7 +38,7 @@ pub fn show_json<'a>(config: impl Into<ConfigRef<'a>>, origins: &Origins) -> Str
             let (word, place) = (Text(origin.word()), origin.place());
             format!("{}:{{\"value\":{value},\"origin\":{word},\"place\":{}}}", Text(key.path), Text(&place))
         })
-        .collect();
+        .gather();
     format!("{{\"schema\":{SCHEMA},\"settings\":{{{}}}}}\n", settings.join(","))
 }
 
@@ -84,11 +85,11 @@ fn json(key: &Key, raw: &Raw) -> String {
         Raw::One(text) if matches!(key.form, Form::Number | Form::Switch) => text.clone(),
         Raw::One(text) => Text(text).to_string(),
         Raw::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| Text(item).to_string()).collect();
+            let items: Vec<String> = items.iter().map(|item| Text(item).to_string()).gather();
             format!("[{}]", items.join(","))
         }
         Raw::Map(pairs) => {
-            let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{}:{}", Text(k), Text(v))).collect();
+            let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{}:{}", Text(k), Text(v))).gather();
             format!("{{{}}}", pairs.join(","))
         }
     }

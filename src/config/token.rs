@@ -1,5 +1,6 @@
 //! Reading the token file.
 
+use crate::gather::Grow;
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -38,7 +39,7 @@ pub fn cloud_version(path: &Path) -> Option<String> {
 fn wipe(text: &mut String) {
     let length = text.len();
     text.clear();
-    text.extend(std::iter::repeat_n('0', length));
+    text.add_all(std::iter::repeat_n('0', length));
 }
 
 /// Reads the token that a k3s server has for its workers: one word.

@@ -1,5 +1,6 @@
 //! A setting's value as text, before it has its type, and the small grammars all keys share.
 
+use crate::gather::Gather;
 use std::fmt;
 use std::time::Duration;
 
@@ -73,20 +74,20 @@ impl Raw {
             if text.is_empty() {
                 return Ok(Vec::new());
             }
-            let parts: Vec<&str> = text.split(',').collect();
+            let parts: Vec<&str> = text.split(',').gather();
             match parts.iter().any(|part| part.is_empty()) {
                 true => Err(Refusal::new("has an empty part between its commas")),
                 false => Ok(parts),
             }
         };
         Ok(match form {
-            Form::List => Raw::List(parts()?.into_iter().map(str::to_owned).collect()),
+            Form::List => Raw::List(parts()?.into_iter().map(str::to_owned).gather()),
             Form::Map => Raw::Map(
                 parts()?
                     .into_iter()
                     .map(|part| part.split_once('=').unwrap_or((part, "")))
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .collect(),
+                    .gather(),
             ),
             _ => Raw::One(text.to_owned()),
         })

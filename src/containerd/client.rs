@@ -1,5 +1,6 @@
 //! The client: one connection, the namespace and lease that go with every call, and a fresh connection when needed.
 
+use crate::gather::Grow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -175,7 +176,7 @@ impl Client {
         // CRI has its own, fixed namespace.
         if method.path.starts_with("/containerd.") {
             metadata.push(("containerd-namespace", self.namespace.as_str()));
-            metadata.extend(self.lease.as_ref().map(|lease| ("containerd-lease", lease.as_str())));
+            metadata.add_all(self.lease.as_ref().map(|lease| ("containerd-lease", lease.as_str())));
         }
         let conn = self.conn.as_mut().ok_or_else(|| Error::new(Kind::Bug, "no connection after connecting"))?;
         conn.start(method, &metadata)

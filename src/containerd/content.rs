@@ -11,6 +11,7 @@ use super::api::content::{
 use super::api::{Empty, FieldMask, Map};
 use super::{CallResult, Client};
 use crate::digest::Digest;
+use crate::gather::{Gather, Grow};
 use crate::rpc::grpc::Method;
 
 pub use read::ContentReader;
@@ -41,9 +42,9 @@ impl<'c> Content<'c> {
 
     /// Sets these labels and leaves all others as they are; a label with an empty value is removed.
     pub fn set_labels(&mut self, digest: &Digest, labels: &Map) -> CallResult<Info> {
-        let paths = labels.keys().map(|key| format!("labels.{key}")).collect();
+        let paths = labels.keys().map(|key| format!("labels.{key}")).gather();
         let labels = labels.iter().filter(|(_, value)| !value.is_empty());
-        let labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let labels = labels.map(|(key, value)| (key.clone(), value.clone())).gather();
         let info = InfoUpdate { digest: digest.to_string(), labels };
         let request = UpdateRequest { info, update_mask: FieldMask { paths } };
         let answer: InfoResponse = self.0.unary(Method::unary(content_path!("Update")), &request)?;
@@ -55,7 +56,7 @@ impl<'c> Content<'c> {
         let request = ListContentRequest { filters: filters.to_vec() };
         let mut all = Vec::new();
         self.0.stream(Method::unary(content_path!("List")), &request, |some: ListContentResponse| {
-            all.extend(some.info)
+            all.add_all(some.info)
         })?;
         Ok(all)
     }

@@ -1,5 +1,6 @@
 //! CRI v1: pods, containers and images the way the kubelet and EdgeCore see them.
 
+use crate::gather::Gather;
 use std::time::Duration;
 
 use super::api::Empty;
@@ -144,7 +145,7 @@ impl<'c> CriRuntime<'c> {
     /// Runs a program in a container and waits for its end, at most `limit` (whole seconds).
     pub fn exec(&mut self, id: &str, cmd: &[&str], limit: Duration) -> CallResult<ExecSyncResponse> {
         let timeout = i64::try_from(limit.as_secs().max(1)).unwrap_or(i64::MAX);
-        let cmd = cmd.iter().map(|part| (*part).to_owned()).collect();
+        let cmd = cmd.iter().map(|part| (*part).to_owned()).gather();
         let request = ExecSyncRequest { container_id: id.to_owned(), cmd, timeout };
         // The daemon ends it first, with a status that says so.
         let patience = Patience::Total(limit.saturating_add(Duration::from_secs(30)));

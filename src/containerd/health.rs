@@ -1,5 +1,6 @@
 //! Whether containerd is fit for pods, in one look.
 
+use crate::gather::Gather;
 use std::path::Path;
 use std::time::Duration;
 
@@ -88,9 +89,9 @@ pub fn survey(address: &Path, limit: Duration) -> std::result::Result<Cri, Unfit
     };
     let name = |pod: &PodSandbox| format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
     Ok(Cri {
-        strangers: pods.iter().filter(strange).map(name).collect(),
+        strangers: pods.iter().filter(strange).map(name).gather(),
         version,
-        not_ready: unmet.map(|condition| (condition.kind.clone(), condition.message.clone())).collect(),
+        not_ready: unmet.map(|condition| (condition.kind.clone(), condition.message.clone())).gather(),
         cgroup_driver: driver(&mut client).ok(),
         pause,
     })

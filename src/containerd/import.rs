@@ -5,6 +5,7 @@
 //! in one buffer.
 //! Success is reported only after CRI shows the images and the daemon's file system was synced.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::Map;
 use std::path::Path;
 
@@ -211,7 +212,7 @@ fn run(
 /// Bytes that [`import`] would send if the daemon had nothing yet: every layer once. For progress bars.
 pub fn total(images: &[Image]) -> u64 {
     let layers = images.iter().flat_map(|image| &image.layers);
-    let sizes: Map<Digest, u64> = layers.map(|layer| (layer.blob.digest, layer.blob.size)).collect();
+    let sizes: Map<Digest, u64> = layers.map(|layer| (layer.blob.digest, layer.blob.size)).gather();
     // Sizes that a bundle out of a pipe claims may be any.
     sizes.values().fold(0, |sum, size| sum.saturating_add(*size))
 }
@@ -219,7 +220,7 @@ pub fn total(images: &[Image]) -> u64 {
 /// Writes the bytes sent into the outcomes, each blob at the first image that has it.
 fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
     let mut rest = uploaded.unpacked.clone();
-    rest.extend(uploaded.sent.iter().map(|(digest, size)| (*digest, *size)));
+    rest.add_all(uploaded.sent.iter().map(|(digest, size)| (*digest, *size)));
     for image in images {
         let layers = image.layers.iter().map(|layer| &layer.blob.digest);
         let blobs = [&image.manifest.digest, &image.config.digest].into_iter().chain(layers);

@@ -1,5 +1,6 @@
 //! From what `Snapshots.Prepare` answers to the directory that a layer can be written to without mounting anything.
 
+use crate::gather::Gather;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -35,7 +36,7 @@ pub fn target(mounts: &[Mount], daemon: Option<i32>) -> std::result::Result<Targ
             known(&mount.options, OVERLAY, &["upperdir=", "lowerdir=", "workdir="])?;
             let upper = same(option(mount, "upperdir=")?, daemon)?;
             let lowers = option(mount, "lowerdir=")?.split(':');
-            let lowers = lowers.map(|lower| same(lower, daemon)).collect::<std::result::Result<Vec<_>, _>>()?;
+            let lowers = lowers.map(|lower| same(lower, daemon)).gather::<std::result::Result<Vec<_>, _>>()?;
             Target::overlay(upper, &lowers)
         }
         other => return Err(format!("it is a mount of type '{other}'")),

@@ -4,6 +4,7 @@
 //! not started yet. It must not touch anything of the machine it runs on, so all that has a fixed place outside of its
 //! directories is left out.
 
+use crate::gather::Gather;
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
@@ -68,7 +69,7 @@ pub fn render(dir: &Path, store: &Path) -> Result<String> {
             .hint("mount the target at a path without quotes, backslashes, colons and commas"));
         }
     }
-    let off: Vec<String> = OFF.iter().map(|name| format!("\"{name}\"")).collect();
+    let off: Vec<String> = OFF.iter().map(|name| format!("\"{name}\"")).gather();
     Ok(format!(
         "version = 2\nroot = \"{store}\"\nstate = \"{dir}/state\"\ntemp = \"{dir}/tmp\"\ndisabled_plugins = [{}]\n\
          [grpc]\n  address = \"{dir}/{SOCKET_NAME}\"\n[ttrpc]\n  address = \"{dir}/ttrpc.sock\"\n",

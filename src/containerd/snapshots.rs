@@ -8,6 +8,7 @@ use super::api::snapshots::{
 use super::api::{Descriptor, Empty, Map, Mount};
 use super::client::SLOW;
 use super::{CallResult, Client};
+use crate::gather::Grow;
 use crate::rpc::grpc::Method;
 
 macro_rules! method {
@@ -77,7 +78,7 @@ impl<'c> Snapshots<'c> {
     pub fn list(&mut self, filters: &[String]) -> CallResult<Vec<Info>> {
         let request = ListSnapshotsRequest { snapshotter: self.snapshotter.to_owned(), filters: filters.to_vec() };
         let mut all = Vec::new();
-        self.client.stream(method!("List"), &request, |some: ListSnapshotsResponse| all.extend(some.info))?;
+        self.client.stream(method!("List"), &request, |some: ListSnapshotsResponse| all.add_all(some.info))?;
         Ok(all)
     }
 

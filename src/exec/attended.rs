@@ -1,5 +1,6 @@
 //! A program that talks to the user itself: on our own input and outputs, for as long as it takes.
 
+use crate::gather::Gather;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +11,7 @@ use crate::error::{Kind, Lift, Result};
 /// Runs `program` and waits for its end; its exit status, 128 + n if signal n ended it.
 #[allow(clippy::disallowed_methods, reason = "this is a home of starting programs")]
 pub fn attend(program: &Path, args: &[&str]) -> Result<i32> {
-    let path = PATH.iter().map(ToString::to_string).collect::<Vec<_>>().join(":");
+    let path = PATH.iter().map(ToString::to_string).gather::<Vec<_>>().join(":");
     let mut command = Command::new(program);
     command.args(args).env_clear().env("PATH", path).env("HOME", "/root").env("TERM", "linux").current_dir("/");
     let status = command.status().lift(Kind::Host, || format!("run '{}'", program.display()))?;

@@ -1,5 +1,6 @@
 //! Reading both outputs of a running program until it ends, with a limit in time and in memory.
 
+use crate::gather::Gather;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -121,7 +122,7 @@ pub(super) fn until_end(
 /// Returns when there is something to read, or after a tick.
 fn pause(stdout: Option<std::os::fd::BorrowedFd<'_>>, stderr: Option<std::os::fd::BorrowedFd<'_>>, clock: &dyn Clock) {
     let mut fds: Vec<PollFd<'_>> =
-        [stdout, stderr].into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        [stdout, stderr].into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).gather();
     if fds.is_empty() {
         clock.sleep(Duration::from_millis(10));
     } else {

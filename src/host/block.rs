@@ -2,6 +2,7 @@
 //!
 //! Devices are only ever opened for reading here, and none is asked to do anything.
 
+use crate::gather::{Gather, Grow};
 use std::fmt;
 use std::io::{Read, Seek};
 use std::str::FromStr;
@@ -123,12 +124,12 @@ impl Selector {
     /// The devices that it names. A CD image written to a stick shows on the disk and on its first partition alike: the
     /// disk stands for both.
     pub fn among<'d>(&self, devices: &'d [Device]) -> Vec<&'d Device> {
-        let named: Vec<&Device> = devices.iter().filter(|device| self.names(device)).collect();
+        let named: Vec<&Device> = devices.iter().filter(|device| self.names(device)).gather();
         let twice = |device: &&&Device| {
             let same = |other: &&&Device| other.name == device.disk() && other.file_system == device.file_system;
             device.part_of.is_some() && named.iter().any(|other| same(&other))
         };
-        named.iter().filter(|device| !twice(device)).copied().collect()
+        named.iter().filter(|device| !twice(device)).copied().gather()
     }
 }
 
@@ -148,10 +149,10 @@ pub fn devices(root: &Root) -> Result<Vec<Device>> {
     let wanted = names.iter().filter(|name| !NEVER.contains(&name.trim_end_matches(digit)));
     let mut found = Vec::new();
     for name in wanted.take(MAX_DEVICES) {
-        found.extend(device(root, name)?);
+        found.add_all(device(root, name)?);
     }
     let tables: Vec<_> =
-        found.iter().filter(|d| d.part_of.is_none()).map(|d| (d.name.clone(), table(root, d))).collect();
+        found.iter().filter(|d| d.part_of.is_none()).map(|d| (d.name.clone(), table(root, d))).gather();
     for device in &mut found {
         let Some((disk, number)) = &device.part_of else { continue };
         let entries = tables.iter().find(|(name, _)| name == disk).map(|(_, entries)| entries.as_slice());

@@ -1,5 +1,6 @@
 //! Control groups: which version, which controllers.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::Set;
 use std::fmt;
 
@@ -61,7 +62,7 @@ impl Cgroups {
                 read_only = read_only.or(Some(at.to_owned()));
             }
             match kind {
-                "cgroup" => v1.extend(options.split(',').filter(|o| is_controller(o)).map(str::to_owned)),
+                "cgroup" => v1.add_all(options.split(',').filter(|o| is_controller(o)).map(str::to_owned)),
                 "cgroup2" => unified = unified.or(Some(at)),
                 _ => {}
             }
@@ -82,7 +83,7 @@ impl Cgroups {
     /// Controllers that the edge agent needs and cannot have.
     pub fn missing(&self) -> Vec<&'static str> {
         let needed = if self.version == Version::V2 { NEEDED_V2 } else { NEEDED_V1 };
-        needed.into_iter().filter(|name| !self.usable.contains(*name)).collect()
+        needed.into_iter().filter(|name| !self.usable.contains(*name)).gather()
     }
 }
 
@@ -110,7 +111,7 @@ fn controllers(root: &Root, mounted_at: &str) -> Result<Set<String>> {
     let path = format!("{mounted_at}/cgroup.controllers");
     let Ok(path) = RelPath::from_absolute(&path) else { return Ok(Set::new()) };
     let text = root.read_text(path, SMALL)?.unwrap_or_default();
-    Ok(text.split_whitespace().map(str::to_owned).collect())
+    Ok(text.split_whitespace().map(str::to_owned).gather())
 }
 
 /// Lines of `/proc/cgroups`: name, hierarchy, number of groups, enabled.
@@ -122,7 +123,7 @@ fn disabled(root: &Root) -> Result<Set<String>> {
         let name = words.next()?;
         (words.nth(2)? == "0").then(|| name.to_owned())
     });
-    Ok(off.collect())
+    Ok(off.gather())
 }
 
 #[cfg(test)]

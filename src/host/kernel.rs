@@ -4,6 +4,7 @@
 //! `/sys`; the lists of built-in and loadable modules; the kernel's configuration. No module is loaded by looking.
 
 use crate::feed;
+use crate::gather::Gather;
 use crate::sorted::{Map, Set};
 
 use super::trial::Tried;
@@ -224,7 +225,7 @@ fn modules(root: &Root, release: &str, list: &str) -> Result<Option<Set<String>>
         let name = file.rsplit('/').next().unwrap_or_default();
         plain(name.split(".ko").next().unwrap_or_default())
     });
-    Ok(Some(Set::from(names.collect::<Vec<_>>())))
+    Ok(Some(Set::from(names.gather::<Vec<_>>())))
 }
 
 /// Module names are equal up to `-` and `_`. Up to case, too, for us: `xt_MARK` and `xt_mark` were joined long ago.
@@ -255,7 +256,7 @@ fn parse_options(text: &str) -> Map<String, char> {
         let value = value.chars().next().filter(|c| matches!(c, 'y' | 'm'))?;
         Some((name.to_owned(), value))
     });
-    set.collect()
+    set.gather()
 }
 
 #[cfg(test)]

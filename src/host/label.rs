@@ -3,6 +3,7 @@
 //! Read are a few blocks at fixed places, and of a FAT the beginning of its root directory, where the label is that
 //! people see. A medium may say what it wants: all lengths are those of the formats.
 
+use crate::gather::Grow;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// A kind of file system.
@@ -101,7 +102,7 @@ fn uuid(bytes: &[u8]) -> Option<String> {
             text.push('-');
         }
         for digit in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(digit), 16));
+            text.add_all(char::from_digit(u32::from(digit), 16));
         }
     }
     Some(text)

@@ -1,5 +1,6 @@
 //! The network as the kernel's tables show it: listeners, routes, own addresses, name servers.
 
+use crate::gather::{Gather, Grow};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::TABLE;
@@ -21,7 +22,7 @@ pub fn listeners(root: &Root) -> Result<Vec<Listener>> {
     let mut found = Vec::new();
     for path in [RelPath::literal("proc/net/tcp"), RelPath::literal("proc/net/tcp6")] {
         let text = root.read_text(path, TABLE)?.unwrap_or_default();
-        found.extend(text.lines().filter_map(listener));
+        found.add_all(text.lines().filter_map(listener));
     }
     Ok(found)
 }
@@ -83,7 +84,7 @@ const RTF_REJECT: u32 = 0x200;
 /// The main table's routes for IPv4 that are up (`/proc/net/route`).
 pub fn routes(root: &Root) -> Result<Vec<Route>> {
     let text = root.read_text(RelPath::literal("proc/net/route"), TABLE)?.unwrap_or_default();
-    Ok(text.lines().filter_map(route).collect())
+    Ok(text.lines().filter_map(route).gather())
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT`
@@ -134,7 +135,7 @@ pub fn addresses(root: &Root) -> Result<Vec<IpAddr>> {
     }
     let text = root.read_text(RelPath::literal("proc/net/if_inet6"), TABLE)?.unwrap_or_default();
     let v6 = text.lines().filter_map(|line| u128::from_str_radix(line.split_whitespace().next()?, 16).ok());
-    found.extend(v6.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))));
+    found.add_all(v6.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))));
     found.sort_unstable();
     found.dedup();
     Ok(found)
@@ -190,7 +191,7 @@ pub fn name_servers(root: &Root) -> Result<Option<Vec<String>>> {
             let mut words = line.split_whitespace();
             (words.next() == Some("nameserver")).then(|| words.next().map(str::to_owned)).flatten()
         });
-        servers.collect()
+        servers.gather()
     }))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The kernel knows them, too, but tells only some of them, and only since 6.9.
 
+use crate::gather::{Gather, Grow};
 use std::io::{self, SeekFrom};
 
 use super::label::Medium;
@@ -26,7 +27,7 @@ pub fn table(disk: &mut dyn Medium, block: u64) -> io::Result<Vec<Entry>> {
     if mbr.get(510..) != Some(&[0x55, 0xaa]) {
         return Ok(Vec::new());
     }
-    let kinds: Vec<u8> = (0..4).filter_map(|n| mbr.get(446 + 16 * n + 4)).copied().collect();
+    let kinds: Vec<u8> = (0..4).filter_map(|n| mbr.get(446 + 16 * n + 4)).copied().gather();
     // A protective MBR: one partition of this kind over the whole disk.
     if kinds.contains(&0xee) {
         return gpt(disk, block);
@@ -35,7 +36,7 @@ pub fn table(disk: &mut dyn Medium, block: u64) -> io::Result<Vec<Entry>> {
     let used = (1..).zip(kinds).filter(|(_, kind)| *kind != 0);
     Ok(used
         .map(|(number, _)| Entry { number, uuid: format!("{serial:08x}-{number:02x}"), label: String::new() })
-        .collect())
+        .gather())
 }
 
 /// UEFI 2.10, 5.3.2 and 5.3.3: the header in block 1, and the array that it points to.
@@ -70,7 +71,7 @@ fn guid(entry: &[u8]) -> String {
         }
         let byte = entry.get(16 + from).copied().unwrap_or(0);
         for digit in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(digit), 16));
+            text.add_all(char::from_digit(u32::from(digit), 16));
         }
     }
     text
@@ -79,7 +80,7 @@ fn guid(entry: &[u8]) -> String {
 fn name(entry: &[u8]) -> String {
     let units = entry.get(56..128).unwrap_or_default().chunks_exact(2);
     let units = units.filter_map(|pair| pair.try_into().ok()).map(u16::from_le_bytes).take_while(|unit| *unit != 0);
-    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).gather()
 }
 
 /// `len` bytes at `at`; `None` if the disk ends before.

@@ -31,6 +31,7 @@ pub use wanted::{
     Board, Cloud, Containerd, Context, Cri, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, ProgramToRun, Wanted,
 };
 
+use crate::gather::Gather;
 use std::cell::OnceCell;
 
 use serde::Serialize;
@@ -182,7 +183,7 @@ pub fn run(cx: &Context<'_>, checks: &[Check]) -> Vec<Finding> {
         });
         Finding { check: check.name, verdict: outcome.verdict, seen: outcome.seen, advice: outcome.advice }
     };
-    checks.iter().map(finding).collect()
+    checks.iter().map(finding).gather()
 }
 
 /// Checks whose failure can pass by itself: the same command may be run again later without any change here.
@@ -190,9 +191,9 @@ const TEMPORARY: [&str; 2] = ["clock", "cloud-ports"];
 
 /// The error that failed findings amount to: [`Kind::Preflight`], or [`Kind::Later`] if only time can help.
 pub fn failure(findings: &[Finding]) -> Option<Error> {
-    let failed: Vec<&Finding> = findings.iter().filter(|f| f.verdict == Verdict::Fail).collect();
+    let failed: Vec<&Finding> = findings.iter().filter(|f| f.verdict == Verdict::Fail).gather();
     let first = failed.first()?;
-    let names: Vec<&str> = failed.iter().map(|f| f.check).collect();
+    let names: Vec<&str> = failed.iter().map(|f| f.check).gather();
     let kind = if names.iter().all(|name| TEMPORARY.contains(name)) { Kind::Later } else { Kind::Preflight };
     let what = match failed.as_slice() {
         [one] => format!("preflight check '{}' failed: {}", one.check, one.seen),
@@ -211,7 +212,7 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
         [] => String::new(),
         [one] => one.to_string(),
         [most @ .., last] => {
-            let most: Vec<String> = most.iter().map(T::to_string).collect();
+            let most: Vec<String> = most.iter().map(T::to_string).gather();
             format!("{} and {last}", most.join(", "))
         }
     }

@@ -2,6 +2,7 @@
 
 use super::text;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::root::Root;
 
 /// Capabilities that the runtime cannot do without, with their bit numbers (capability.h).
@@ -44,7 +45,7 @@ impl Privilege {
 
     /// Capabilities that containers need and that are missing here.
     pub fn missing(&self) -> Vec<&'static str> {
-        NEEDED.into_iter().filter(|(_, bit)| !self.has(*bit)).map(|(name, _)| name).collect()
+        NEEDED.into_iter().filter(|(_, bit)| !self.has(*bit)).map(|(name, _)| name).gather()
     }
 
     /// Whether negative oom scores can be set.

@@ -2,6 +2,7 @@
 
 use super::SMALL;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::root::Root;
 
@@ -59,7 +60,7 @@ pub fn named(root: &Root, names: &[&str]) -> Result<Vec<Process>> {
 pub fn picked(root: &Root, wanted: impl Fn(&Process) -> bool) -> Result<Vec<Process>> {
     let (own_space, own) = (link(root, "self", "ns/pid"), std::process::id());
     let all = pids(root)?.into_iter().filter(|pid| *pid != own);
-    Ok(all.filter_map(|pid| load(root, pid, own_space.as_deref(), |_| true)).filter(wanted).collect())
+    Ok(all.filter_map(|pid| load(root, pid, own_space.as_deref(), |_| true)).filter(wanted).gather())
 }
 
 /// The process that holds a socket, by the socket's inode number.
@@ -92,7 +93,7 @@ pub fn network(root: &Root, pid: &str) -> Option<String> {
 
 fn pids(root: &Root) -> Result<Vec<u32>> {
     let names = root.list(RelPath::literal("proc"))?.unwrap_or_default();
-    Ok(names.iter().filter_map(|name| name.parse().ok()).take(MAX_PIDS).collect())
+    Ok(names.iter().filter_map(|name| name.parse().ok()).take(MAX_PIDS).gather())
 }
 
 /// `None`: of another name, gone meanwhile, a zombie or a kernel thread.
@@ -102,7 +103,7 @@ fn load(root: &Root, pid: u32, own_space: Option<&str>, want: impl Fn(&str) -> b
         return None;
     }
     let line = read(root, pid, "cmdline")?;
-    let args: Vec<String> = line.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
+    let args: Vec<String> = line.trim_end_matches('\0').split('\0').map(str::to_owned).gather();
     let first = args.first().filter(|arg| !arg.is_empty())?;
     let exe = link(root, &pid.to_string(), "exe");
     // So the kernel marks a program whose file was replaced since.

@@ -1,5 +1,6 @@
 //! Whether TCP ports of another machine answer: all at once, each within one limit.
 
+use crate::gather::Gather;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -43,11 +44,11 @@ impl std::fmt::Display for Answer {
 /// Tries all of `targets` at once; every answer is there after `limit`.
 pub(crate) fn try_all(targets: &[&HostPort], limit: Duration) -> Vec<Answer> {
     let end = Instant::now() + limit;
-    let waiting: Vec<_> = targets.iter().map(|target| start(target, end)).collect();
+    let waiting: Vec<_> = targets.iter().map(|target| start(target, end)).gather();
     // A name server that keeps silent holds the thread longer than the limit; it is left behind, not waited for.
     let late = |target: &HostPort| if is_name(target) { Answer::NoAddress } else { Answer::TimedOut };
     let answers = targets.iter().zip(waiting);
-    answers.map(|(target, answer)| answer.within(left(end)).unwrap_or_else(|| late(target))).collect()
+    answers.map(|(target, answer)| answer.within(left(end)).unwrap_or_else(|| late(target))).gather()
 }
 
 fn is_name(target: &HostPort) -> bool {

@@ -1,6 +1,7 @@
 //! Kernel features that are tried instead of read about, where trying changes nothing: in namespaces that end with the
 //! attempt, and only what needs no module to be loaded first. The rest is believed to its module lists.
 
+use crate::gather::{Gather, Grow};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,18 +42,18 @@ pub fn features(machine: &Root, kernel: &Kernel<'_>) -> Tried {
     let tried = apart(|| {
         let mut tried = Vec::new();
         if free("overlay") {
-            tried.extend(verdict(overlay(Path::new("/etc"))).map(|works| ("overlay", works)));
+            tried.add_all(verdict(overlay(Path::new("/etc"))).map(|works| ("overlay", works)));
         }
         for kind in LINKS.into_iter().filter(|kind| free(kind)) {
-            tried.extend(verdict(make_link(kind)).map(|works| (kind, works)));
+            tried.add_all(verdict(make_link(kind)).map(|works| (kind, works)));
         }
         if rules {
-            tried.extend(rule(machine));
+            tried.add_all(rule(machine));
         }
         tried
     });
     // Without the right to namespaces nothing can be tried.
-    tried.unwrap_or_default().into_iter().collect()
+    tried.unwrap_or_default().into_iter().gather()
 }
 
 /// What an error number says of a feature: nothing, unless the kernel does not know it.
@@ -72,12 +73,12 @@ fn rule(machine: &Root) -> Vec<(&'static str, bool)> {
         let args = [&["-t", "nat", "-A", "POSTROUTING"], words].concat();
         host.run(&Cmd::new("iptables", &args).limit(Duration::from_secs(1))).map(|output| output.code == 0)
     };
-    let all: Vec<&str> = RULE.iter().take(RULE.len() - 1).flat_map(|(_, words)| words.iter().copied()).collect();
+    let all: Vec<&str> = RULE.iter().take(RULE.len() - 1).flat_map(|(_, words)| words.iter().copied()).gather();
     match takes(&all) {
-        Ok(true) => RULE.iter().map(|(name, _)| (*name, true)).chain([("nf_nat", true)]).collect(),
+        Ok(true) => RULE.iter().map(|(name, _)| (*name, true)).chain([("nf_nat", true)]).gather(),
         // Even a plain rule is refused: it may be the program and not the kernel, so that it tells nothing of the rest.
         Ok(false) if matches!(takes(&["-j", "ACCEPT"]), Ok(true)) => {
-            RULE.iter().filter_map(|(name, words)| Some((*name, takes(words).ok()?))).collect()
+            RULE.iter().filter_map(|(name, words)| Some((*name, takes(words).ok()?))).gather()
         }
         _ => Vec::new(),
     }

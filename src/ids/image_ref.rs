@@ -1,5 +1,6 @@
 //! Image references, normalised the way containerd's CRI looks them up.
 
+use crate::gather::Gather;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,7 +47,7 @@ impl ImageRef {
     /// File name under which a `docker save` archive of this image is looked for:
     /// `docker.io-kubeedge-pause-3.6.tar`.
     pub fn archive_name(&self) -> String {
-        let mut name: String = self.0.chars().map(|c| if matches!(c, '/' | ':' | '@') { '-' } else { c }).collect();
+        let mut name: String = self.0.chars().map(|c| if matches!(c, '/' | ':' | '@') { '-' } else { c }).gather();
         name.push_str(".tar");
         name
     }

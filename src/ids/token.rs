@@ -1,5 +1,6 @@
 //! The KubeEdge join token: `<64 hex digits of the CA's SHA-256>.<JWT of three parts>`.
 
+use crate::gather::{Gather, Grow};
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,7 +27,7 @@ impl Token {
         let jwt = self.0.split_once('.').map_or("", |(_, jwt)| jwt);
         let signature = jwt.rsplit('.').next().unwrap_or_default();
         let parts = [jwt, signature].into_iter().filter(|part| part.len() >= LEAST);
-        std::iter::once(self.reveal()).chain(parts).map(str::to_owned).collect()
+        std::iter::once(self.reveal()).chain(parts).map(str::to_owned).gather()
     }
 
     /// Hex SHA-256 of the DER form of the CA certificate that the token belongs to.
@@ -52,7 +53,7 @@ impl FromStr for Token {
         if text.len() > MAX {
             return Err(BadName::TooLong(MAX));
         }
-        let parts: Vec<&str> = text.split('.').collect();
+        let parts: Vec<&str> = text.split('.').gather();
         let [hash, jwt @ ..] = parts.as_slice() else { return Err(BadName::Empty) };
         if jwt.len() != 3 {
             return Err(BadName::Shape("is not four parts joined by '.' (a CA hash and a JWT)"));
@@ -73,7 +74,7 @@ impl Drop for Token {
         // Best effort without unsafe code: overwrite in place, so that a later reuse of the memory shows nothing.
         let len = self.0.len();
         self.0.clear();
-        self.0.extend(std::iter::repeat_n('0', len));
+        self.0.add_all(std::iter::repeat_n('0', len));
     }
 }
 

@@ -5,6 +5,7 @@ use super::shelf::Item;
 use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad, entry_name};
 use crate::digest::Digest;
 use crate::error::{Kind, Lift, Result, Trail};
+use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::oci::{self, Config, Descriptor, DockerEntry, Image, Platform};
 
@@ -17,7 +18,7 @@ const PACKED_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held) -> Result<Vec<Image>> {
     let mut out = Vec::new();
     for entry in oci::docker_list(list).doing(|| "entry 'manifest.json'".to_owned())? {
-        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| normal(tag, "manifest.json")).collect();
+        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| normal(tag, "manifest.json")).gather();
         let names = names?;
         let Some(label) = names.first().map(ToString::to_string) else { continue };
         let mut image = image(&entry, &label, platform, held)?;
@@ -32,7 +33,7 @@ pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held) -> Resul
 pub(super) fn normal(text: &str, place: &str) -> Result<ImageRef> {
     text.parse::<ImageRef>()
         .lift(Kind::Bundle, || {
-            let text: String = text.chars().take(300).flat_map(char::escape_debug).collect();
+            let text: String = text.chars().take(300).flat_map(char::escape_debug).gather();
             format!("entry '{place}': image name '{text}'")
         })
         .hint("give the image a name of the form REGISTRY/PATH:TAG and save it again")
@@ -144,5 +145,5 @@ fn layers(entry: &DockerEntry, config: &Config, held: &mut Held) -> Result<Vec<D
         held.is(digest, item);
     }
     layers.sort_unstable_by_key(|(i, _)| *i);
-    Ok(layers.into_iter().map(|(_, layer)| layer).collect())
+    Ok(layers.into_iter().map(|(_, layer)| layer).gather())
 }

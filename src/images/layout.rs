@@ -1,5 +1,6 @@
 //! Images of an OCI layout, and of `docker save` from version 25 on, which writes one.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::Map;
 
 use super::docker::keep_promises;
@@ -82,8 +83,8 @@ fn grouped(tops: Vec<IndexEntry>) -> Result<Vec<(IndexEntry, Vec<ImageRef>)>> {
         }
         let at = *known.or_insert_with(top.blob.digest, || out.len());
         match out.get_mut(at) {
-            Some((_, names)) => names.extend(name.filter(|name| !names.contains(name))),
-            None => out.push((top, name.into_iter().collect())),
+            Some((_, names)) => names.add_all(name.filter(|name| !names.contains(name))),
+            None => out.push((top, name.into_iter().gather())),
         }
     }
     Ok(out)
@@ -104,8 +105,8 @@ fn docker_names(list: Option<&[u8]>) -> Result<Map<Digest, Vec<ImageRef>>> {
         let hex = entry.config.strip_prefix("blobs/sha256/").unwrap_or(&entry.config);
         // A config under another name is none of this layout's.
         let Ok(digest) = Digest::from_hex(hex) else { continue };
-        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| super::docker::normal(tag, "manifest.json")).collect();
-        out.or_insert_with(digest, Vec::new).extend(names?);
+        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| super::docker::normal(tag, "manifest.json")).gather();
+        out.or_insert_with(digest, Vec::new).add_all(names?);
     }
     Ok(out)
 }

@@ -1,5 +1,6 @@
 //! The files of an image, in the one order that makes the same bytes of the same input.
 
+use crate::gather::Gather;
 use std::io::Write;
 
 use super::modules::{Found, Tables, name_of};
@@ -65,7 +66,7 @@ impl Loading {
 
     /// The text of [`wanted::ORDER`].
     fn order(&self) -> String {
-        self.lines.iter().map(|(group, name)| format!("{group} {name}\n")).collect()
+        self.lines.iter().map(|(group, name)| format!("{group} {name}\n")).gather()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which kernel modules an image needs, and in which order they are loaded: what depmod(8) wrote, read with limits.
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::sorted::Set;
 
 /// Lines of modules.dep; a distribution's kernel has five thousand.
@@ -40,13 +41,13 @@ impl Tables {
     /// From the texts of modules.dep, modules.builtin and modules.softdep.
     pub fn parse(dep: &str, builtin: &str, softdep: &str) -> Result<Self> {
         let mut tables =
-            Tables { builtin: Set::from(builtin.lines().map(name_of).collect::<Vec<_>>()), ..Tables::default() };
+            Tables { builtin: Set::from(builtin.lines().map(name_of).gather::<Vec<_>>()), ..Tables::default() };
         for (number, line) in dep.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let bad = |what: &str| {
                 Error::new(Kind::Host, format!("modules.dep, line {}: {what}", number + 1)).hint("run depmod")
             };
             let (path, needs) = line.split_once(':').ok_or_else(|| bad("has no ':'"))?;
-            let needs: Vec<String> = needs.split_whitespace().map(str::to_owned).collect();
+            let needs: Vec<String> = needs.split_whitespace().map(str::to_owned).gather();
             if std::iter::once(path).chain(needs.iter().map(String::as_str)).any(|p| !is_plain(p)) {
                 return Err(bad("is not a path below this directory"));
             }
@@ -60,7 +61,7 @@ impl Tables {
             if let (Some("softdep"), Some(name)) = (words.next(), words.next()) {
                 // "pre:" is what stands before any of the two words, too; "post:" can wait for ever.
                 let before = words.take_while(|word| *word != "post:").filter(|word| *word != "pre:");
-                tables.soft.push((name.replace('-', "_"), before.map(|word| word.replace('-', "_")).collect()));
+                tables.soft.push((name.replace('-', "_"), before.map(|word| word.replace('-', "_")).gather()));
             }
         }
         Ok(tables)

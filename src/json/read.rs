@@ -5,6 +5,7 @@
 
 use super::error::{JsonError, Place, Reason};
 use super::value::{Data, Member, Number, Value};
+use crate::gather::Gather;
 
 /// Levels of lists and objects. Our own files and image manifests need six.
 pub const MAX_DEPTH: usize = 64;
@@ -275,7 +276,7 @@ impl<'a> Reader<'a> {
 
 /// Sorts references instead of comparing all pairs: a hostile object may have [`MAX_VALUES`] members.
 fn no_key_twice(members: &[Member]) -> Result<(), JsonError> {
-    let mut sorted: Vec<&Member> = members.iter().collect();
+    let mut sorted: Vec<&Member> = members.iter().gather();
     sorted.sort_unstable_by(|a, b| (&a.key, a.place).cmp(&(&b.key, b.place)));
     let twice = sorted.windows(2).filter_map(|pair| match pair {
         [a, b] if a.key == b.key => Some(*b),

@@ -2,6 +2,7 @@
 
 use super::error::{JsonError, Reason};
 use super::value::{Data, Number, Value};
+use crate::gather::{Gather, Grow};
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
@@ -50,11 +51,11 @@ impl Shape {
             (Shape::Whole, Data::Number(Number::Whole(_))) => Vec::new(),
             (Shape::List(shape), Data::List(items)) => {
                 let faults = items.iter().map(|item| shape.check(item)).enumerate();
-                faults.flat_map(|(i, faults)| faults.into_iter().map(move |e| e.inside_item(i))).collect()
+                faults.flat_map(|(i, faults)| faults.into_iter().map(move |e| e.inside_item(i))).gather()
             }
             (Shape::Map(shape), Data::Object(members)) => {
                 let faults = members.iter().map(|m| (&m.key, shape.check(&m.value)));
-                faults.flat_map(|(key, faults)| faults.into_iter().map(|e| e.inside(key))).collect()
+                faults.flat_map(|(key, faults)| faults.into_iter().map(|e| e.inside(key))).gather()
             }
             (Shape::Object(keys), Data::Object(members)) => {
                 let mut faults = Vec::new();
@@ -62,10 +63,10 @@ impl Shape {
                     match keys.iter().find(|key| key.name == member.key) {
                         Some(key) => {
                             let inner = key.shape.check(&member.value);
-                            faults.extend(inner.into_iter().map(|e| e.inside(&member.key)));
+                            faults.add_all(inner.into_iter().map(|e| e.inside(&member.key)));
                         }
                         None => {
-                            let known = keys.iter().map(|key| key.name).collect();
+                            let known = keys.iter().map(|key| key.name).gather();
                             faults.push(JsonError::new(member.place, Reason::Unknown(member.key.clone(), known)));
                         }
                     }

@@ -1,5 +1,6 @@
 //! k3s's config.yaml. Its keys are the names of k3s's flags.
 
+use crate::gather::Gather;
 use std::net::IpAddr;
 
 use crate::config::CloudConfig;
@@ -30,8 +31,8 @@ pub fn server_config(settings: Settings<'_>) -> String {
     out.one_opt("node-ip", config.ip.map(|ip| ip.to_string()).as_deref());
     out.one_opt("advertise-address", advertise.map(|ip| ip.to_string()).as_deref());
     let names = config.addresses.iter().map(ToString::to_string).chain(config.dns_names.iter().cloned());
-    out.list("tls-san", &names.collect::<Vec<_>>());
-    out.list("disable", &config.disable.iter().map(ToString::to_string).collect::<Vec<_>>());
+    out.list("tls-san", &names.gather::<Vec<_>>());
+    out.list("disable", &config.disable.iter().map(ToString::to_string).gather::<Vec<_>>());
     out.one("cluster-cidr", &config.cluster_cidr.to_string());
     out.one("service-cidr", &config.service_cidr.to_string());
     out.one("cluster-dns", &config.dns().to_string());

@@ -39,7 +39,7 @@ impl<'a> Kube<'a> {
     pub fn run(&mut self, args: &[&str]) -> Result<Output> {
         let config = format!("--kubeconfig={}", self.kubeconfig.display());
         let mut all = vec!["kubectl", &config];
-        all.extend(args);
+        all.extend_from_slice(args);
         let mut cmd = Cmd::new("k3s", &all).limit(LIMIT);
         cmd.env.push(("HOME".to_owned(), HOME.to_string()));
         self.exec.run(&cmd)

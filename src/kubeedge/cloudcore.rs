@@ -1,6 +1,7 @@
 //! keadm's command lines in the cloud, and what they bring about: the values of CloudCore's chart, read back from the
 //! configuration that CloudCore runs with (KubeEdge v1.22).
 
+use crate::gather::{Gather, Grow};
 use std::time::Duration;
 
 use crate::config::{CloudConfig, K3sMode};
@@ -52,7 +53,7 @@ impl Chart {
         Chart {
             version,
             kubeconfig: config.kubeconfig.display().to_string(),
-            addresses: config.addresses.iter().map(ToString::to_string).collect(),
+            addresses: config.addresses.iter().map(ToString::to_string).gather(),
             dns_names: config.dns_names.clone(),
             node_limit: config.node_limit,
             mosquitto: false,
@@ -76,7 +77,7 @@ impl Chart {
             format!("mosquitto.enable={}", self.mosquitto),
         ];
         let names = self.dns_names.iter().enumerate();
-        values.extend(names.map(|(i, name)| format!("{HUB}.dnsNames[{i}]={name}")));
+        values.add_all(names.map(|(i, name)| format!("{HUB}.dnsNames[{i}]={name}")));
         if self.pinned {
             values.push(format!("cloudCore.nodeSelector.{}={}", SERVER_LABEL.0, SERVER_LABEL.1));
         }
@@ -103,7 +104,7 @@ impl Chart {
         cmd.args.push(format!("--kubeedge-version={}", self.version));
         cmd.args.push(format!("--kube-config={}", self.kubeconfig));
         cmd.args.push("--force".to_owned());
-        cmd.args.extend(self.values().iter().map(|value| format!("--set={value}")));
+        cmd.args.add_all(self.values().iter().map(|value| format!("--set={value}")));
         cmd
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::exec::shorten;
+use crate::gather::Gather;
 
 /// A text that was seen, its class, and what the user can do.
 struct Known(&'static str, Kind, &'static str);
@@ -87,7 +88,7 @@ const ASIDE: [&str; 3] = ["edgestream.go:", "] connect error:", "kubelet healthz
 
 /// The error for a join that ended badly. `said` are keadm's words, `log` EdgeCore's; secrets are masked already.
 pub fn explain(said: &str, log: &str) -> Error {
-    let lines: Vec<&str> = log.lines().filter(|line| !ASIDE.iter().any(|mark| line.contains(mark))).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| !ASIDE.iter().any(|mark| line.contains(mark))).gather();
     let log = lines.join("\n");
     let log = log.as_str();
     let known = KNOWN.iter().find(|k| log.contains(k.0)).or_else(|| KNOWN.iter().find(|k| said.contains(k.0)));

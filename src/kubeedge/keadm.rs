@@ -4,6 +4,7 @@ use super::yaml::{To, lookup};
 use crate::board::Class;
 use crate::config::{EdgeConfig, Identity};
 use crate::exec::{Cmd, Life};
+use crate::gather::Gather;
 use crate::ids::Token;
 
 /// EdgeMesh's DNS on every node.
@@ -40,7 +41,7 @@ pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
     ];
     if !config.node.labels.is_empty() {
         let pairs = config.node.labels.iter();
-        let labels: Vec<String> = pairs.map(|(key, value)| format!("{}={}", key.as_str(), value.as_str())).collect();
+        let labels: Vec<String> = pairs.map(|(key, value)| format!("{}={}", key.as_str(), value.as_str())).gather();
         args.push(format!("--labels={}", labels.join(",")));
     }
     args.push(format!("--set={}", settings(config).join(",")));
@@ -94,7 +95,7 @@ impl Setting {
 }
 
 fn joined(pairs: &[(String, String)]) -> String {
-    pairs.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(",")
+    pairs.iter().map(|(key, value)| format!("{key}:{value}")).gather::<Vec<_>>().join(",")
 }
 
 /// The switches, as keadm's `--set` takes them and as edgecore.yaml then has them.
@@ -148,7 +149,7 @@ pub fn memory_settings(class: Class) -> Vec<Setting> {
 /// `key=value` pairs for a join. Fields of embedded structs go by their Go names.
 fn settings(config: &EdgeConfig) -> Vec<String> {
     let told = switches(config).into_iter().filter(|setting| !setting.is_default);
-    let mut set: Vec<String> = told.map(|setting| setting.pair()).collect();
+    let mut set: Vec<String> = told.map(|setting| setting.pair()).gather();
     if let Some(ip) = config.node.ip {
         set.push(format!("Modules.Edged.NodeIP={ip}"));
     }

@@ -2,6 +2,7 @@
 //!
 //! Block maps with two-space steps and plain or quoted scalars, list items at their key's depth: nothing more is
 //! needed.
+use crate::gather::{Gather, Grow};
 
 /// The scalar at `path` (`modules.edgeHub.websocket.server`); of a list, its items joined by `,`; of a map of scalars,
 /// its `key:value` pairs joined by `,`. `None`: not there.
@@ -36,10 +37,10 @@ pub fn lookup(text: &str, path: &str) -> Option<String> {
         }
         let items =
             std::iter::from_fn(|| lines.next_if(|l| self::indent(l) >= indent && l.trim_start().starts_with("- ")));
-        let mut items: Vec<String> = items.filter_map(|l| l.trim_start().strip_prefix("- ").map(unquote)).collect();
+        let mut items: Vec<String> = items.filter_map(|l| l.trim_start().strip_prefix("- ").map(unquote)).gather();
         if items.is_empty() {
             let pairs = std::iter::from_fn(|| lines.next_if(|l| self::indent(l) > indent));
-            items.extend(
+            items.add_all(
                 pairs
                     .filter_map(|l| l.split_once(": "))
                     .map(|(key, value)| format!("{}:{}", unquote(key), unquote(value))),
@@ -65,8 +66,8 @@ pub enum To {
 
 /// `text` with the key at `path` made to be `to`; maps on the way are made. All else stays as it is, byte for byte.
 pub fn set(text: &str, path: &str, to: &To) -> String {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let keys: Vec<&str> = path.split('.').collect();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).gather();
+    let keys: Vec<&str> = path.split('.').gather();
     let (mut start, mut end, mut depth) = (0, lines.len(), 0);
     for (n, key) in keys.iter().enumerate() {
         let rest = keys.get(n..).unwrap_or_default();
@@ -110,7 +111,7 @@ fn belongs(line: &str, depth: usize) -> bool {
 
 fn render(keys: &[&str], depth: usize, to: &To) -> Vec<String> {
     let mut lines: Vec<String> =
-        keys.iter().enumerate().map(|(n, key)| format!("{:1$}{key}:", "", depth + 2 * n)).collect();
+        keys.iter().enumerate().map(|(n, key)| format!("{:1$}{key}:", "", depth + 2 * n)).gather();
     let own = depth + 2 * keys.len().saturating_sub(1);
     match to {
         To::Absent => lines.clear(),
@@ -119,8 +120,8 @@ fn render(keys: &[&str], depth: usize, to: &To) -> Vec<String> {
                 last.push_str(&format!(" {value}"));
             }
         }
-        To::Map(pairs) => lines.extend(pairs.iter().map(|(key, value)| format!("{:1$}{key}: {value}", "", own + 2))),
-        To::List(items) => lines.extend(items.iter().map(|item| format!("{:own$}- {item}", ""))),
+        To::Map(pairs) => lines.add_all(pairs.iter().map(|(key, value)| format!("{:1$}{key}: {value}", "", own + 2))),
+        To::List(items) => lines.add_all(items.iter().map(|item| format!("{:own$}- {item}", ""))),
     }
     lines
 }

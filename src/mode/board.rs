@@ -1,5 +1,6 @@
 //! `board ...`: what this machine is, which profiles there are, whether a file is one.
 
+use crate::gather::{Gather, Grow};
 use std::path::Path;
 
 use crate::board::{Class, Facts, Profile, Set, identity};
@@ -38,8 +39,8 @@ pub fn detect(machine: &Path, profiles: Option<&Path>, format: Format) -> Result
                 (None, problem) => format!("identity  none: {}\n", one_line(&problem.unwrap_or_default())),
             });
             let refused = identity.refused.iter().filter(|_| found.is_some());
-            out.extend(refused.map(|(source, why)| format!("refused   {source} {}\n", one_line(why))));
-            out.extend(profile.quirks.iter().map(|quirk| format!("quirk     {} ({})\n", quirk.what, quirk.see)));
+            out.add_all(refused.map(|(source, why)| format!("refused   {source} {}\n", one_line(why))));
+            out.add_all(profile.quirks.iter().map(|quirk| format!("quirk     {} ({})\n", quirk.what, quirk.see)));
             out
         }
         Format::Json => {
@@ -47,7 +48,7 @@ pub fn detect(machine: &Path, profiles: Option<&Path>, format: Format) -> Result
                 .refused
                 .iter()
                 .map(|(source, why)| format!("{{\"source\":{},\"why\":{}}}", Text(&source.to_string()), Text(why)))
-                .collect();
+                .gather();
             let text = |text: Option<String>| text.map_or("null".to_owned(), |text| Text(&text).to_string());
             format!(
                 "{{\"schema\":{SCHEMA},\"id\":{},\"name\":{},\"because\":{},\"model\":{},\"memory_class\":\"{class}\",\
@@ -86,7 +87,7 @@ pub fn list(profiles: Option<&Path>, format: Format) -> Result<String> {
             profile.rules.is_some()
         ),
     });
-    let lines: Vec<String> = lines.collect();
+    let lines: Vec<String> = lines.gather();
     Ok(match format {
         Format::Text => lines.concat(),
         Format::Json => format!("{{\"schema\":{SCHEMA},\"profiles\":[{}]}}\n", lines.join(",")),
@@ -125,7 +126,7 @@ fn flat(value: &Value, path: &str, out: &mut String) {
             }
         }
         Data::List(items) => {
-            let words: Vec<String> = items.iter().map(plain).collect();
+            let words: Vec<String> = items.iter().map(plain).gather();
             out.push_str(&format!("{path} = {}\n", words.join(" ")));
         }
         _ => out.push_str(&format!("{path} = {}\n", plain(value))),

@@ -1,5 +1,6 @@
 //! `edgelay bundle create`, `show` and `verify`.
 
+use crate::gather::Gather;
 use std::io::{BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -171,7 +172,7 @@ fn show_text(file: &Path, contents: &Contents, out: &mut dyn Write) -> Result<()
     }
     line(out, "images")?;
     for image in &manifest.images {
-        let names: Vec<&str> = image.names.iter().map(crate::ids::ImageRef::as_str).collect();
+        let names: Vec<&str> = image.names.iter().map(crate::ids::ImageRef::as_str).gather();
         let need = if image.required { "required" } else { "optional" };
         line(out, &format!("  {} ({need}, unpacks to {} bytes)", names.join(" "), image.unpacked))?;
     }
@@ -304,7 +305,7 @@ impl<'a> Verified<'a> {
             verdict: verdict.fault().map_or("ok", Fault::word),
             identity: verdict.contents.as_ref().map(|contents| contents.identity.to_string()),
             signed_by: signed.map(|signed| signed.by.as_str()),
-            flaws: verdict.flaws.iter().map(shown).collect(),
+            flaws: verdict.flaws.iter().map(shown).gather(),
         }
     }
 }

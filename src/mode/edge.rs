@@ -11,6 +11,7 @@ mod method;
 mod record;
 mod times;
 
+use crate::gather::Gather;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{Bundle, Role};
@@ -161,7 +162,7 @@ pub fn status(root: &Path, report: &Report) -> Result<Vec<plan::Finding>> {
 
 /// The error that findings of [`status`] amount to.
 pub fn drift(findings: &[plan::Finding]) -> Option<Error> {
-    let off: Vec<&str> = findings.iter().filter(|f| !f.status.is_settled()).map(|f| f.id).collect();
+    let off: Vec<&str> = findings.iter().filter(|f| !f.status.is_settled()).map(|f| f.id).gather();
     match off.as_slice() {
         [] => None,
         names => Some(

@@ -14,6 +14,7 @@ pub(super) use presets::thaw;
 pub use record::Record;
 pub use unique::Finding;
 
+use crate::gather::Gather;
 use std::path::PathBuf;
 
 use crate::bundle::Bundle;
@@ -61,7 +62,7 @@ pub fn failure(findings: &[Finding]) -> Option<Error> {
         return None;
     }
     let names: std::collections::BTreeSet<&str> = findings.iter().map(|finding| finding.check).collect();
-    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let names = names.into_iter().gather::<Vec<_>>().join(", ");
     let error = Error::new(Kind::Preflight, format!("not fit for being copied: {names}"));
     Some(match findings.iter().any(|finding| !finding.removable) {
         true => error.hint("do what is said of each, then run again"),

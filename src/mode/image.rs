@@ -1,5 +1,6 @@
 //! `edgelay image import` and `image list`.
 
+use crate::gather::Grow;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
@@ -65,7 +66,7 @@ pub fn import(
     for (file, mut loaded) in loaded {
         let options = Options { unpack, layers, ..Options::new(place.clock) };
         let done = import::import(&mut client, &loaded.images, &mut *loaded.blobs, &options, progress);
-        outcomes.extend(done.doing(|| format!("image file '{}'", file.display()))?);
+        outcomes.add_all(done.doing(|| format!("image file '{}'", file.display()))?);
     }
     Ok(outcomes)
 }

@@ -1,6 +1,7 @@
 //! The manifest that an old `docker save` archive lacks, made as containerd makes it on import: the same bytes, so the
 //! same digest as after `ctr images import`.
 
+use crate::gather::Gather;
 use serde::Serialize;
 
 use super::Descriptor;
@@ -39,7 +40,7 @@ pub fn docker_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Vec
         schema_version: 2,
         media_type: DOCKER_MANIFEST,
         config: blob(config),
-        layers: layers.iter().map(blob).collect(),
+        layers: layers.iter().map(blob).gather(),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are left alone: these formats grow. What decides what runs is checked to the letter.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 
 use super::{Descriptor, Meaning, Platform};
@@ -188,7 +189,7 @@ impl RawDescriptor {
 
 fn parse_digest(text: &str) -> Result<Digest> {
     text.parse().map_err(|e| {
-        let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown: String = text.chars().take(80).flat_map(char::escape_debug).gather();
         bad(format!("digest '{shown}'")).because(e).hint(MAKE_AGAIN)
     })
 }
@@ -208,7 +209,7 @@ impl RawDocument {
         }
         let said = document.media_type.as_deref().unwrap_or("");
         if !said.is_empty() && Meaning::of(said) != meaning {
-            let said: String = said.chars().take(80).flat_map(char::escape_debug).collect();
+            let said: String = said.chars().take(80).flat_map(char::escape_debug).gather();
             return Err(bad(format!("says that it is a '{said}', expected {what}")).hint(MAKE_AGAIN));
         }
         // Read as a manifest by one and as an index by another tool, one digest would be two images.
@@ -225,7 +226,7 @@ pub fn index(bytes: &[u8]) -> Result<Vec<IndexEntry>> {
     let manifests =
         document.manifests.ok_or_else(|| bad("is not an image index: 'manifests' is missing").hint(MAKE_AGAIN))?;
     few(manifests.len())?;
-    manifests.into_iter().map(RawDescriptor::check).collect()
+    manifests.into_iter().map(RawDescriptor::check).gather()
 }
 
 impl Manifest {
@@ -235,7 +236,7 @@ impl Manifest {
         let missing = |key: &str| bad(format!("is not an image manifest: '{key}' is missing")).hint(MAKE_AGAIN);
         let config = document.config.ok_or_else(|| missing("config"))?.check()?.blob;
         let layers = document.layers.ok_or_else(|| missing("layers"))?;
-        let layers: Result<Vec<_>> = layers.into_iter().map(|layer| Ok(layer.check()?.blob)).collect();
+        let layers: Result<Vec<_>> = layers.into_iter().map(|layer| Ok(layer.check()?.blob)).gather();
         Ok(Manifest { config, layers: layers? })
     }
 }
@@ -248,7 +249,7 @@ impl Config {
         let platform = RawPlatform { os: raw.os, architecture: raw.architecture, variant: raw.variant };
         let platform = platform.check().ok_or_else(|| missing("os' or 'architecture"))?;
         let ids = raw.rootfs.and_then(|rootfs| rootfs.diff_ids).ok_or_else(|| missing("rootfs.diff_ids"))?;
-        let diff_ids: Result<Vec<_>> = ids.iter().map(|id| parse_digest(id)).collect();
+        let diff_ids: Result<Vec<_>> = ids.iter().map(|id| parse_digest(id)).gather();
         Ok(Config { platform, diff_ids: diff_ids.doing(|| "rootfs.diff_ids".to_owned())? })
     }
 }
@@ -262,7 +263,7 @@ pub fn docker_list(bytes: &[u8]) -> Result<Vec<DockerEntry>> {
         tags: raw.repo_tags.unwrap_or_default(),
         layers: raw.layers.unwrap_or_default(),
     };
-    Ok(entries.into_iter().map(entry).collect())
+    Ok(entries.into_iter().map(entry).gather())
 }
 
 fn few(entries: usize) -> Result<()> {
@@ -278,7 +279,7 @@ pub fn layout_version(bytes: &[u8]) -> Result<()> {
     match layout.image_layout_version.as_str() {
         "1.0.0" => Ok(()),
         other => {
-            let other: String = other.chars().take(40).flat_map(char::escape_debug).collect();
+            let other: String = other.chars().take(40).flat_map(char::escape_debug).gather();
             Err(bad(format!("OCI layout has version '{other}', expected '1.0.0'")).hint(MAKE_AGAIN))
         }
     }

@@ -1,5 +1,6 @@
 //! From a descriptor to the one image for our platform, through any indexes.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::Set;
 
 use super::media::is_layer;
@@ -46,7 +47,7 @@ pub fn choose(top: &IndexEntry, label: &str, wanted: &Platform, store: &mut dyn 
         return Ok(Some(image));
     }
     if !search.others.is_empty() {
-        let others: Vec<String> = search.others.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+        let others: Vec<String> = search.others.iter().take(MAX_TOLD).map(ToString::to_string).gather();
         let what = format!("image '{label}' is for {}, expected {wanted}", others.join(", "));
         return Err(bad(what).hint("take the image for this machine's processor"));
     }
@@ -76,7 +77,7 @@ impl Search<'_> {
         let meaning = Meaning::of(&entry.blob.media_type);
         let fits = entry.platform.as_ref().map(|platform| self.fits(platform, depth));
         if meaning == Meaning::Manifest && fits == Some(false) {
-            self.others.extend(entry.platform.clone().filter(|platform| platform.os != "unknown"));
+            self.others.add_all(entry.platform.clone().filter(|platform| platform.os != "unknown"));
             return Ok(None);
         }
         if !matches!(meaning, Meaning::Index | Meaning::Manifest) || !self.seen.insert(entry.blob.digest) {
@@ -158,7 +159,7 @@ pub fn check_layers(blobs: Vec<Descriptor>, config: &Config, store: &mut dyn Sto
     for (blob, diff_id) in blobs.into_iter().zip(&config.diff_ids) {
         let name = store.name(&blob);
         let Some(form) = LayerForm::of(&blob.media_type) else {
-            let media_type: String = blob.media_type.chars().take(80).flat_map(char::escape_debug).collect();
+            let media_type: String = blob.media_type.chars().take(80).flat_map(char::escape_debug).gather();
             return Err(bad(format!("{name} is a '{media_type}', expected a layer")).hint(MAKE_AGAIN));
         };
         let Some(found) = store.layer(&blob)? else {

@@ -3,6 +3,7 @@
 //! Lines of JSON, only ever appended and synced one by one; a line that a power cut tore is dropped at the next start.
 //! Uninstall reads it back: only what stands in it is removed.
 
+use crate::gather::{Gather, Grow};
 use crate::sorted::{Map, Set};
 use std::fs::File;
 use std::io::Write;
@@ -135,7 +136,7 @@ impl Journal {
         if !whole || lines > COMPACT_AT {
             let mut short = Vec::new();
             for (event, key, value) in state.records() {
-                short.extend(line(event, key, value, time.unix())?);
+                short.add_all(line(event, key, value, time.unix())?);
             }
             root.write(Self::PATH, 0o600, &short)?;
         } else if bytes.is_empty() {
@@ -223,12 +224,12 @@ impl Journal {
 
     /// Every file written, with the copy of what it replaced.
     pub fn files(&self) -> Vec<(String, Option<String>)> {
-        self.state.files.iter().map(|(path, backup)| (path.clone(), backup.clone())).collect()
+        self.state.files.iter().map(|(path, backup)| (path.clone(), backup.clone())).gather()
     }
 
     /// Every directory tree that exists only because of this installation.
     pub fn made_dirs(&self) -> Vec<String> {
-        self.state.made.iter().cloned().collect()
+        self.state.made.iter().cloned().gather()
     }
 
     /// Something remembered under `name`.
@@ -238,7 +239,7 @@ impl Journal {
 
     /// Names of facts that begin with `prefix`.
     pub fn facts_below(&self, prefix: &str) -> Vec<String> {
-        self.state.facts.keys().filter(|k| k.starts_with(prefix)).cloned().collect()
+        self.state.facts.keys().filter(|k| k.starts_with(prefix)).cloned().gather()
     }
 
     /// Remembers `value` (not empty) under `name`; written only if that is news.

@@ -1,5 +1,6 @@
 //! How lines look: pure text, no state.
 
+use crate::gather::Gather;
 use std::time::Duration;
 
 use super::{Outcome, Style};
@@ -22,12 +23,12 @@ pub fn bytes(n: u64) -> String {
 /// `text` as it may go to a terminal or a log. Programs, files and daemons have put words into it: what moves the
 /// cursor, colours lines or rings is replaced. Line breaks stay.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).gather()
 }
 
 /// As [`printable`], for a row of a table: line breaks go, too.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).gather()
 }
 
 /// `1.2 s`, from a minute on `2 min 05 s`.
@@ -70,7 +71,7 @@ pub(super) fn bar(count: (usize, usize), summary: &str, spent: Duration, work: (
         return format!("{head} ... {}", seconds(spent));
     }
     let filled = done.min(total).saturating_mul(BAR) / total;
-    let cells: String = (0..BAR).map(|i| if i < filled { '#' } else { '.' }).collect();
+    let cells: String = (0..BAR).map(|i| if i < filled { '#' } else { '.' }).gather();
     format!("{head} [{cells}] {} of {}, {}", bytes(done), bytes(total), seconds(spent))
 }
 

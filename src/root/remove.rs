@@ -1,5 +1,6 @@
 //! Removing what was written, and nothing else.
 
+use crate::gather::Gather;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::Dir;
@@ -82,7 +83,7 @@ fn empty(parent: &impl AsFd, name: &std::ffi::OsStr, device: u64, depth: usize) 
         return Err(Errno::EXDEV);
     }
     let mut dir = Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?;
-    let names: Vec<_> = dir.iter().map(|entry| entry.map(|e| e.file_name().to_owned())).collect::<nix::Result<_>>()?;
+    let names: Vec<_> = dir.iter().map(|entry| entry.map(|e| e.file_name().to_owned())).gather::<nix::Result<_>>()?;
     for name in names {
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;

@@ -1,5 +1,6 @@
 //! Times of files, where what was made must look the same whenever it is made.
 
+use crate::gather::Gather;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -58,7 +59,7 @@ fn below(dir: &OwnedFd, unix: u64, closed: &str, depth: usize) -> nix::Result<()
     }
     let time = spec(unix);
     let mut list = Dir::from_fd(dir.try_clone().map_err(|_| Errno::EMFILE)?)?;
-    let names: Vec<_> = list.iter().map(|entry| entry.map(|e| e.file_name().to_owned())).collect::<nix::Result<_>>()?;
+    let names: Vec<_> = list.iter().map(|entry| entry.map(|e| e.file_name().to_owned())).gather::<nix::Result<_>>()?;
     for name in names.iter().map(|name| name.as_c_str()).filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
         let stat = fstatat(dir.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         let is_dir = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;

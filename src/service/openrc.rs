@@ -1,5 +1,6 @@
 //! OpenRC: a script run by openrc-run, its supervise-daemon, and `rc-service`.
 
+use crate::gather::Gather;
 use std::time::Duration;
 
 use super::{Service, State};
@@ -25,7 +26,7 @@ const POINTS: [(&str, &str); 4] = [
 pub(super) fn render(service: &Service) -> String {
     let name = service.name;
     let (program, args) = service.command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let path: Vec<String> = PATH.iter().map(ToString::to_string).collect();
+    let path: Vec<String> = PATH.iter().map(ToString::to_string).gather();
     let log = super::log_path(name);
     format!(
         r#"#!/sbin/openrc-run
@@ -74,8 +75,8 @@ fn depend(service: &Service) -> String {
     [("after", service.after), ("want", service.wants)]
         .iter()
         .filter(|(_, units)| !units.is_empty())
-        .map(|(key, units)| format!("\t{key} {}\n", units.iter().map(word).collect::<Vec<_>>().join(" ")))
-        .collect()
+        .map(|(key, units)| format!("\t{key} {}\n", units.iter().map(word).gather::<Vec<_>>().join(" ")))
+        .gather()
 }
 
 fn is_known(root: &Root, name: &str) -> Result<bool> {

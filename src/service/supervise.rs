@@ -8,6 +8,7 @@ mod entry;
 mod log;
 mod ward;
 
+use crate::gather::{Gather, Grow};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ fn wait(signals: &SignalFd, pause: Duration) -> Result<Vec<Signal>> {
     }
     let mut seen = Vec::new();
     while let Some(info) = signals.read_signal().lift(Kind::Host, || "read signals".to_owned())? {
-        seen.extend(i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok()));
+        seen.add_all(i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok()));
     }
     Ok(seen)
 }
@@ -171,7 +172,7 @@ impl Supervisor<'_> {
                 self.ended(pid, &words);
             }
         }
-        let adopted: Vec<Pid> = self.wards.values().filter_map(Ward::adopted).collect();
+        let adopted: Vec<Pid> = self.wards.values().filter_map(Ward::adopted).gather();
         for pid in adopted {
             if !find::is_alive(self.root, pid.as_raw()).unwrap_or(true) {
                 self.ended(pid, "ended");
@@ -204,7 +205,7 @@ impl Supervisor<'_> {
                 }
             }
         }
-        let names: Vec<String> = self.wards.keys().cloned().collect();
+        let names: Vec<String> = self.wards.keys().cloned().gather();
         // Those started first are stopped last, one after the other.
         let last = names.iter().rev().find(|name| self.wards.get(*name).is_some_and(|w| w.pid().is_some())).cloned();
         for name in &names {
@@ -247,7 +248,7 @@ impl Supervisor<'_> {
     fn start(&mut self, name: &str, now: Duration) {
         let file = super::log_path(name);
         let (Some(ward), Ok(log)) = (self.wards.get_mut(name), RelPath::parse(&file)) else { return };
-        let args: Vec<&str> = ward.command.iter().skip(1).map(String::as_str).collect();
+        let args: Vec<&str> = ward.command.iter().skip(1).map(String::as_str).gather();
         let spawned = self.exec.spawn(&Cmd::new(ward.command.first().map_or("", String::as_str), &args), log);
         match spawned.map(|pid| i32::try_from(pid).map(Pid::from_raw)) {
             Ok(Ok(pid)) => {

@@ -3,6 +3,7 @@
 use super::{edgecore_program, fingerprint};
 use crate::bundle::Component;
 use crate::error::{Result, Trail};
+use crate::gather::Gather;
 use crate::kubeedge::EDGECORE;
 use crate::plan::{Cx, Status, Step};
 
@@ -40,7 +41,7 @@ impl Step for Components {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         let missing = self.missing(cx)?;
-        let names: Vec<&str> = missing.iter().map(|c| c.name.as_str()).collect();
+        let names: Vec<&str> = missing.iter().map(|c| c.name.as_str()).gather();
         Ok(match names.as_slice() {
             [] => Status::Done,
             names => Status::todo(format!("missing or different: {}", names.join(", "))),

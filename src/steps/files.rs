@@ -4,6 +4,7 @@
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service, boot_link, definition};
@@ -26,7 +27,7 @@ impl Files {
     pub fn new(id: &'static str, summary: &'static str, files: Vec<File>, unit: (Manager, &Service)) -> Self {
         let (manager, service) = unit;
         let mut all: Vec<_> =
-            files.into_iter().map(|(path, mode, bytes)| (path.as_str().to_owned(), mode, bytes)).collect();
+            files.into_iter().map(|(path, mode, bytes)| (path.as_str().to_owned(), mode, bytes)).gather();
         let (path, mode, text) = definition(manager, service);
         all.push((path, mode, text.into_bytes()));
         Files { id, summary, files: all, link: boot_link(manager, service), made: None }

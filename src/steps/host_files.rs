@@ -2,6 +2,7 @@
 
 use crate::error::{Kind, Lift, Result};
 use crate::exec::{Cmd, Exec};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
@@ -34,7 +35,7 @@ impl HostFiles {
     }
 
     fn modules(&self) -> Vec<&str> {
-        NEEDED.into_iter().chain(self.more.iter().map(String::as_str)).collect()
+        NEEDED.into_iter().chain(self.more.iter().map(String::as_str)).gather()
     }
 
     fn modules_text(&self) -> String {
@@ -66,7 +67,7 @@ pub fn prepare_kernel(root: &Root, exec: &mut dyn Exec) -> Result<()> {
     if exec.find("modprobe").is_some() {
         let text = root.read_text(MODULES, MAX)?.unwrap_or_default();
         let listed = text.lines().filter(|line| !line.starts_with('#'));
-        let modules: Vec<&str> = std::iter::once("-a").chain(listed).collect();
+        let modules: Vec<&str> = std::iter::once("-a").chain(listed).gather();
         let loaded = exec.run(&Cmd::new("modprobe", &modules))?;
         log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
     }

@@ -2,6 +2,7 @@
 
 mod native;
 
+use crate::gather::Grow;
 use std::path::PathBuf;
 
 use crate::clock::rfc3339;
@@ -174,7 +175,7 @@ impl JoinCloud {
         let cgroup_driver = health::cgroup_driver(&self.config.containerd_address)?;
         let join = Join { config: &self.config, identity: &self.identity, version: &self.version, cgroup_driver };
         let mut cmd = join_command(&join, token);
-        cmd.path_first.extend(bridge_sudo(cx)?);
+        cmd.path_first.add_all(bridge_sudo(cx)?);
         let (ran, refused) = self.run_keadm(&cmd, cx);
         if let Some(e) = refused {
             // keadm would wait for minutes, and leave the token where it put it.

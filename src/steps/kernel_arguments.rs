@@ -3,6 +3,7 @@
 //! The running kernel decides whether anything is to be done at all. An edit that did not help after a reboot is told,
 //! never tried again: a machine that nobody logs in to must not reboot for ever.
 
+use crate::gather::{Gather, Grow};
 use std::time::Duration;
 
 use crate::board::{Format, arguments};
@@ -42,7 +43,7 @@ impl Edit {
         let mut fields = fact.split('\t');
         let (boot, word, path, arguments) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
         let format = Format::ALL.into_iter().find(|format| format.word() == word)?;
-        let arguments = arguments.split(' ').map(str::to_owned).collect();
+        let arguments = arguments.split(' ').map(str::to_owned).gather();
         Some(Edit { boot: boot.to_owned(), format, path: path.to_owned(), arguments })
     }
 
@@ -127,7 +128,7 @@ impl Wanted {
     fn lacking(&self, cx: &Cx<'_>) -> Result<Vec<String>> {
         let (text, _) = load(self, cx)?;
         let lacking = arguments::lacking(&text, self.format, &self.arguments);
-        Ok(lacking.into_iter().map(str::to_owned).collect())
+        Ok(lacking.into_iter().map(str::to_owned).gather())
     }
 }
 
@@ -209,7 +210,7 @@ fn edit(wanted: &Wanted, lacking: &[String], boot: &str, cx: &mut Cx<'_>) -> Res
             .hint(format!("put '{}' there by hand, and reboot", wanted.joined()))
     })?;
     let mut ours = Edit::of_journal(cx).filter(|edit| edit.path == wanted.path).map_or(Vec::new(), |e| e.arguments);
-    ours.extend(lacking.iter().filter(|argument| !ours.contains(argument)).cloned().collect::<Vec<_>>());
+    ours.add_all(lacking.iter().filter(|argument| !ours.contains(argument)).cloned().gather::<Vec<_>>());
     let (boot, path_text) = (boot.to_owned(), wanted.path.clone());
     let edit = Edit { boot, format: wanted.format, path: path_text, arguments: ours };
     cx.journal.remember(EDITED, &edit.render())?;

@@ -1,5 +1,6 @@
 //! Clearing what a join or a runtime left: processes, pods, mounts, directories. Only what the journal calls ours.
 
+use crate::gather::Gather;
 use std::path::Path;
 
 use crate::cni;
@@ -97,19 +98,19 @@ pub(super) fn forget_networks(networks: &[String], cx: &Cx<'_>) -> Result<()> {
 
 fn places_of(mountinfo: &str, sources: &[String]) -> Vec<String> {
     let mounts = mountinfo.lines().filter_map(Mount::parse).filter(|mount| sources.contains(&mount.source));
-    mounts.map(|mount| mount.place).collect()
+    mounts.map(|mount| mount.place).gather()
 }
 
 /// Mount points below `dir`, last mounted first, and `dir` as often as it is mounted on itself (proc(5): the second
 /// field is the parent's number, the fourth the directory within the file system, the fifth the place; blanks as octal
 /// escapes).
 fn mounts_below(mountinfo: &str, dir: &str) -> Vec<String> {
-    let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
+    let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).gather();
     let ours = |mount: &&Mount<'_>| {
         let below = mount.place.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
         below || (mount.place == dir && mount.is_of_itself(&mounts))
     };
-    mounts.iter().filter(ours).map(|mount| mount.place.clone()).rev().collect()
+    mounts.iter().filter(ours).map(|mount| mount.place.clone()).rev().gather()
 }
 
 struct Mount<'a> {

@@ -3,6 +3,7 @@
 //! It is a containerd of our own on the target's store, with a directory of its own for all else, and it ends with the
 //! step. The next start of the target's containerd finds the images complete and unpacked.
 
+use crate::gather::Gather;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Preload {
 /// All that is in a store with `images`.
 pub(super) fn version(images: &[Image]) -> String {
     let lines = images.iter().map(|image| format!("{} {}\n", image.manifest.digest, image.label()));
-    Digest::of(lines.collect::<String>().as_bytes()).to_string()
+    Digest::of(lines.gather::<String>().as_bytes()).to_string()
 }
 
 /// Whether no containerd has ever closed a database in the store `root`.
@@ -160,10 +161,10 @@ impl Line {
         if let Some(dir) = &self.given {
             let places = [dir.join("containerd"), dir.join("bin/containerd")];
             let there = places.iter().find(|program| program.is_file()).or(places.first());
-            return there.cloned().into_iter().collect();
+            return there.cloned().into_iter().gather();
         }
         let own = self.own.as_deref().and_then(|path| target.real(RelPath::parse(path).ok()?).ok());
-        own.into_iter().chain(find(line, "containerd")).collect()
+        own.into_iter().chain(find(line, "containerd")).gather()
     }
 
     fn judge(&self, program: &Path, exec: &mut dyn Exec) -> std::result::Result<Release, String> {

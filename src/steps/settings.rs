@@ -5,6 +5,7 @@
 use crate::board::Class;
 use crate::config::EdgeConfig;
 use crate::error::{Error, Kind, Result};
+use crate::gather::{Gather, Grow};
 use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, Setting, memory_settings, service, set, switches};
 use crate::plan::{Cx, Status, Step};
 use crate::service::Manager;
@@ -21,7 +22,7 @@ impl Settings {
     /// `manager` when one changed.
     pub fn new(manager: Manager, config: &EdgeConfig, class: Class) -> Self {
         let mut wanted = switches(config);
-        wanted.extend(memory_settings(class));
+        wanted.add_all(memory_settings(class));
         Settings { manager, wanted }
     }
 
@@ -41,7 +42,7 @@ impl Step for Settings {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         let yaml = Self::yaml(cx)?;
-        let differ: Vec<String> = self.wanted.iter().filter_map(|setting| setting.difference(&yaml)).collect();
+        let differ: Vec<String> = self.wanted.iter().filter_map(|setting| setting.difference(&yaml)).gather();
         Ok(if differ.is_empty() { Status::Done } else { Status::Todo(differ.join("; ")) })
     }
 

@@ -4,6 +4,7 @@
 //! an open directory that cannot be led elsewhere, so `/proc` must be mounted.
 #![allow(unsafe_code)]
 
+use crate::gather::Gather;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -62,7 +63,7 @@ pub fn list(dir: BorrowedFd<'_>, name: &[u8]) -> nix::Result<Vec<Vec<u8>>> {
         // SAFETY: the path ends with NUL and lives through the call; the kernel writes at most the buffer's length.
         unsafe { libc::llistxattr(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
     })?;
-    Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+    Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).gather())
 }
 
 fn answer(call: impl Fn(&mut [u8]) -> libc::ssize_t) -> nix::Result<Vec<u8>> {

@@ -7,6 +7,7 @@
 //! 1.0    PAX: GNU.sparse.major=1, .minor=0, .realsize, .name; the map stands before the data, a number a line
 //! ```
 
+use crate::gather::{Gather, Grow};
 use std::io::Read;
 
 use super::{Member, Members, shown};
@@ -63,7 +64,7 @@ pub(super) fn old<R: Read>(members: &mut Members<R>, header: &Header<'_>) -> Res
         let block = members.raw_block()?;
         let block = block.ok_or_else(|| unreadable(std::io::ErrorKind::UnexpectedEof.into(), &members.place()))?;
         let (further, again) = sparse_block(&block).map_err(|e| members.damaged(e))?;
-        map.extend(further);
+        map.add_all(further);
         more = again;
     }
     Ok(Some((size, map)))
@@ -113,12 +114,12 @@ impl<'d> Said<'d> {
     fn map(&self) -> Option<SparseMap> {
         let split = || self.map.split(|byte| *byte == b',').filter(|_| !self.map.is_empty());
         let turns = self.turns.iter().copied();
-        let numbers: Vec<&[u8]> = if self.turns.is_empty() { split().collect() } else { turns.collect() };
+        let numbers: Vec<&[u8]> = if self.turns.is_empty() { split().gather() } else { turns.gather() };
         let (pairs, rest) = numbers.as_chunks::<2>();
         if !rest.is_empty() || usize::try_from(decimal(self.count)?).ok()? != pairs.len() {
             return None;
         }
-        pairs.iter().map(|[offset, length]| Some((decimal(offset)?, decimal(length)?))).collect()
+        pairs.iter().map(|[offset, length]| Some((decimal(offset)?, decimal(length)?))).gather()
     }
 }
 
@@ -160,7 +161,7 @@ fn leading_map<R: Read>(members: &mut Members<R>) -> Result<SparseMap> {
     let count = lines.number()?;
     let count = usize::try_from(count).ok().filter(|count| *count <= MAX_SEGMENTS);
     let count = count.ok_or_else(|| too_many(&lines.members.last))?;
-    (0..count).map(|_| Ok((lines.number()?, lines.number()?))).collect()
+    (0..count).map(|_| Ok((lines.number()?, lines.number()?))).gather()
 }
 
 struct Lines<'m, R> {

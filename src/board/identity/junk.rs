@@ -1,4 +1,5 @@
 //! Values that look like an identity and are the same on a whole shelf of boards.
+use crate::gather::Gather;
 
 /// What firmware vendors leave in the fields (lower case), seen in the field again and again.
 const TEXTS: [&str; 22] = [
@@ -40,11 +41,11 @@ const SHORTEST: usize = 4;
 /// Why `value` does not tell one board from another; `vendor` has further texts in lower case.
 pub(crate) fn reason(value: &str, vendor: &[String]) -> Option<String> {
     let text = value.trim().to_lowercase();
-    let shown = || text.chars().take(40).flat_map(char::escape_debug).collect::<String>();
+    let shown = || text.chars().take(40).flat_map(char::escape_debug).gather::<String>();
     if TEXTS.contains(&text.as_str()) || UUIDS.contains(&text.as_str()) || vendor.contains(&text) {
         return Some(format!("is '{}', which its vendor writes into every board", shown()));
     }
-    let plain: Vec<u8> = text.bytes().filter(u8::is_ascii_alphanumeric).collect();
+    let plain: Vec<u8> = text.bytes().filter(u8::is_ascii_alphanumeric).gather();
     if plain.len() < SHORTEST {
         return Some(format!("is '{}', too short to be one board's own", shown()));
     }

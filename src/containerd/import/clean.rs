@@ -8,6 +8,7 @@
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::oci::Image;
 
 use super::plan::{self, MARK, PENDING, PINNED};
@@ -16,7 +17,7 @@ use super::{Client, Options};
 
 /// Drops leases and images of our own runs that did not come to their end.
 pub(super) fn leftovers(store: &mut Store<'_>) -> Result<()> {
-    let pending: Vec<Record> = store.images()?.into_iter().filter(is_pending).collect();
+    let pending: Vec<Record> = store.images()?.into_iter().filter(is_pending).gather();
     for record in &pending {
         log::debug!("image '{}' was left by an interrupted import; removing it", record.name);
         forget(store, &record.name)?;

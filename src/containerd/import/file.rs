@@ -1,5 +1,6 @@
 //! One file of an unpacked image, read where containerd keeps it: no pod is needed to get a program out of an image.
 
+use crate::gather::Gather;
 use std::fs::File;
 use std::path::Path;
 
@@ -65,7 +66,7 @@ fn find(mounts: &[Mount], path: RelPath<'_>) -> Result<Option<File>> {
 /// Directories of a mount, topmost first.
 fn layers(mount: &Mount) -> Vec<&str> {
     match mount.options.iter().find_map(|option| option.strip_prefix("lowerdir=")) {
-        Some(lower) => lower.split(':').collect(),
+        Some(lower) => lower.split(':').gather(),
         None => vec![mount.source.as_str()],
     }
 }

@@ -3,6 +3,7 @@
 use crate::digest::{Digest, Verified};
 use crate::error::{Kind, Lift, Result};
 use crate::feed;
+use crate::gather::Gather;
 use crate::oci::{Config, Descriptor, Image, Layer, MAX_DOCUMENT, Manifest, Meaning, Platform, index};
 
 use super::plan::PINNED;
@@ -48,7 +49,7 @@ pub fn list(client: &mut Client, platform: &Platform, options: &Options<'_>) -> 
     let mut records = store.images()?;
     records.retain(|record| record.name.parse::<Digest>().is_err());
     records.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    records.into_iter().map(|record| look(&mut store, record, platform)).collect()
+    records.into_iter().map(|record| look(&mut store, record, platform)).gather()
 }
 
 fn look(store: &mut Store<'_>, record: Record, platform: &Platform) -> Result<Listed> {
@@ -128,7 +129,7 @@ fn manifest(store: &mut Store<'_>, target: &Descriptor, manifest_bytes: Vec<u8>)
         manifest_bytes,
         config: manifest.config,
         config_bytes,
-        layers: layers.map(|(blob, diff_id)| Layer { blob, diff_id }).collect(),
+        layers: layers.map(|(blob, diff_id)| Layer { blob, diff_id }).gather(),
         platform: config.platform,
     })))
 }

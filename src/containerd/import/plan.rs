@@ -1,5 +1,6 @@
 //! What an import will store, decided before the first call: blobs, their labels, their order, and all names.
 
+use crate::gather::Gather;
 use crate::sorted::{Map, Set};
 
 use crate::digest::Digest;
@@ -57,7 +58,7 @@ pub(super) fn manifest_labels(image: &Image, kept: Layers) -> Labels {
     let config = ("containerd.io/gc.ref.content.config".to_owned(), image.config.digest.to_string());
     let layer = |(n, digest): (usize, Digest)| (format!("containerd.io/gc.ref.content.l.{n}"), digest.to_string());
     let layers = image.layers.iter().map(|layer| layer.blob.digest).enumerate().map(layer);
-    std::iter::once(config).chain(layers.filter(|_| kept == Layers::Kept)).collect()
+    std::iter::once(config).chain(layers.filter(|_| kept == Layers::Kept)).gather()
 }
 
 /// Key of the config blob's label that names the top snapshot.
@@ -68,7 +69,7 @@ pub(super) fn snapshot_label(snapshotter: &str) -> String {
 /// Labels of the config blob: the garbage collector follows them to the chain of snapshots.
 pub(super) fn config_labels(image: &Image, snapshotter: &str) -> Labels {
     let top = image.chain_ids().pop();
-    top.map(|top| (snapshot_label(snapshotter), top.to_string())).into_iter().collect()
+    top.map(|top| (snapshot_label(snapshotter), top.to_string())).into_iter().gather()
 }
 
 /// Labels of a layer blob: containerd finds a layer by its uncompressed digest.

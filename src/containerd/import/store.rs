@@ -1,5 +1,6 @@
 //! The daemon's image store as an import needs it: "not there" is an answer here, and no error.
 
+use crate::gather::Gather;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,7 @@ impl<'a> Store<'a> {
     pub(super) fn our_leases(&mut self) -> Result<Vec<LeaseId>> {
         let filter = format!("labels.\"{MARK}\"");
         let leases = self.client.leases().list(&[filter])?;
-        Ok(leases.into_iter().filter_map(|lease| lease.id.parse().ok()).collect())
+        Ok(leases.into_iter().filter_map(|lease| lease.id.parse().ok()).gather())
     }
 
     /// Takes our lease; everything written from now on belongs to it.
@@ -138,7 +139,7 @@ impl<'a> Store<'a> {
     }
 
     pub(super) fn images(&mut self) -> Result<Vec<Record>> {
-        self.client.images().list(&[]).doing(|| "list the images".into())?.into_iter().map(record).collect()
+        self.client.images().list(&[]).doing(|| "list the images".into())?.into_iter().map(record).gather()
     }
 
     pub(super) fn image(&mut self, name: &str) -> Result<Option<Record>> {
@@ -152,7 +153,7 @@ impl<'a> Store<'a> {
         match self.client.images().create(image.clone()) {
             Err(e) if e.is(Code::AlreadyExists) => {
                 let paths = std::iter::once("target".to_owned());
-                let paths = paths.chain([PINNED, MARK].map(|key| format!("labels.{key}"))).collect();
+                let paths = paths.chain([PINNED, MARK].map(|key| format!("labels.{key}"))).gather();
                 self.client.images().update(image, paths)?;
             }
             created => drop(created?),

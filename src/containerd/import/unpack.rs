@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
+use crate::gather::Grow;
 use crate::oci::{Image, Layer};
 use crate::sys::signal;
 
@@ -16,7 +17,7 @@ pub(super) fn unpack(store: &mut Store<'_>, image: &Image) -> Result<Vec<usize>>
     for (n, (layer, chain_id)) in image.layers.iter().zip(image.chain_ids()).enumerate() {
         let fresh = unpack_layer(store, layer, &chain_id, parent.as_ref())
             .doing(|| format!("unpack layer {} of '{}'", n + 1, image.label()))?;
-        unpacked.extend(fresh.then_some(n));
+        unpacked.add_all(fresh.then_some(n));
         parent = Some(chain_id);
         signal::check()?;
     }

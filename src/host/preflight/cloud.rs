@@ -5,6 +5,7 @@ use super::wanted::K3s;
 use super::{Check, Look, Outcome, identity, list, machine, network, services, storage};
 use crate::error::Result;
 use crate::exec;
+use crate::gather::Grow;
 use crate::host::net::{self, Iptables};
 use crate::host::reach::{self, Answer};
 use crate::host::{Init, SMALL, init_system};
@@ -91,7 +92,7 @@ const K3S_DATA: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s");
 fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
     let mut running = Vec::new();
     for name in ["k3s-server", "k3s-agent", "k3s"] {
-        running.extend(look.foreign(name)?.map(|p| format!("{} (pid {})", p.name, p.pid)));
+        running.add_all(look.foreign(name)?.map(|p| format!("{} (pid {})", p.name, p.pid)));
     }
     Ok(match (&look.cx.wanted.k3s, running.as_slice()) {
         (None, _) => Outcome::skip("not asked for"),

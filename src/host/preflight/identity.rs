@@ -5,6 +5,7 @@ use crate::board::identity::junk_reason as junk;
 use crate::clock::rfc3339;
 use crate::config::VENDOR_NAMES;
 use crate::error::Result;
+use crate::gather::Grow;
 use crate::host::token::expiry;
 use crate::host::{SMALL, time};
 use crate::ids::RelPath;
@@ -33,7 +34,7 @@ pub(super) fn clone_identity(look: &Look<'_>) -> Result<Outcome> {
     match machine_id.as_deref() {
         None => {}
         Some("") => seen.push("/etc/machine-id is empty".to_owned()),
-        Some(id) => seen.extend(junk(id, &[]).map(|why| format!("/etc/machine-id {why}"))),
+        Some(id) => seen.add_all(junk(id, &[]).map(|why| format!("/etc/machine-id {why}"))),
     }
     let copy = read("var/lib/dbus/machine-id")?;
     if let (Some(id), Some(copy)) = (&machine_id, &copy)
@@ -47,7 +48,7 @@ pub(super) fn clone_identity(look: &Look<'_>) -> Result<Outcome> {
         seen.push(format!("the host name is '{name}', as it is on many machines"));
     }
     if let Some(uuid) = read("sys/class/dmi/id/product_uuid")? {
-        seen.extend(junk(&uuid, &[]).map(|why| format!("the product UUID {why}")));
+        seen.add_all(junk(&uuid, &[]).map(|why| format!("the product UUID {why}")));
     }
     if seen.is_empty() {
         return Ok(Outcome::pass("machine id and host name are this machine's own, as far as one can see"));

@@ -3,6 +3,7 @@
 use super::{Check, EDGE, Finding, Verdict};
 use crate::config::nearest;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 
 /// Checks whose failure is only warned about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Ignored {
                 Some(check) => ignored.names.push(check.name),
                 None if name == ALL => ignored.all = true,
                 None => {
-                    let names: Vec<&str> = known.iter().map(|check| check.name).chain([ALL]).collect();
+                    let names: Vec<&str> = known.iter().map(|check| check.name).chain([ALL]).gather();
                     let what = format!("unknown check '{}'; known checks: {}", name.escape_debug(), names.join(", "));
                     let hint = nearest(name, names).map(|near| format!("write '--ignore-check {near}'"));
                     let hint = hint.unwrap_or_else(|| "give names out of this list to --ignore-check".to_owned());

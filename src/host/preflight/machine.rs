@@ -2,6 +2,7 @@
 
 use super::{Look, Outcome, list};
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::host;
 use crate::host::cgroup::{Cgroups, Version};
 use crate::host::kernel::{FEATURES, Kernel, State, Use};
@@ -71,7 +72,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     }
     let wanted = || FEATURES.iter().filter(|f| f.used_by == Use::Pods || look.cx.wanted.edgemesh);
     let of = |state, used_by| -> Vec<&str> {
-        wanted().filter(|f| f.used_by == used_by && kernel.state(f) == state).map(|f| f.name).collect()
+        wanted().filter(|f| f.used_by == used_by && kernel.state(f) == state).map(|f| f.name).gather()
     };
     let absent = of(State::Absent, Use::Pods);
     if !absent.is_empty() {
@@ -84,7 +85,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::warn(seen, "install the modules of this kernel, or switch EdgeMesh off"));
     }
     let mut unknown = of(State::Unknown, Use::Pods);
-    unknown.extend(of(State::Unknown, Use::EdgeMesh));
+    unknown.add_all(of(State::Unknown, Use::EdgeMesh));
     if !unknown.is_empty() {
         let seen = format!("kernel {} does not tell whether it has {}", kernel.release, list(&unknown));
         return Ok(Outcome::warn(seen, "try them with modprobe, or go on and look at the pod network afterwards"));
@@ -111,7 +112,7 @@ pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::fail("no cgroup file system is mounted", "mount cgroup2 on /sys/fs/cgroup when booting"));
     }
     let seen = format!("{} without {}", found.version, list(&missing));
-    let off: Vec<&str> = missing.iter().copied().filter(|name| found.disabled.contains(*name)).collect();
+    let off: Vec<&str> = missing.iter().copied().filter(|name| found.disabled.contains(*name)).gather();
     if off.is_empty() && !missing.contains(&"memory") {
         return Ok(Outcome::fail(seen, "boot a kernel that has them, with the controllers mounted or enabled"));
     }

@@ -1,5 +1,6 @@
 //! Ports, addresses, routes, name servers, and the way to the cloud.
 
+use crate::gather::Gather;
 use std::net::IpAddr;
 
 use super::identity::LAST_DATE;
@@ -76,7 +77,7 @@ pub(super) fn node_address(look: &Look<'_>) -> Result<Outcome> {
         if local(&ip) {
             return Ok(Outcome::pass(format!("{ip} is an address of this machine")));
         }
-        let real: Vec<&IpAddr> = own.iter().filter(|a| !a.is_loopback()).collect();
+        let real: Vec<&IpAddr> = own.iter().filter(|a| !a.is_loopback()).gather();
         let has = if real.is_empty() { "none".to_owned() } else { list(&real) };
         let seen = format!("{ip} is no address of this machine, which has {has}");
         return Ok(Outcome::fail(seen, "set the node IP to one of them, or leave it out"));
@@ -183,7 +184,7 @@ pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
     let Some(cloud) = &look.cx.wanted.cloud else { return Ok(Outcome::skip("no cloud given")) };
     let targets = [&cloud.websocket, &cloud.certificate];
     let answers = look.answers.get_or_init(|| reach::try_all(&targets, look.cx.connect_limit));
-    let seen: Vec<String> = targets.iter().zip(answers).map(|(to, answer)| format!("{to} {answer}")).collect();
+    let seen: Vec<String> = targets.iter().zip(answers).map(|(to, answer)| format!("{to} {answer}")).gather();
     let seen = seen.join(", ");
     let Some(bad) = answers.iter().find(|answer| **answer != Answer::Open) else {
         return Ok(Outcome::pass(seen));

@@ -1,5 +1,6 @@
 //! Whether programs run here: those of the bundle by what they ask for, those that are installed by running them.
 
+use crate::gather::Gather;
 use std::time::Duration;
 
 use super::wanted::Containerd;
@@ -71,10 +72,10 @@ fn installed(look: &Look<'_>) -> Vec<String> {
         is(path) && RelPath::from_absolute(path).is_ok_and(|p| matches!(look.cx.machine.stat(p), Ok(Some(_))))
     };
     match look.cx.wanted.containerd {
-        Containerd::Managed => look.cx.wanted.own_programs.iter().filter(|path| there(path)).cloned().collect(),
+        Containerd::Managed => look.cx.wanted.own_programs.iter().filter(|path| there(path)).cloned().gather(),
         Containerd::Existing(_) => {
             let found = NAMES.iter().filter_map(|name| exec::find(look.cx.machine, name));
-            found.map(|path| path.display().to_string()).collect()
+            found.map(|path| path.display().to_string()).gather()
         }
     }
 }
@@ -84,7 +85,7 @@ fn version(look: &Look<'_>, program: &str) -> std::result::Result<String, String
     let mut host = Host::new(look.cx.machine, look.cx.clock);
     let output = host.run(&Cmd::new(program, &["--version"]).limit(LIMIT)).map_err(|e| e.to_string())?;
     match output.code {
-        0 => Ok(output.stdout.lines().next().unwrap_or_default().chars().take(80).collect()),
+        0 => Ok(output.stdout.lines().next().unwrap_or_default().chars().take(80).gather()),
         code => Err(format!("it ended with status {code}: {}", output.last_words())),
     }
 }

@@ -5,6 +5,7 @@ use super::wanted::Containerd;
 use super::{Look, Outcome, Verdict, list};
 use crate::error::Result;
 use crate::exec;
+use crate::gather::Gather;
 use crate::host::process::Process;
 use crate::host::{Init, init_system};
 use crate::ids::{Arch, RelPath};
@@ -40,11 +41,11 @@ pub(super) fn programs(look: &Look<'_>) -> Result<Outcome> {
         }
     }
     let Some(verdict) = missing.iter().map(|need| need.missing).max() else {
-        let names: Vec<&str> = needs.iter().map(|need| need.name).collect();
+        let names: Vec<&str> = needs.iter().map(|need| need.name).gather();
         return Ok(Outcome::pass(format!("{} are there", list(&names))));
     };
-    let seen: Vec<String> = missing.iter().map(|need| format!("no {} ({})", need.name, need.why)).collect();
-    let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
+    let seen: Vec<String> = missing.iter().map(|need| format!("no {} ({})", need.name, need.why)).gather();
+    let names: Vec<&str> = missing.iter().map(|need| need.name).gather();
     let advice = format!("install {}", list(&names));
     Ok(Outcome { verdict, seen: seen.join("; "), advice: (verdict > Verdict::Pass).then_some(advice) })
 }
@@ -81,7 +82,7 @@ pub(super) fn foreign_containerd(look: &Look<'_>) -> Result<Outcome> {
     if let Containerd::Existing(socket) = &look.cx.wanted.containerd {
         return existing(look, socket);
     }
-    let all: Vec<&Process> = look.foreign("containerd")?.filter(|p| !p.contained).collect();
+    let all: Vec<&Process> = look.foreign("containerd")?.filter(|p| !p.contained).gather();
     if let Some(process) = all.iter().find(|p| clashes(p)) {
         let seen = format!("{} runs and is not ours", show(process));
         return Ok(Outcome::fail(seen, "stop and disable it, or set containerd to 'existing' to use it"));

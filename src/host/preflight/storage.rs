@@ -1,5 +1,6 @@
 //! File systems: writable, roomy, of a kind that containerd can use.
 
+use crate::gather::Gather;
 use crate::sorted::Map;
 
 use nix::errno::Errno;
@@ -50,7 +51,7 @@ pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
     if look.cx.machine.space(RelPath::literal("proc/sys"))?.read_only {
         return Ok(Outcome::fail("read-only: /proc/sys", "run edgelay on the machine itself, not in a container"));
     }
-    let paths: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+    let paths: Vec<String> = wanted.iter().map(ToString::to_string).gather();
     Ok(Outcome::pass(format!("{} can be written", list(&paths))))
 }
 
@@ -110,12 +111,12 @@ pub(super) fn disk_space(look: &Look<'_>) -> Result<Outcome> {
         device.bytes = device.bytes.saturating_add(need.bytes);
         device.paths.push(need.path.to_string());
     }
-    Ok(judge(&devices.into_values().collect::<Vec<_>>()))
+    Ok(judge(&devices.into_values().gather::<Vec<_>>()))
 }
 
 fn judge(devices: &[Device]) -> Outcome {
     let show = |which: &dyn Fn(&Device) -> bool| {
-        let shown: Vec<String> = devices.iter().filter(|d| which(d)).map(Device::show).collect();
+        let shown: Vec<String> = devices.iter().filter(|d| which(d)).map(Device::show).gather();
         shown.join("; ")
     };
     if devices.is_empty() {

@@ -1,5 +1,6 @@
 //! What lets a node work today and fail later: directories that a reboot empties, limits, swap, a security module.
 
+use crate::gather::Gather;
 use nix::errno::Errno;
 use nix::sys::inotify::{InitFlags, Inotify};
 
@@ -71,7 +72,7 @@ pub(super) fn limits(look: &Look<'_>) -> Result<Outcome> {
 
 pub(super) fn swap(look: &Look<'_>) -> Result<Outcome> {
     let text = look.cx.machine.read_text(RelPath::literal("proc/swaps"), super::super::SMALL)?.unwrap_or_default();
-    let areas: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let areas: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).gather();
     if areas.is_empty() {
         return Ok(Outcome::pass("none"));
     }

@@ -4,6 +4,7 @@ use super::{Look, Outcome, list};
 use crate::bundle::Program;
 use crate::error::Result;
 use crate::feed;
+use crate::gather::Gather;
 use crate::host::kernel::{FEATURES, Kernel, State, Use};
 use crate::host::{Init, init_installed};
 use crate::ids::{Arch, RelPath};
@@ -56,7 +57,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     let kernels = Kernel::installed(look.cx.target)?;
     let wanted = || FEATURES.iter().filter(|f| f.used_by == Use::Pods || look.cx.wanted.edgemesh);
     let lacks = |kernel: &Kernel<'_>, state| -> Vec<&str> {
-        wanted().filter(|f| kernel.state(f) == state).map(|f| f.name).collect()
+        wanted().filter(|f| kernel.state(f) == state).map(|f| f.name).gather()
     };
     let Some(first) = kernels.first() else {
         let advice =
@@ -73,7 +74,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
         }
     }
     let unknown = lacks(first, State::Unknown);
-    let releases: Vec<&str> = kernels.iter().map(|kernel| kernel.release.as_str()).collect();
+    let releases: Vec<&str> = kernels.iter().map(|kernel| kernel.release.as_str()).gather();
     let releases = list(&releases);
     if unknown.is_empty() {
         return Ok(Outcome::pass(format!("kernel {releases} has all {} features", wanted().count())));

@@ -1,5 +1,6 @@
 //! What the checks are given: where to look, and what is wanted of the machine.
 
+use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -146,8 +147,8 @@ impl<'a> Wanted<'a> {
     /// and `token`.
     pub fn of_edge(config: &'a EdgeConfig) -> Self {
         let mut ports = vec![PortNeed::AGENT];
-        ports.extend(if config.edgemesh { &[PortNeed::META_SERVER, PortNeed::EDGEMESH][..] } else { &[] });
-        ports.extend(config.mqtt.then_some(PortNeed::MQTT));
+        ports.extend_from_slice(if config.edgemesh { &[PortNeed::META_SERVER, PortNeed::EDGEMESH][..] } else { &[] });
+        ports.add_all(config.mqtt.then_some(PortNeed::MQTT));
         let managed = config.containerd == ContainerdMode::Managed;
         Wanted {
             memory: Some(MemoryNeed::EDGE),
@@ -179,7 +180,7 @@ impl<'a> Wanted<'a> {
         Wanted {
             memory: Some(if worker { MemoryNeed::WORKER } else { MemoryNeed::SERVER }),
             writable: Self::EDGE_WRITABLE.to_vec(),
-            programs: if worker { Vec::new() } else { ProgramNeed::KEADM.first().into_iter().copied().collect() },
+            programs: if worker { Vec::new() } else { ProgramNeed::KEADM.first().into_iter().copied().gather() },
             ports: if worker { vec![PortNeed::INNER, PortNeed::KUBELET] } else { PortNeed::SERVER.to_vec() },
             // Of a worker it is the server that knows.
             ingress: if worker || config.has_ingress() { PortNeed::INGRESS.to_vec() } else { Vec::new() },

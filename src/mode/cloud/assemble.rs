@@ -1,5 +1,6 @@
 //! Puts the cloud side's steps together. Pure assembly: nothing is looked at or done here.
 
+use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -147,7 +148,7 @@ impl Assembly {
             "k3s" => managed,
             _ => !self.is_worker(),
         };
-        steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().collect())));
+        steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().gather())));
         if managed {
             self.k3s(bundle, &mut steps)?;
         }
@@ -216,7 +217,7 @@ impl Assembly {
         if self.edgemesh.is_some() || self.had_edgemesh {
             steps.push(Box::new(EdgeMesh::new(config, self.edgemesh.clone())));
         }
-        steps.extend(self.join_file().map(|step| Box::new(step) as Box<dyn Step>));
+        steps.add_all(self.join_file().map(|step| Box::new(step) as Box<dyn Step>));
     }
 }
 
@@ -229,7 +230,7 @@ fn edgemesh(config: &CloudConfig, bundle: &Bundle) -> Result<Option<String>> {
     let image = image_of(bundle, AGENT);
     let has = |path: &str| bundle.components().iter().any(|c| c.destination().as_str() == path);
     let mut missing: Vec<String> =
-        CRDS.iter().filter(|(path, _)| !has(path)).map(|(path, _)| format!("'{path}'")).collect();
+        CRDS.iter().filter(|(path, _)| !has(path)).map(|(path, _)| format!("'{path}'")).gather();
     if image.is_none() {
         missing.insert(0, format!("image '{AGENT}'"));
     }

@@ -3,6 +3,7 @@
 use super::assemble::Assembly;
 use crate::config::K3sMode;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::host::preflight::{CLOUD, Context, DiskNeed, Finding, Ignored, K3s, Wanted, run};
 use crate::ids::RelPath;
 use crate::plan::{Cx, Status, Step};
@@ -32,7 +33,7 @@ fn wanted<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Wan
     let (config, bundle) = (&parts.config, &parts.bundle);
     let existing = config.k3s == K3sMode::Existing && config.server.is_none();
     let mut wanted = Wanted::of_cloud(config);
-    wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).collect();
+    wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).gather();
     wanted.architecture = Some(bundle.architecture);
     wanted.time_floor = Some(bundle.built);
     wanted.nft_image = bundle.nft_image;
@@ -77,5 +78,5 @@ fn disk<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Vec<D
         let step = steps.iter().find(|step| step.id() == *id);
         step.is_some_and(|step| step.check(cx).is_ok_and(|status| status != Status::Done))
     });
-    missing.map(|(_, path, bytes)| DiskNeed { path, bytes }).collect()
+    missing.map(|(_, path, bytes)| DiskNeed { path, bytes }).gather()
 }

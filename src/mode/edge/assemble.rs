@@ -1,5 +1,6 @@
 //! Puts an edge node's steps together. Pure assembly: nothing is looked at or done here.
 
+use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
 
 use crate::board::Class;
@@ -86,7 +87,7 @@ impl Assembly {
                 built: manifest.built.seconds(),
                 components: sizes.components,
                 store: sizes.blobs.saturating_add(sizes.unpacked),
-                programs: bundle.components().iter().map(|c| (c.name.clone(), c.blob())).collect(),
+                programs: bundle.components().iter().map(|c| (c.name.clone(), c.blob())).gather(),
             }
         });
         let manager = manager_of(root)?;
@@ -174,7 +175,7 @@ impl Assembly {
             let bring = (version, package.clone());
             steps.push(Box::new(JoinCloud::new(self.manager, config, identity.clone(), way, bring)));
             let package = package.map(|image| EdgecoreProgram::new(image, address.clone(), self.config.containerd));
-            steps.extend(package.clone().map(|step| Box::new(step) as Box<dyn Step>));
+            steps.add_all(package.clone().map(|step| Box::new(step) as Box<dyn Step>));
             steps.push(Box::new(Settings::new(self.manager, &self.config, self.class())));
             let program = Program { id: program.map(|digest| digest.to_string()).unwrap_or_default(), package };
             steps.push(Box::new(Edgecore::new(self.manager, address, program, self.config.join_timeout)));
@@ -191,7 +192,7 @@ impl Assembly {
             steps.push(Box::new(KeptBundle::new(self.keep.clone(), identity, arch, file)));
         }
         let wanted = |c: &&Component| managed || BESIDE_EXISTING.contains(&c.name.as_str());
-        steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().collect())));
+        steps.push(Box::new(Components::new(bundle.components().iter().filter(wanted).cloned().gather())));
         // A system that does not run gets the one for its own processor, with its first-boot service.
         if self.manager == Manager::Supervise && self.is_live {
             steps.push(Box::new(OwnProgram));
@@ -277,14 +278,14 @@ impl Assembly {
         let programs = ["containerd", "containerd-shim-runc-v2", "runc", "bridge", "host-local", "portmap"];
         let digests = programs.iter().filter_map(|name| bundle.component(name)).map(|c| c.digest.to_string());
         let own = [self.config.containerd.as_str().to_owned(), self.config.pod_cidr.to_string()];
-        Digest::of(digests.chain(own).collect::<Vec<_>>().join(" ").as_bytes()).to_string()
+        Digest::of(digests.chain(own).gather::<Vec<_>>().join(" ").as_bytes()).to_string()
     }
 
     /// Changes whenever containerd must be started again.
     fn runtime_version(&self, bundle: &Bundle, files: &Files) -> String {
         let programs = ["containerd", "containerd-shim-runc-v2", "runc"];
         let digests = programs.iter().filter_map(|name| bundle.component(name)).map(|c| c.digest.to_string());
-        let all: Vec<String> = digests.chain([files.version()]).collect();
+        let all: Vec<String> = digests.chain([files.version()]).gather();
         Digest::of(all.join(" ").as_bytes()).to_string()
     }
 }

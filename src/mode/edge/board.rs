@@ -1,5 +1,6 @@
 //! The board underneath, as far as an edge installation cares: its profile, its memory, its kernel's arguments.
 
+use crate::gather::Gather;
 use std::path::Path;
 
 use crate::board::{Class, Facts, Format, Identity, Iptables, Profile, Reason, Set, identity};
@@ -130,7 +131,7 @@ impl Underneath {
             will_edit: self.will_edit,
             prefix: profile.storage.read_only_root.then(|| profile.storage.prefix.clone()),
             iptables: (profile.iptables != Iptables::Any).then(|| profile.iptables.word()),
-            fleeting: kept.filter(|path| !profile.storage.keeps(path)).collect(),
+            fleeting: kept.filter(|path| !profile.storage.keeps(path)).gather(),
         }
     }
 

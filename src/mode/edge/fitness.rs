@@ -1,5 +1,6 @@
 //! What an edge install wants of the machine, and the checks of it.
 
+use crate::gather::Gather;
 use std::time::Duration;
 
 use super::Scope;
@@ -110,7 +111,7 @@ fn wanted<'a>(
     cx: &mut Cx<'_>,
 ) -> Result<Wanted<'a>> {
     let mut wanted = Wanted::of_edge(&parts.config);
-    wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).collect();
+    wanted.own_programs = cx.journal.files().into_iter().map(|(path, _)| format!("/{path}")).gather();
     wanted.kubeedge_files_are_ours = cx.journal.has_made("etc/kubeedge");
     // Whoever has joined needs none: a token is good for a day, and is gone when a first boot has ended.
     wanted.token = token.filter(|_| is_to_come("join", steps, cx));
@@ -149,7 +150,7 @@ fn programs(parts: &Assembly, cx: &mut Cx<'_>) -> Vec<ProgramToRun> {
             misfit: program.mismatch(bundle.architecture),
         })
     });
-    programs.collect()
+    programs.gather()
 }
 
 /// What a containerd that is there already tells.

@@ -4,6 +4,7 @@
 //! can be enabled. Ours says: those that are enabled in the image, and no other.
 
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::plan::Cx;
 use crate::sorted::Set;
@@ -23,9 +24,9 @@ pub(super) fn freeze(cx: &mut Cx<'_>) -> Result<()> {
     for dir in names.iter().filter(|name| name.ends_with(".wants") || name.ends_with(".requires")) {
         let path = format!("{}/{dir}", UNITS.as_str());
         let links = RelPath::parse(&path).ok().map(|path| cx.root.list(path)).transpose()?.flatten();
-        enabled.extend(links.unwrap_or_default().into_iter().filter(|unit| is_unit(unit)).take(MAX));
+        enabled.add_all(links.unwrap_or_default().into_iter().filter(|unit| is_unit(unit)).take(MAX));
     }
-    let lines: String = Set::from(enabled).iter().map(|unit| format!("enable {unit}\n")).collect();
+    let lines: String = Set::from(enabled).iter().map(|unit| format!("enable {unit}\n")).gather();
     cx.put(PATH, 0o644, format!("{HEAD}{lines}disable *\n").as_bytes()).map(|_| ())
 }
 

@@ -1,5 +1,6 @@
 //! What the imaging line is told about a sealed system.
 
+use crate::gather::Gather;
 use serde::Serialize;
 
 use super::unique::Finding;
@@ -78,7 +79,7 @@ impl Record {
         let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
         let sizes_of = manifest.images.iter().map(|entry| entry.unpacked);
         let images = bundle.images().iter().zip(sizes_of).map(|(image, unpacked)| ImageRecord {
-            names: image.names.iter().map(ToString::to_string).collect(),
+            names: image.names.iter().map(ToString::to_string).gather(),
             manifest: image.manifest.digest.to_string(),
             unpacked,
         });
@@ -103,8 +104,8 @@ impl Record {
             },
             board: BoardRecord { profile, name, containerd_root: config.containerd_root().to_string() },
             images_are: if kept { "first-boot" } else { "stored" },
-            images: images.collect(),
-            components: components.collect(),
+            images: images.gather(),
+            components: components.gather(),
             removed,
         })
     }
@@ -146,7 +147,7 @@ impl Record {
 pub(super) fn findings_text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let line = |f: &Finding| format!("{:width$}  {}\n{:width$}  -> {}\n", f.check, f.seen, "", f.advice);
-    findings.iter().map(line).collect()
+    findings.iter().map(line).gather()
 }
 
 /// For programs.

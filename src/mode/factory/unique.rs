@@ -1,5 +1,6 @@
 //! Looks for what only one machine may have, and removes it.
 
+use crate::gather::Grow;
 use serde::Serialize;
 
 use super::super::edge::Record as Installed;
@@ -119,7 +120,7 @@ fn expand(root: &Root, pattern: &str) -> Result<Vec<String>> {
                 continue;
             }
             let names = RelPath::parse(path).ok().map(|path| list(root, path)).transpose()?.unwrap_or_default();
-            next.extend(names.iter().filter(|name| matches(name, part)).map(|name| join(path, name)));
+            next.add_all(names.iter().filter(|name| matches(name, part)).map(|name| join(path, name)));
         }
         next.truncate(MAX_FINDS);
         paths = next;

@@ -1,6 +1,7 @@
 //! Tests: power cuts at every durable write of a first boot that has joined, and what the next try makes of them.
 #![allow(clippy::disallowed_methods, reason = "tests may use the machine directly")]
 
+use crate::gather::Gather;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -102,7 +103,7 @@ fn cut_anywhere_the_next_try_ends_it_and_no_token_stays() {
         let _ = std::fs::remove_dir_all(&dir);
         assert!(Command::new("cp").arg("-a").args([&origin, &dir]).status().unwrap().success());
     };
-    let names = || files(&dir).into_keys().collect::<Vec<_>>();
+    let names = || files(&dir).into_keys().gather::<Vec<_>>();
     let holders =
         || files(&dir).into_iter().filter(|(_, text)| text.windows(SECRET.len()).any(|w| w == SECRET.as_bytes()));
     reset();

@@ -1,5 +1,6 @@
 //! The node's name from a template: `edge-{serial:-8}`.
 
+use crate::gather::Gather;
 use std::path::Path;
 
 use crate::board::{Facts, Identity, Profile, Set, Source, identity};
@@ -55,7 +56,7 @@ fn cut(value: &str, part: Option<&str>) -> Option<String> {
     let (n, from_end) = part.strip_prefix('-').map_or((part, false), |n| (n, true));
     let n = n.parse::<usize>().ok().filter(|n| (1..=63).contains(n))?;
     let skip = if from_end { count.saturating_sub(n) } else { 0 };
-    Some(value.chars().skip(skip).take(n).collect())
+    Some(value.chars().skip(skip).take(n).gather())
 }
 
 fn value(what: &str, template: &str, machine: &Root, settings: &[Setting]) -> Result<String> {

@@ -3,6 +3,7 @@
 use crate::board::{Facts, Set};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host;
 use crate::host::block::{self, Device, Selector};
 use crate::host::label::Format;
@@ -68,7 +69,7 @@ fn settled(
             report.info(&format!("waiting up to {} s for the stick and the target", limit.as_secs()));
         }
         clock.sleep(PAUSE);
-        let names = |list: &[Device]| list.iter().map(|device| device.name.clone()).collect::<Vec<_>>();
+        let names = |list: &[Device]| list.iter().map(|device| device.name.clone()).gather::<Vec<_>>();
         let fresh = block::devices(root)?;
         if names(&fresh) != names(&devices) {
             since = clock.elapsed();
@@ -105,10 +106,10 @@ impl std::fmt::Display for Rule {
 impl Rule {
     /// The devices that it names; never the disk that the stick is on, whatever else is there.
     fn among<'d>(&self, devices: &'d [Device], stick: &Selector) -> Vec<&'d Device> {
-        let sticks: Vec<&str> = stick.among(devices).iter().map(|device| device.disk()).collect();
+        let sticks: Vec<&str> = stick.among(devices).iter().map(|device| device.disk()).gather();
         let not_stick = |device: &&&Device| !sticks.contains(&device.disk());
         match self {
-            Rule::Told(selector) => selector.among(devices).iter().filter(not_stick).copied().collect(),
+            Rule::Told(selector) => selector.among(devices).iter().filter(not_stick).copied().gather(),
             Rule::Profile(_, target) => {
                 let fits = |device: &&Device| {
                     let kind = device.file_system.as_ref().map_or("", |fs| fs.format.mount_type());
@@ -116,7 +117,7 @@ impl Rule {
                 };
                 let named = |label: &String| -> Vec<&'d Device> {
                     let is = |device: &&Device| device.label() == label || device.part_label.as_ref() == Some(label);
-                    devices.iter().filter(fits).filter(is).filter(|device| not_stick(&device)).collect()
+                    devices.iter().filter(fits).filter(is).filter(|device| not_stick(&device)).gather()
                 };
                 // The first label that is found wins.
                 target.labels.iter().map(named).find(|found| !found.is_empty()).unwrap_or_default()
@@ -128,7 +129,7 @@ impl Rule {
 fn list(devices: &[&Device]) -> String {
     match devices {
         [] => "none".to_owned(),
-        _ => devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        _ => devices.iter().map(ToString::to_string).gather::<Vec<_>>().join(", "),
     }
 }
 
@@ -137,13 +138,13 @@ fn one_stick(label: &Selector, devices: &[Device], rule: &Rule) -> std::result::
         [stick] => Ok((*stick).clone()),
         [] => {
             // A stick that bears another name is the commonest mistake: what is no target, and looks like a stick.
-            let targets: Vec<&str> = rule.among(devices, label).iter().map(|device| device.disk()).collect();
+            let targets: Vec<&str> = rule.among(devices, label).iter().map(|device| device.disk()).gather();
             let like_one = |device: &&Device| match &device.file_system {
                 Some(fs) => device.removable || matches!(fs.format, Format::Vfat | Format::Iso9660),
                 None => false,
             };
             let other = |device: &&Device| like_one(device) && !targets.contains(&device.disk());
-            let others: Vec<&Device> = devices.iter().filter(other).collect();
+            let others: Vec<&Device> = devices.iter().filter(other).gather();
             match others.as_slice() {
                 [] => Err(no_stick(label, devices)),
                 _ => Err(Failure::new(
@@ -180,7 +181,7 @@ fn one_target(rule: &Rule, devices: &[Device], stick: &Selector) -> std::result:
     match rule.among(devices, stick).as_slice() {
         [target] => Ok((*target).clone()),
         [] => {
-            let seen: Vec<&Device> = devices.iter().filter(|device| !stick.names(device)).collect();
+            let seen: Vec<&Device> = devices.iter().filter(|device| !stick.names(device)).gather();
             Err(Failure::new(
                 "no-target",
                 Error::new(Kind::Host, format!("nothing fits {rule}; seen: {}", list(&seen)))

@@ -1,5 +1,6 @@
 //! How an installation from a stick ended: one word, the line on the consoles, the report on the stick.
 
+use crate::gather::Gather;
 use serde::Serialize;
 
 use crate::boot::{self, Access};
@@ -112,7 +113,7 @@ fn render(job: &Job<'_>, ended: &Ended) -> Result<String> {
         Err(Failure { error, .. }) => (error.to_string(), error.hint_text().unwrap_or_default(), Some(error.kind())),
     };
     let stick = job.told.stick.as_ref().map(ToString::to_string).unwrap_or_default();
-    let warnings: Vec<String> = job.told.warnings.iter().cloned().chain(job.report.warnings()).collect();
+    let warnings: Vec<String> = job.told.warnings.iter().cloned().chain(job.report.warnings()).gather();
     let written = Written {
         schema: 1,
         outcome: ended.as_ref().map_or_else(|failure| failure.word, |_| "ok"),

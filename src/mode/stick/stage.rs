@@ -1,5 +1,6 @@
 //! The bundle on the stick, and staging it onto the target.
 
+use crate::gather::Grow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -124,7 +125,7 @@ pub(super) fn onto(job: &mut Job<'_>, target: &Device, bundle: &OnStick) -> std:
     // Its log is on the target, and must be closed before that is unmounted.
     let report = Report::new(Box::new(Consoles::open(job.root)), Style::Plain);
     let done = edge::install(request, &report).and_then(|()| factory::arm(Path::new(TARGET)));
-    job.told.warnings.extend(report.warnings());
+    job.told.warnings.add_all(report.warnings());
     done.map_err(Failure::of_writing)
 }
 

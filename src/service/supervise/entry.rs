@@ -1,6 +1,7 @@
 //! An entry: what to run, one argument a line.
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::root::Root;
 
@@ -33,7 +34,7 @@ pub(super) fn is_name(name: &str) -> bool {
 /// Lines that begin with `#` are no arguments.
 pub(super) fn parse(text: &str) -> std::result::Result<Vec<String>, &'static str> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let command: Vec<String> = lines.map(str::to_owned).collect();
+    let command: Vec<String> = lines.map(str::to_owned).gather();
     match command.first() {
         None => Err("it names no program"),
         Some(program) if !program.starts_with('/') => Err("its program is not an absolute path"),

@@ -2,6 +2,7 @@
 //!
 //! Only the fields in the manifests are set; an uninstall takes them back from a k3s that stays.
 
+use crate::gather::Gather;
 use std::path::PathBuf;
 
 use crate::config::{CloudConfig, K3sMode};
@@ -132,7 +133,7 @@ impl Step for Addons {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let root = cx.root;
         let wishes = self.wishes(&mut Kube::new(&self.kubeconfig, cx.exec))?;
-        let objects: Vec<String> = wishes.into_iter().map(|wish| wish.manifest).collect();
+        let objects: Vec<String> = wishes.into_iter().map(|wish| wish.manifest).gather();
         if !objects.is_empty() {
             Kube::new(&self.kubeconfig, cx.exec).apply_part(root, &list_of(&objects))?;
         }

@@ -1,5 +1,6 @@
 //! Waits until the Kubernetes API serves and this machine's node is Ready.
 
+use crate::gather::Gather;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl ApiReady {
             .take(5)
             .filter_map(|node| node.strip_prefix("node/"))
             .map(|node| format!("'{node}'"))
-            .collect();
+            .gather();
         if some.is_empty() {
             return Ok(());
         }
@@ -103,7 +104,7 @@ impl ApiReady {
         let Some(name) = &self.node else { return Ok(()) };
         let given = Kube::new(&self.kubeconfig, cx.exec).field("node", "default", name, ARGUMENTS)?;
         let lacks = NEEDS.iter().filter(|(words, _)| !given.contains(words)).map(|(_, flag)| format!("'{flag}'"));
-        let lacks: Vec<String> = lacks.collect();
+        let lacks: Vec<String> = lacks.gather();
         if !given.is_empty() && !lacks.is_empty() {
             let lacks = lacks.join(" and ");
             cx.report.warn(&format!("k3s runs without {lacks}: 'kubectl logs' and 'exec' of edge nodes need it"));

@@ -1,6 +1,7 @@
 //! CloudCore: `keadm init` or `keadm upgrade cloud`, with what it silently needs, our own waiting, and the one restart
 //! after which the CA that it serves is the one that is stored.
 
+use crate::gather::Grow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,7 +131,7 @@ impl CloudCore {
     }
 
     fn keadm(&self, mut cmd: Cmd, cx: &mut Cx<'_>) -> Result<()> {
-        cmd.path_first.extend(lend_package_manager(cx)?);
+        cmd.path_first.add_all(lend_package_manager(cx)?);
         // Were we killed, it would go on, and write its release between what the next run clears and makes.
         cmd.life = Life::Ours;
         let output = cx.exec.run(&cmd)?;

@@ -1,5 +1,6 @@
 //! EdgeMesh: its resource definitions, and its agent with a key of this cluster alone and this node as the relay.
 
+use crate::gather::Gather;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
@@ -57,14 +58,14 @@ impl EdgeMesh {
             mode: config.k3s,
             image,
             node: config.name.as_ref().map(ToString::to_string),
-            addresses: config.addresses.iter().map(ToString::to_string).collect(),
+            addresses: config.addresses.iter().map(ToString::to_string).gather(),
             limit: config.ready_timeout,
         }
     }
 
     /// The agent's configuration. JSON is YAML.
     fn config(&self) -> String {
-        let addresses: Vec<String> = self.addresses.iter().map(|a| Text(a).to_string()).collect();
+        let addresses: Vec<String> = self.addresses.iter().map(|a| Text(a).to_string()).gather();
         let relays = self.node.as_ref().map_or(String::new(), |node| {
             format!("{{\"nodeName\":{},\"advertiseAddress\":[{}]}}", Text(node), addresses.join(","))
         });
@@ -102,8 +103,8 @@ impl EdgeMesh {
             wanted.iter().partition(|want| text(want, &["metadata", "namespace"]) == "default");
         for (space, objects) in [(NAMESPACE, there), ("default", apart)] {
             let name = |want: &&Value| format!("{}/{}", text(want, &["kind"]), text(want, &["metadata", "name"]));
-            let names: Vec<String> = objects.iter().map(name).collect();
-            let found = kube.some(space, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let names: Vec<String> = objects.iter().map(name).gather();
+            let found = kube.some(space, &names.iter().map(String::as_str).gather::<Vec<_>>())?;
             for (want, name) in objects.iter().zip(&names) {
                 match pick(&found, name).map(|found| lacks(found, want)) {
                     None => return Ok(Some(format!("there is no '{name}'"))),

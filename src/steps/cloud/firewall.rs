@@ -2,6 +2,7 @@
 //! else's stay: nothing is flushed.
 
 use crate::exec::{Cmd, Exec};
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::plan::Cx;
 
@@ -18,7 +19,7 @@ pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
     if !cx.root.is_live() {
         return;
     }
-    for program in PROGRAMS.into_iter().filter_map(|name| program(name, cx)).collect::<Vec<_>>() {
+    for program in PROGRAMS.into_iter().filter_map(|name| program(name, cx)).gather::<Vec<_>>() {
         let program = program.as_str();
         for table in TABLES {
             // A kernel without the table has no chains in it.
@@ -28,7 +29,7 @@ pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
             }
             for change in changes(&listed.stdout, prefixes) {
                 let mut args = vec!["-w", "-t", table];
-                args.extend(change.iter().map(String::as_str));
+                args.add_all(change.iter().map(String::as_str));
                 tell(cx.exec, &Cmd::new(program, &args));
             }
         }

@@ -1,5 +1,6 @@
 //! The join file: what an edge needs, with a token of today. No token means no file; nothing is invented.
 
+use crate::gather::Gather;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -74,7 +75,7 @@ impl JoinFileStep {
         if meta.is_some_and(|meta| meta.mode != 0o600) {
             return Ok(Some(format!("'{PATH}' can be read by others")));
         }
-        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).gather();
         let hash = cx.journal.fact(FACT).unwrap_or_default().to_owned();
         let wanted = [
             ("addresses", addresses.join(",")),

@@ -1,5 +1,6 @@
 //! Starts k3s, or starts it again after its files changed, and waits until its containerd can take images.
 
+use crate::gather::Grow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -233,7 +234,7 @@ fn end_pods(cx: &Cx<'_>) -> Result<()> {
     for process in process::picked(root, |p| p.in_pod || shims(p))? {
         let Ok(pid) = i32::try_from(process.pid) else { continue };
         let network = process::network(root, &process.pid.to_string());
-        networks.extend(network.filter(|network| Some(network) != own.as_ref()));
+        networks.add_all(network.filter(|network| Some(network) != own.as_ref()));
         log::debug!("kill {} ({pid})", process.program);
         // It may have ended by itself meanwhile, ignoring: ESRCH.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);

@@ -5,6 +5,7 @@
 //! last (syncFrequency of 60 s and half of that as jitter; pkg/kubelet/images and pkg/kubelet/pod_workers.go). So pods
 //! that k3s starts while the images are still being imported need no help.
 
+use crate::gather::Gather;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ impl Pod<'_> {
                 code.trim_end()
             ))
         });
-        told.collect()
+        told.gather()
     }
 }
 
@@ -111,7 +112,7 @@ struct Waiting {
 fn waiting(spaces: &[&str], lines: &str) -> Vec<Waiting> {
     let (mut found, mut pod) = (Vec::new(), "");
     for line in lines.lines() {
-        match line.split(' ').collect::<Vec<_>>().as_slice() {
+        match line.split(' ').gather::<Vec<_>>().as_slice() {
             // One that is being deleted needs its images no more.
             ["pod", name, ending] => {
                 let counts = name.split_once('/').is_some_and(|(space, _)| spaces.contains(&space));
@@ -131,7 +132,7 @@ fn waiting(spaces: &[&str], lines: &str) -> Vec<Waiting> {
 fn held() -> Result<Vec<String>> {
     let mut client = Client::connect(Path::new(SOCKET))?;
     let images = client.cri_images().list()?;
-    Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+    Ok(images.into_iter().flat_map(|image| image.repo_tags).gather())
 }
 
 /// Looks, as long as something is waited for, whether a pod of this node waits for an image.
@@ -195,7 +196,7 @@ impl Waiting {
             name.split([':', '@']).next().unwrap_or(name)
         }
         let like = held.iter().filter(|name| last(name) == last(&self.image)).map(|name| format!("'{name}'"));
-        let like: Vec<String> = like.collect();
+        let like: Vec<String> = like.gather();
         if like.is_empty() { "none like it".to_owned() } else { format!("only {}", like.join(", ")) }
     }
 }

@@ -1,5 +1,6 @@
 //! CloudCore in the cluster as it stands: whose namespace it is, what helm says, which pods run, and what they serve.
 
+use crate::gather::Gather;
 use std::time::Duration;
 
 use crate::base64;
@@ -78,7 +79,7 @@ fn whose(found: &[Value]) -> Result<Space> {
 /// The state of the newest record. `None`: none was ever deployed.
 fn state(records: &str) -> Option<&str> {
     let records = records.lines().filter_map(|line| line.split_once(' '));
-    let records: Vec<(u32, &str)> = records.filter_map(|(n, state)| Some((n.parse().ok()?, state))).collect();
+    let records: Vec<(u32, &str)> = records.filter_map(|(n, state)| Some((n.parse().ok()?, state))).gather();
     records.iter().find(|(_, state)| *state == DEPLOYED)?;
     records.iter().max().map(|(_, state)| *state)
 }
@@ -184,14 +185,14 @@ fn unready(name: &str, pods: &[Value], chart: &Chart) -> Option<String> {
 pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
     let Some(own) = &chart.node else { return Ok(Vec::new()) };
     let lines = kube.pods_elsewhere(own, NAMESPACE, "kubeedge=iptables-manager", ELSEWHERE)?;
-    let told = lines.lines().filter_map(|line| match line.splitn(4, ' ').collect::<Vec<_>>().as_slice() {
+    let told = lines.lines().filter_map(|line| match line.splitn(4, ' ').gather::<Vec<_>>().as_slice() {
         [_, _, "True", _] | [_, "", ..] => None,
         [name, node, _, why] => {
             Some(format!("pod '{name}' on node '{node}' is not Ready: {why}").trim_end_matches([' ', ':']).to_owned())
         }
         _ => None,
     });
-    Ok(told.collect())
+    Ok(told.gather())
 }
 
 /// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.
@@ -205,9 +206,8 @@ pub(super) fn evict_old(kube: &mut Kube<'_>, chart: &Chart) -> Result<()> {
 }
 
 fn ports(host: &str) -> Option<String> {
-    let targets: Vec<HostPort> =
-        [WEBSOCKET, CERTIFICATES].iter().filter_map(|p| HostPort::new(host, *p).ok()).collect();
-    let targets: Vec<&HostPort> = targets.iter().collect();
+    let targets: Vec<HostPort> = [WEBSOCKET, CERTIFICATES].iter().filter_map(|p| HostPort::new(host, *p).ok()).gather();
+    let targets: Vec<&HostPort> = targets.iter().gather();
     let answers = reach::try_all(&targets, CONNECT);
     if targets.is_empty() {
         return Some("CloudCore's pod has no address".to_owned());
