@@ -14,7 +14,8 @@ mod tarball;
 use std::path::Path;
 
 use crate::archive::{MAKE_AGAIN, bad};
-use crate::error::{Kind, Lift, Result, Trail};
+use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::gather::Gather;
 use crate::oci::{Blobs, Image, Platform};
 
 use held::Held;
@@ -22,10 +23,10 @@ use shelf::Shelf;
 
 /// What an image file holds for one platform.
 pub struct Loaded {
-    /// Images with at least one name, in the order of the file. An image without a name cannot be asked for and is
-    /// left out.
+    /// Images with at least one name, in the order of the file. An image without a name cannot be asked for.
     pub images: Vec<Image>,
-    /// Named things beside them that are no images (signatures, charts), each in words that say so.
+    /// What else lies there and is not taken, each in words that say why: images for other platforms or without a name,
+    /// named things that are no images (signatures, charts).
     pub others: Vec<String>,
     /// Where their blobs come from: manifests, configs and layers of `images`.
     pub blobs: Box<dyn Blobs>,
@@ -42,8 +43,8 @@ impl std::fmt::Debug for Loaded {
 /// Everything that can be told without reading whole layers is checked here: documents against their digests, presence
 /// and size of every layer, platform, names. The layers themselves are checked while they are read.
 ///
-/// Fails with [`Kind::Bundle`], naming file and entry, if anything of that is not as it should be, if the file holds no
-/// image with a name, or if one of its images is only for other platforms.
+/// Fails with [`Kind::Bundle`], naming file and entry, if anything of that is not as it should be, or if there is no
+/// image to take.
 pub fn load(path: &Path, platform: &Platform) -> Result<Loaded> {
     let file = path.display().to_string();
     let load = || {
@@ -64,20 +65,20 @@ fn from_shelf(mut held: Held, platform: &Platform) -> Result<Loaded> {
     let images = match held.named_document("oci-layout")? {
         Some(version) => layout::images(&version, list.as_deref(), platform, &mut held, &mut others)?,
         None => match list {
-            Some(list) => docker::images(&list, platform, &mut held)?,
+            Some(list) => docker::images(&list, platform, &mut held, &mut others)?,
             None => {
                 let what = "is no image archive: it has neither an entry 'manifest.json' nor 'oci-layout'";
                 return Err(bad(what).hint(MAKE_AGAIN));
             }
         },
     };
-    if images.is_empty() && !others.is_empty() {
-        return Err(bad(others.join(", ")).hint(MAKE_AGAIN));
-    }
+    let told: Vec<String> = others.iter().map(ToString::to_string).gather();
     if images.is_empty() {
-        let hint = "save the image by its whole name: 'docker save -o FILE NAME:TAG', 'skopeo copy ... oci-archive:FILE:NAME:TAG'";
-        return Err(bad("holds no tagged image").hint(hint));
+        return Err(match others.first().and_then(Error::hint_text) {
+            Some(hint) => bad(told.join(", ")).hint(hint.to_owned()),
+            None => bad("holds no tagged image").hint(docker::SAVE_BY_NAME),
+        });
     }
     held.settle();
-    Ok(Loaded { images, others, blobs: Box::new(held) })
+    Ok(Loaded { images, others: told, blobs: Box::new(held) })
 }

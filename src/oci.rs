@@ -10,7 +10,7 @@ mod select;
 pub use docker::{DOCKER_CONFIG, DOCKER_MANIFEST, docker_manifest};
 pub use media::{LayerForm, Meaning};
 pub use parse::{Config, DockerEntry, IndexEntry, MAX_DOCUMENT, Manifest, docker_list, index, layout_version};
-pub use select::{Found, MAX_LAYERS, Store, check_layers, choose};
+pub use select::{Choice, Found, MAX_LAYERS, Store, check_layers, choose, foreign};
 
 use crate::gather::Gather;
 use std::fmt;

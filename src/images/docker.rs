@@ -4,36 +4,57 @@ use super::held::Held;
 use super::shelf::Item;
 use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad, entry_name};
 use crate::digest::Digest;
-use crate::error::{Kind, Lift, Result, Trail};
+use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::gather::Gather;
 use crate::ids::ImageRef;
-use crate::oci::{self, Config, Descriptor, DockerEntry, Image, Platform};
+use crate::oci::{self, Choice, Config, Descriptor, DockerEntry, Image, Platform};
 
 /// Media types that containerd gives to layers of such an archive. The second makes it tell the compression by the
 /// first bytes, so it serves zstd too, in every version since 1.6.
 const PLAIN_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const PACKED_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-/// Images by `list`, the content of `manifest.json`.
-pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held) -> Result<Vec<Image>> {
+/// What to do about images without a name.
+pub(super) const SAVE_BY_NAME: &str =
+    "save the image by its whole name: 'docker save -o FILE NAME:TAG', 'skopeo copy ... oci-archive:FILE:NAME:TAG'";
+
+/// Characters of a name from an archive that a message shows.
+const MAX_TOLD: usize = 300;
+
+/// Images by `list`, the content of `manifest.json`. Into `others` goes what cannot be taken: images for other platforms,
+/// and those without a name.
+pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held, others: &mut Vec<Error>) -> Result<Vec<Image>> {
     let mut out = Vec::new();
     for entry in oci::docker_list(list).doing(|| "entry 'manifest.json'".to_owned())? {
         let names: Result<Vec<_>> = entry.tags.iter().map(|tag| normal(tag, "manifest.json")).gather();
         let names = names?;
-        let Some(label) = names.first().map(ToString::to_string) else { continue };
-        let mut image = image(&entry, &label, platform, held)?;
-        keep_promises(&names, &[image.manifest.digest])?;
-        image.names = names;
-        add(&mut out, image)?;
+        let Some(label) = names.first().map(ToString::to_string) else {
+            others.push(unnamed(&entry.config.chars().take(MAX_TOLD).flat_map(char::escape_debug).gather::<String>()));
+            continue;
+        };
+        match image(&entry, &label, platform, held)? {
+            Choice::Ours(mut image) => {
+                keep_promises(&names, &[image.manifest.digest])?;
+                image.names = names;
+                add(&mut out, image)?;
+            }
+            Choice::Foreign(e) => others.push(e),
+            Choice::NoImage => {}
+        }
     }
     Ok(out)
+}
+
+/// Says that nobody can ask for an image.
+pub(super) fn unnamed(label: &str) -> Error {
+    bad(format!("image '{label}' has no name")).hint(SAVE_BY_NAME)
 }
 
 /// A name from the document `place` in its normal form.
 pub(super) fn normal(text: &str, place: &str) -> Result<ImageRef> {
     text.parse::<ImageRef>()
         .lift(Kind::Bundle, || {
-            let text: String = text.chars().take(300).flat_map(char::escape_debug).gather();
+            let text: String = text.chars().take(MAX_TOLD).flat_map(char::escape_debug).gather();
             format!("entry '{place}': image name '{text}'")
         })
         .hint("give the image a name of the form REGISTRY/PATH:TAG and save it again")
@@ -69,15 +90,14 @@ pub(super) fn add(images: &mut Vec<Image>, mut image: Image) -> Result<()> {
     Ok(())
 }
 
-fn image(entry: &DockerEntry, label: &str, platform: &Platform, held: &mut Held) -> Result<Image> {
+fn image(entry: &DockerEntry, label: &str, platform: &Platform, held: &mut Held) -> Result<Choice> {
     let item = find(&entry.config, held)?;
     let config_bytes = held.small(&item)?;
     let digest = Digest::of(&config_bytes);
     check_claim(&item, digest)?;
     let parsed = Config::parse(&config_bytes).doing(|| format!("entry '{}'", item.name))?;
     if !parsed.platform.is_for(platform) {
-        let what = format!("image '{label}' is for {}, expected {platform}", parsed.platform);
-        return Err(bad(what).hint("take the image for this machine's processor"));
+        return Ok(Choice::Foreign(oci::foreign(label, &[parsed.platform], platform)));
     }
     if entry.layers.len() != parsed.diff_ids.len() || entry.layers.len() > oci::MAX_LAYERS {
         let what = format!(
@@ -99,7 +119,8 @@ fn image(entry: &DockerEntry, label: &str, platform: &Platform, held: &mut Held)
     };
     held.make(manifest.digest, manifest_bytes.clone());
     let layers = oci::check_layers(layers, &parsed, held)?;
-    Ok(Image { names: Vec::new(), manifest, manifest_bytes, config, config_bytes, layers, platform: parsed.platform })
+    let platform = parsed.platform;
+    Ok(Choice::Ours(Image { names: Vec::new(), manifest, manifest_bytes, config, config_bytes, layers, platform }))
 }
 
 fn find(name: &str, held: &Held) -> Result<Item> {

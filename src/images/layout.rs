@@ -3,13 +3,13 @@
 use crate::gather::{Gather, Grow};
 use crate::sorted::Map;
 
-use super::docker::keep_promises;
+use super::docker::{keep_promises, unnamed};
 use super::held::Held;
 use crate::archive::{COPY_AGAIN, MAKE_AGAIN, bad};
 use crate::digest::Digest;
-use crate::error::{Result, Trail};
+use crate::error::{Error, Result, Trail};
 use crate::ids::ImageRef;
-use crate::oci::{self, Image, IndexEntry, Meaning, Platform};
+use crate::oci::{self, Choice, Image, IndexEntry, Meaning, Platform};
 
 /// Full name, as containerd, Docker and buildx write it.
 const FULL_NAME: &str = "io.containerd.image.name";
@@ -18,13 +18,13 @@ const FULL_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Images by the layout's `index.json`; `docker_list` is the content of `manifest.json`, if there is one. Into `others`
-/// goes what has a name but is no image.
+/// goes what cannot be taken: what has a name but is no image, images for other platforms, those without a name.
 pub(super) fn images(
     version: &[u8],
     docker_list: Option<&[u8]>,
     platform: &Platform,
     held: &mut Held,
-    others: &mut Vec<String>,
+    others: &mut Vec<Error>,
 ) -> Result<Vec<Image>> {
     oci::layout_version(version).doing(|| "entry 'oci-layout'".to_owned())?;
     let index = held.named_document("index.json")?;
@@ -32,6 +32,7 @@ pub(super) fn images(
     let tops = oci::index(&index).doing(|| "entry 'index.json'".to_owned())?;
     let tags = docker_names(docker_list)?;
     let mut out: Vec<Image> = Vec::new();
+    let mut unreadable = None;
     let tops = grouped(tops)?;
     for (top, names) in &tops {
         // Without a name here, only Docker's own list can still give one.
@@ -39,28 +40,50 @@ pub(super) fn images(
             continue;
         }
         let label = names.first().map_or_else(|| top.blob.digest.to_string(), ToString::to_string);
-        let Some(mut image) = oci::choose(top, &label, platform, held)? else {
-            if names.is_empty() {
+        let mut image = match oci::choose(top, &label, platform, held) {
+            Ok(Choice::Ours(image)) => image,
+            Ok(Choice::Foreign(e)) => {
+                others.push(e);
                 continue;
             }
-            let what = match Meaning::of(&top.blob.media_type) {
-                Meaning::Index | Meaning::Manifest => format!("'{label}' is an artifact, expected an image"),
-                _ => format!("'{label}' is a '{}', expected an image", top.blob.media_type.escape_debug()),
-            };
-            // Docker's old manifests are images, in a form that nothing reads any more.
-            if top.blob.media_type.starts_with("application/vnd.docker.") {
-                return Err(bad(what).hint(MAKE_AGAIN));
+            Ok(Choice::NoImage) => {
+                others.add_all(if names.is_empty() { None } else { Some(no_image(top, &label)?) });
+                continue;
             }
-            others.push(what);
-            continue;
+            // Nobody may have asked for it.
+            Err(e) if names.is_empty() => {
+                unreadable.get_or_insert(e);
+                continue;
+            }
+            Err(e) => return Err(e),
         };
         image.names.clone_from(if names.is_empty() { tags.get(&image.config.digest).unwrap_or(names) } else { names });
         keep_promises(&image.names, &[top.blob.digest, image.manifest.digest])?;
-        if !image.names.is_empty() {
-            super::docker::add(&mut out, image)?;
+        match image.names.is_empty() {
+            true => others.push(unnamed(&label)),
+            false => super::docker::add(&mut out, image)?,
         }
     }
-    Ok(out)
+    let found =
+        |name| out.iter().any(|image| image.names.contains(name)) || tops.iter().any(|(_, names)| names.contains(name));
+    match unreadable {
+        Some(e) if !tags.values().flatten().all(found) => Err(e),
+        unreadable => {
+            others.add_all(unreadable);
+            Ok(out)
+        }
+    }
+}
+
+/// Says what `top` is instead of an image.
+fn no_image(top: &IndexEntry, label: &str) -> Result<Error> {
+    let what = match Meaning::of(&top.blob.media_type) {
+        Meaning::Index | Meaning::Manifest => format!("'{label}' is an artifact, expected an image"),
+        _ => format!("'{label}' is a '{}', expected an image", top.blob.media_type.escape_debug()),
+    };
+    let e = bad(what).hint(MAKE_AGAIN);
+    // Docker's old manifests are images, in a form that nothing reads any more.
+    if top.blob.media_type.starts_with("application/vnd.docker.") { Err(e) } else { Ok(e) }
 }
 
 /// Whether `top` is for another processor and each of its names is also that of one for ours: the images of several

@@ -37,24 +37,38 @@ pub trait Store {
     fn name(&self, blob: &Descriptor) -> String;
 }
 
-/// Finds the image for `wanted` that `top` stands for; `label` names it in messages. The image has no names yet.
-/// `None`: `top` is something else than an image.
+/// What a descriptor stands for.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time")]
+pub enum Choice {
+    /// The image for our platform. It has no names yet.
+    Ours(Image),
+    /// An image that is only for other platforms, in words that say for which.
+    Foreign(Error),
+    /// Something else than an image.
+    NoImage,
+}
+
+/// Finds the image for `wanted` that `top` stands for; `label` names it in messages.
 ///
 /// Manifests for other platforms, among them attestations (`unknown/unknown`), are not looked at and need not be there.
-pub fn choose(top: &IndexEntry, label: &str, wanted: &Platform, store: &mut dyn Store) -> Result<Option<Image>> {
+pub fn choose(top: &IndexEntry, label: &str, wanted: &Platform, store: &mut dyn Store) -> Result<Choice> {
     let mut search = Search { wanted, store, seen: Set::new(), others: Vec::new(), missing: None };
     if let Some(image) = search.descend(top, 0)? {
-        return Ok(Some(image));
-    }
-    if !search.others.is_empty() {
-        let others: Vec<String> = search.others.iter().take(MAX_TOLD).map(ToString::to_string).gather();
-        let what = format!("image '{label}' is for {}, expected {wanted}", others.join(", "));
-        return Err(bad(what).hint("take the image for this machine's processor"));
+        return Ok(Choice::Ours(image));
     }
     match search.missing {
+        _ if !search.others.is_empty() => Ok(Choice::Foreign(foreign(label, &search.others, wanted))),
         Some(missing) => Err(missing),
-        None => Ok(None),
+        None => Ok(Choice::NoImage),
     }
+}
+
+/// Says that an image is for others than `wanted`.
+pub fn foreign(label: &str, others: &[Platform], wanted: &Platform) -> Error {
+    let others: Vec<String> = others.iter().take(MAX_TOLD).map(ToString::to_string).gather();
+    let what = format!("image '{label}' is for {}, expected {wanted}", others.join(", "));
+    bad(what).hint("take the image for this machine's processor")
 }
 
 struct Search<'a> {
@@ -77,7 +91,7 @@ impl Search<'_> {
         let meaning = Meaning::of(&entry.blob.media_type);
         let fits = entry.platform.as_ref().map(|platform| self.fits(platform, depth));
         if meaning == Meaning::Manifest && fits == Some(false) {
-            self.others.add_all(entry.platform.clone().filter(|platform| platform.os != "unknown"));
+            self.others.add_all(entry.platform.clone().filter(is_told));
             return Ok(None);
         }
         if !matches!(meaning, Meaning::Index | Meaning::Manifest) || !self.seen.insert(entry.blob.digest) {
@@ -129,7 +143,7 @@ impl Search<'_> {
                 let what = format!("config is for {}, its index says {}", config.platform, self.wanted);
                 return Err(bad(what).hint(MAKE_AGAIN));
             }
-            self.others.push(config.platform);
+            self.others.add_all(Some(config.platform).filter(is_told));
             return Ok(None);
         }
         let layers = check_layers(manifest.layers, &config, self.store)?;
@@ -143,6 +157,11 @@ impl Search<'_> {
             platform: config.platform,
         }))
     }
+}
+
+/// Attestations are for nobody.
+fn is_told(platform: &Platform) -> bool {
+    platform.os != "unknown"
 }
 
 /// Checks that the layers of a manifest are there, can be unpacked, and are as many as the config says.
@@ -246,8 +265,9 @@ mod tests {
     fn pick(top: &Descriptor, store: &mut Memory) -> std::result::Result<Option<Digest>, String> {
         let top = IndexEntry { blob: top.clone(), platform: None, annotations: Map::new() };
         match choose(&top, "x", &Platform::linux("arm64"), store) {
-            Ok(image) => Ok(image.map(|image| image.manifest.digest)),
-            Err(e) => Err(e.to_string()),
+            Ok(Choice::Ours(image)) => Ok(Some(image.manifest.digest)),
+            Ok(Choice::NoImage) => Ok(None),
+            Ok(Choice::Foreign(e)) | Err(e) => Err(e.to_string()),
         }
     }
 

@@ -11,7 +11,7 @@ use edgelay::oci::Platform;
 
 use super::support::daemon::Daemon;
 use super::support::images::layer::small;
-use super::support::images::{Packed, Spec, host_arch, oci, shapes};
+use super::support::images::{Packed, Spec, host_arch, oci, other_arch, shapes};
 
 /// The generator is deterministic, and what it calls good is a tar.
 #[test]
@@ -113,6 +113,38 @@ fn what_is_no_image_is_named_and_left() {
     assert_eq!(load(&path).unwrap().others, want);
 }
 
+/// Docker's newer archives hold whatever was saved together, and what containerd had of it.
+#[test]
+fn what_cannot_be_taken_is_told_and_the_rest_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, other) = (host_arch(), other_arch());
+    let foreign = |name: &str| format!("image '{name}' is for linux/{other}, expected linux/{ours}");
+    let unnamed = |name: &str| format!("image '{name}' has no name");
+    for good in shapes::good(4).into_iter().filter(|good| good.name.starts_with("mixed")) {
+        let path = dir.path().join(good.name);
+        good.pack.save(&path, good.outer);
+        let told = load(&path).unwrap().others;
+        if good.name == "mixed-docker.tar" {
+            let config = |n: usize| {
+                let list: serde_json::Value = serde_json::from_slice(&good.pack.data("manifest.json")).unwrap();
+                list[n]["Config"].as_str().unwrap().to_owned()
+            };
+            let want = [unnamed(&config(0)), foreign("docker.io/kubeedge/foreign:v1"), unnamed(&config(3))];
+            assert_eq!(told, want, "{}", good.name);
+            continue;
+        }
+        let index: serde_json::Value = serde_json::from_slice(&good.pack.data("index.json")).unwrap();
+        let tops = index["manifests"].as_array().unwrap();
+        let top = |n: usize| tops[tops.len() - n]["digest"].as_str().unwrap().to_owned();
+        let mut want =
+            vec![unnamed(&top(5)), foreign("docker.io/kubeedge/foreign:v1"), foreign(&top(2)), foreign(&top(1))];
+        if good.name == "mixed-lost.tar" {
+            want.push(format!("entry 'blobs/sha256/{}' is missing", "0".repeat(64)));
+        }
+        assert_eq!(told, want, "{}", good.name);
+    }
+}
+
 /// By its own digest, or by that of the index that it is in; a tag beside it is not looked at, as in CRI.
 #[test]
 fn images_may_be_named_by_digest() {
@@ -141,7 +173,7 @@ fn manifest_digests_are_those_of_ctr() {
         let mut compared = 0;
         for good in shapes::good(4) {
             // With an index on top, ctr records the index; we always record the manifest. Names that are only in
-            // Docker's list, outer compression, `./` and names that are not normal are beyond ctr.
+            // Docker's list, outer compression, `./`, names that are not normal and absent blobs are beyond ctr.
             let ctr_can =
                 good.outer == Packed::Plain && !good.name.contains("dot") && !good.name.contains("classic-name");
             if !ctr_can
@@ -153,6 +185,7 @@ fn manifest_digests_are_those_of_ctr() {
                     "attested.tar",
                     "nested.tar",
                     "two-oci.tar",
+                    "mixed-lost.tar",
                 ]
                 .contains(&good.name)
             {

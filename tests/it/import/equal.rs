@@ -44,8 +44,10 @@ fn every_good_shape_is_what_ctr_makes_of_it(version: &str) {
         let again = import_file(&daemon, &path, &mut ()).unwrap();
         assert!(again.iter().all(|outcome| outcome.action == Action::Kept), "{at}: {again:?}");
         assert!(images.iter().all(|image| presence(&daemon, image) == Presence::Complete), "{at}");
+        // ctr 1.x ends at the image of another processor, and 2.1 unpacks the one without a name, too.
+        let beyond_ctr = good.name.starts_with("mixed");
         // The same manifests in another wrapping need no second comparison.
-        if images.iter().filter(|image| seen.insert(image.manifest.digest)).count() == 0 {
+        if beyond_ctr || images.iter().filter(|image| seen.insert(image.manifest.digest)).count() == 0 {
             clear(&daemon);
             continue;
         }

@@ -1,5 +1,6 @@
 //! Every shape of image archive once: what must import, and what must be refused and why.
 
+use edgelay::digest::Digest;
 use serde_json::{Value, json};
 
 use super::layer::{file, small, tree};
@@ -55,6 +56,7 @@ pub(crate) fn good(kib: usize) -> Vec<Good> {
     let alone = app.clone().arch(host_arch(), Some(ODD_VARIANT));
     all.push(one("variant-alone.tar", for_all(oci(&[&[alone]], Gzip)), Plain));
     all.extend(indexes(kib));
+    all.extend(mixed(kib));
     let e = |n: u8| file(&format!("e{n}"), &[n; 9], 0o644);
     let two = [
         Spec::new(&["kubeedge/one:v1", "kubeedge/one:latest"], vec![small(1, kib), e(1)]),
@@ -91,9 +93,9 @@ fn indexes(kib: usize) -> Vec<Good> {
     let multi = oci(&[&three], Packed::Gzip);
     let mut partial = multi.clone();
     for spec in [&three[0], &three[2]] {
-        partial = partial.without_digest(&edgelay::digest::Digest::of(&spec.config()).to_string());
+        partial = partial.without_digest(&Digest::of(&spec.config()).to_string());
         let own = Packed::Gzip.apply(&spec.layers[1]);
-        partial = partial.without_digest(&edgelay::digest::Digest::of(&own).to_string());
+        partial = partial.without_digest(&Digest::of(&own).to_string());
     }
     let mut scratch = Pack::default();
     let ours = oci_manifest(&mut scratch, &three[1], Packed::Gzip);
@@ -106,7 +108,7 @@ fn indexes(kib: usize) -> Vec<Good> {
     }
     // No index of their own, and the other processor's layers are not there.
     let mut side_by_side = oci(&[&three[..1], &three[1..2]], Packed::Gzip);
-    side_by_side = side_by_side.without_digest(&edgelay::digest::Digest::of(&three[0].config()).to_string());
+    side_by_side = side_by_side.without_digest(&Digest::of(&three[0].config()).to_string());
     let variants = [on(host_arch(), Some(ODD_VARIANT)), on(host_arch(), Some(PLAIN_VARIANT))];
     vec![
         one("variants.tar", oci(&[&variants], Packed::Gzip)),
@@ -117,6 +119,34 @@ fn indexes(kib: usize) -> Vec<Good> {
         // The same image as above: ctr would take the last one that has the name.
         one("side-by-side.tar", side_by_side),
     ]
+}
+
+/// Files that also hold what cannot be taken: an image without a name, named and nameless ones of another processor (one
+/// of them without its blobs), an attestation that stands by itself.
+fn mixed(kib: usize) -> Vec<Good> {
+    let one = |name, pack| Good { name, pack, outer: Packed::Plain, images: vec![vec![NAME]], layers: 2 };
+    let [base, _] = tree();
+    let app = Spec::new(&[NAME], vec![small(2, kib), base]);
+    let nameless = Spec::new(&[], vec![file("nameless", b"x", 0o644)]);
+    let foreign = |name: &[&str], path| Spec::new(name, vec![file(path, b"x", 0o644)]).arch(other_arch(), None);
+    let all = [
+        nameless.clone(),
+        foreign(&["docker.io/kubeedge/foreign:v1"], "a"),
+        app,
+        foreign(&[], "b"),
+        foreign(&[], "lacking"),
+    ];
+    let mut pack = docker25(&all).without_digest(&Digest::of(&all[4].config()).to_string());
+    let mut top: Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    let tops = top["manifests"].as_array_mut().unwrap();
+    let attested = attestation(&mut pack, &tops[2]);
+    tops.insert(0, attested);
+    let pack = pack.with("index.json", bytes(&top));
+    // Says nowhere for whom it is, and is not there: it may be anything.
+    let lost = json!({"mediaType": OCI_MANIFEST, "digest": format!("sha256:{}", "0".repeat(64)), "size": 9});
+    top["manifests"].as_array_mut().unwrap().insert(0, lost);
+    let lost = pack.clone().with("index.json", bytes(&top));
+    vec![one("mixed.tar", pack), one("mixed-lost.tar", lost), one("mixed-docker.tar", docker(&all[..4], Same::Copy))]
 }
 
 /// A variant of this machine's processor that not every one of its kind has.
@@ -235,8 +265,15 @@ pub(crate) fn bad(kib: usize) -> Vec<Bad> {
         bad("flipped-blob.tar", layout.clone().flipped(), "is damaged"),
         bad("no-layer.tar", classic.clone().without(&last_layer(&classic)), "is missing"),
         bad("foreign.tar", oci(&[std::slice::from_ref(&foreign)], Packed::Gzip), "is for linux/"),
-        bad("foreign-docker.tar", docker(&[foreign], Same::Copy), "is for linux/"),
-        bad("no-tag.tar", docker(&[Spec { names: vec![], ..app.clone() }], Same::Copy), "holds no tagged image"),
+        bad("foreign-docker.tar", docker(std::slice::from_ref(&foreign), Same::Copy), "is for linux/"),
+        bad("no-tag.tar", docker(&[Spec { names: vec![], ..app.clone() }], Same::Copy), "has no name"),
+        bad("no-tag25.tar", docker25(&[Spec { names: vec![], ..app.clone() }]), "has no name"),
+        bad("foreign25.tar", docker25(std::slice::from_ref(&foreign)), "is for linux/"),
+        bad(
+            "lost25.tar",
+            nameless_index(docker25(apps)).without_digest(&Digest::of(&app.config()).to_string()),
+            "is missing",
+        ),
         bad("no-tag-oci.tar", oci(&[&[Spec { names: vec![], ..app.clone() }]], Packed::Gzip), "holds no tagged image"),
         bad("bad-name.tar", docker(&named("kubeedge/App:v1"), Same::Copy), "'kubeedge/App:v1'"),
         bad("bad-name-oci.tar", oci(&[&named("../x:v1")], Packed::Gzip), "'../x:v1'"),
