@@ -18,4 +18,4 @@ pub use read::{MAX_DEPTH, MAX_VALUES, read};
 pub use shape::{Key, Shape};
 pub use take::{Take, parse};
 pub use value::{Data, Member, Number, Value};
-pub use write::{MAX_OUTPUT, Text, to_string, to_vec};
+pub use write::{MAX_OUTPUT, Text, to_line, to_string, to_vec};

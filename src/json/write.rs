@@ -17,9 +17,14 @@ const FIRST: usize = 512;
 /// Types that `serde-json-core` cannot write must not be given: `char`, byte strings, and enum variants with more than
 /// one unnamed field. Use text.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    fill(&|buffer| serde_json_core::to_slice(value, buffer))
+}
+
+/// What `write` puts into a buffer, once that is large enough; it says how much it was.
+fn fill(write: &dyn Fn(&mut [u8]) -> serde_json_core::ser::Result<usize>) -> Result<Vec<u8>> {
     let mut buffer = vec![0; FIRST];
     loop {
-        match serde_json_core::to_slice(value, &mut buffer) {
+        match write(&mut buffer) {
             Ok(length) => {
                 buffer.truncate(length);
                 return Ok(buffer);
@@ -33,7 +38,18 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 
 /// [`to_vec`] as text.
 pub fn to_string<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    String::from_utf8(to_vec(value)?).map_err(|e| Error::new(Kind::Bug, "JSON output is not UTF-8").because(e))
+    text_of(to_vec(value)?)
+}
+
+/// [`to_vec`] as text, and the end of the line.
+pub fn to_line<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    let mut json = to_vec(value)?;
+    json.push(b'\n');
+    text_of(json)
+}
+
+fn text_of(json: Vec<u8>) -> Result<String> {
+    String::from_utf8(json).map_err(|e| Error::new(Kind::Bug, "JSON output is not UTF-8").because(e))
 }
 
 /// Text as a JSON string with its quotes, for lines that are put together by hand.

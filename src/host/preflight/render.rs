@@ -63,7 +63,7 @@ pub fn json(findings: &[Finding]) -> Result<String> {
     let worst = findings.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Skip);
     let verdict = if worst == Verdict::Skip { Verdict::Pass } else { worst };
     let report = Report { schema: SCHEMA, verdict, count: Count::of(findings), findings };
-    Ok(crate::json::to_string(&report)? + "\n")
+    crate::json::to_line(&report)
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Record {
     /// For the image: without what was done today.
     pub(super) fn marker(&self) -> Result<String> {
         let marker = Record { sealed: None, removed: Vec::new(), ..self.clone() };
-        Ok(json::to_string(&marker)? + "\n")
+        json::to_line(&marker)
     }
 
     pub(super) fn sealed_at(mut self, unix: u64) -> Self {
@@ -123,7 +123,7 @@ impl Record {
 
     /// For programs: one object on one line.
     pub fn json(&self) -> Result<String> {
-        Ok(json::to_string(self)? + "\n")
+        json::to_line(self)
     }
 
     /// For people.
@@ -157,5 +157,5 @@ pub(super) fn findings_json(findings: &[Finding]) -> Result<String> {
         schema: u32,
         refused: &'a [Finding],
     }
-    Ok(json::to_string(&Refused { schema: SCHEMA, refused: findings })? + "\n")
+    json::to_line(&Refused { schema: SCHEMA, refused: findings })
 }

@@ -88,7 +88,7 @@ impl Outcome {
     }
 
     pub(super) fn text(&self) -> Result<String> {
-        Ok(json::to_string(self)? + "\n")
+        json::to_line(self)
     }
 }
 

@@ -130,7 +130,7 @@ fn render(job: &Job<'_>, ended: &Ended) -> Result<String> {
         time: &rfc3339(job.clock.unix()),
         warnings: &warnings,
     };
-    Ok(json::to_string(&written)? + "\n")
+    json::to_line(&written)
 }
 
 /// Reports on one stick; one who reads them moves them away.
