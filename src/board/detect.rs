@@ -1,7 +1,7 @@
 //! What the machine says about itself, and which profile fits that best.
 
 use super::profile::{DMI, Profile, Rule, fits};
-use super::set::Set;
+use super::set::{Set, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::gather::Gather;
 use crate::host;
@@ -122,10 +122,12 @@ impl Set {
     }
 
     /// The profile `id`, or if that is `None` the one that fits the machine best.
-    pub fn choose(&self, id: Option<&str>, facts: &Facts) -> Result<(&Profile, Reason)> {
-        match id {
-            Some(id) => self.get(id).map(|profile| (profile, Reason::Chosen)),
-            None => self.detect(facts),
-        }
+    pub fn choose(self, id: Option<&str>, facts: &Facts) -> Result<(Profile, Reason)> {
+        let (id, reason) = match id {
+            Some(id) => (id.to_owned(), Reason::Chosen),
+            None => self.detect(facts).map(|(profile, reason)| (profile.id.clone(), reason))?,
+        };
+        let found = self.profiles.into_iter().find(|profile| profile.id == id);
+        found.map(|profile| (profile, reason)).ok_or_else(|| unknown(&id))
     }
 }

@@ -1,20 +1,18 @@
 //! A profile with its types, from a JSON text that was checked against [`FORM`].
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
+use std::cell::OnceCell;
 use std::str::FromStr;
 
 use super::form::{FORM, SCHEMA};
 use super::identity::Source;
 use super::memory::Class;
 use crate::error::{Error, Kind, Result};
-use crate::ids::{Arch, RelPath};
-use crate::json::{JsonError, Value};
-
-/// What came of reading a part.
-type Read<T> = std::result::Result<T, JsonError>;
+use crate::ids::{Arch, BadName, RelPath};
+use crate::json::{Data, JsonError, Member, Place, Value};
 
 /// What one kind of board is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Profile {
     /// Its name in files and settings: `raspberry-pi-4`.
     pub id: String,
@@ -171,6 +169,9 @@ pub enum Iptables {
 }
 
 impl Iptables {
+    /// Every one of them.
+    pub const ALL: [Iptables; 3] = [Iptables::Any, Iptables::Legacy, Iptables::Nft];
+
     /// The word in a profile.
     pub const fn word(self) -> &'static str {
         match self {
@@ -233,167 +234,276 @@ pub(super) fn fault(name: &str, e: &JsonError) -> Error {
         .hint("board-profiles/README.md has every key; 'edgelay board check FILE' tries a file")
 }
 
-fn read(value: &Value) -> Read<Profile> {
-    let schema = value.need("schema")?;
-    if schema.whole()? != SCHEMA {
-        return Err(
-            JsonError::at(schema.place, format!("must be {SCHEMA}, the only version there is")).inside("schema")
-        );
+fn read(value: &Value) -> std::result::Result<Profile, JsonError> {
+    let reader = Reader { fault: OnceCell::new() };
+    let profile = reader.profile(value);
+    match reader.fault.into_inner() {
+        Some(fault) => Err(fault),
+        None => Ok(profile),
     }
-    let id = value.need("id")?;
-    if !is_id(id.text()?) {
-        let what = "must be at most 40 lower-case letters and digits, in parts joined by '-'";
-        return Err(JsonError::at(id.place, what).inside("id"));
-    }
-    let rules = match value.get("match") {
-        Some(rules) => Some(read_rules(rules)?),
-        None => None,
-    };
-    Ok(Profile {
-        id: id.text()?.to_owned(),
-        name: value.need("name")?.text()?.to_owned(),
-        base: optional(value, "base")?,
-        architecture: parsed(value.need("architecture")?, "architecture")?,
-        rules,
-        kernel: read_kernel(value)?,
-        storage: read_storage(value)?,
-        target: read_target(value)?,
-        iptables: match value.get("iptables") {
-            Some(word) => one_of(word, "iptables", &[Iptables::Any, Iptables::Legacy, Iptables::Nft], Iptables::word)?,
-            None => Iptables::Any,
-        },
-        rtc: value.get("rtc").map(Value::flag).transpose()?.unwrap_or(false),
-        memory_class: value.get("memory_class").map(|class| parsed(class, "memory_class")).transpose()?,
-        identity: list_of(value, "identity")?,
-        junk: texts(value, "junk")?.into_iter().map(|text| text.to_lowercase()).gather(),
-        quirks: read_quirks(value)?,
-        value: value.clone(),
-        is_added: false,
-    })
 }
 
 /// DMI fields that do not name a single machine (below `/sys/class/dmi/id`).
 pub(super) const DMI: [&str; 7] =
     ["sys_vendor", "product_name", "product_version", "product_family", "board_vendor", "board_name", "chassis_type"];
 
-fn read_rules(value: &Value) -> Read<Rules> {
-    let mut dmi = Vec::new();
-    for rule in value.get("dmi").map(Value::items).transpose()?.unwrap_or_default() {
-        let mut fields = Vec::new();
-        for member in rule.members()? {
-            if !DMI.contains(&member.key.as_str()) {
-                let what = format!("must have the fields {} only", DMI.join(", "));
-                return Err(JsonError::at(member.place, what).inside("dmi").inside("match"));
+/// Stands for what is missing.
+static NOTHING: Value = Value { place: Place::START, data: Data::Null };
+
+/// The member `key` of what may not be there itself.
+fn member<'v>(value: Option<&'v Value>, key: &str) -> Option<&'v Value> {
+    value.and_then(|value| value.get(key))
+}
+
+fn stars(pattern: &str) -> usize {
+    pattern.bytes().filter(|byte| *byte == b'*').count()
+}
+
+/// Keeps the first fault and reads on, with something empty for what is wrong: of a profile with a fault nothing counts.
+struct Reader {
+    fault: OnceCell<JsonError>,
+}
+
+impl Reader {
+    fn note(&self, fault: JsonError) {
+        // Ignoring: there is one already, and that is the one to tell.
+        let _ = self.fault.set(fault);
+    }
+
+    /// `path` leads to what is wrong, the innermost key first.
+    fn wrong(&self, place: Place, what: &str, path: &[&str]) {
+        let mut fault = JsonError::at(place, what);
+        for key in path {
+            fault = fault.inside(key);
+        }
+        self.note(fault);
+    }
+
+    fn profile(&self, value: &Value) -> Profile {
+        self.schema(self.need(value, "schema"));
+        Profile {
+            id: self.id(self.need(value, "id")),
+            rules: value.get("match").map(|rules| self.rules(rules)),
+            name: self.text(self.need(value, "name")),
+            base: value.get("base").map(|base| self.text(base)),
+            architecture: self.parsed(self.need(value, "architecture"), "architecture").unwrap_or(Arch::Amd64),
+            kernel: self.kernel(value.get("kernel")),
+            storage: self.storage(value.get("storage")),
+            target: self.target(value.get("target")),
+            iptables: self.iptables(value.get("iptables")),
+            rtc: self.flag(value.get("rtc")),
+            memory_class: value.get("memory_class").and_then(|class| self.parsed(class, "memory_class")),
+            identity: self.identity(value.get("identity")),
+            junk: self.texts(value.get("junk")).iter().map(|text| text.to_lowercase()).gather(),
+            quirks: self.quirks(value.get("quirks")),
+            value: value.clone(),
+            is_added: false,
+        }
+    }
+
+    fn schema(&self, schema: &Value) {
+        match schema.whole() {
+            Ok(SCHEMA) => {}
+            Ok(_) => {
+                let what = format!("must be {SCHEMA}, the only version there is");
+                self.wrong(schema.place, &what, &["schema"]);
             }
-            let pattern = member.value.text()?;
-            if pattern.matches('*').count() > 1 {
-                let what = "must have at most one '*' in a field";
-                return Err(JsonError::at(member.place, what).inside("dmi").inside("match"));
+            Err(fault) => self.note(fault),
+        }
+    }
+
+    fn id(&self, value: &Value) -> String {
+        let id = self.text(value);
+        if !is_id(&id) {
+            let what = "must be at most 40 lower-case letters and digits, in parts joined by '-'";
+            self.wrong(value.place, what, &["id"]);
+        }
+        id
+    }
+
+    fn rules(&self, rules: &Value) -> Rules {
+        const PATH: [&str; 2] = ["dmi", "match"];
+        let mut dmi = Vec::new();
+        for rule in self.items(rules.get("dmi")) {
+            let mut fields = Vec::new();
+            for field in self.members(rule) {
+                if !DMI.contains(&field.key.as_str()) {
+                    self.wrong(field.place, &format!("must have the fields {} only", DMI.join(", ")), &PATH);
+                }
+                let pattern = self.text(&field.value);
+                if stars(&pattern) > 1 {
+                    self.wrong(field.place, "must have at most one '*' in a field", &PATH);
+                }
+                fields.push((field.key.clone(), pattern));
             }
-            fields.push((member.key.clone(), pattern.to_owned()));
+            if fields.is_empty() {
+                self.wrong(rule.place, "must name a field", &PATH);
+            }
+            dmi.push(fields);
         }
-        if fields.is_empty() {
-            return Err(JsonError::at(rule.place, "must name a field").inside("dmi").inside("match"));
+        Rules { compatible: self.texts(rules.get("compatible")), dmi }
+    }
+
+    fn kernel(&self, kernel: Option<&Value>) -> Kernel {
+        let mut arguments_in = Vec::new();
+        for file in self.items(member(kernel, "arguments_in")) {
+            let format = self.need(file, "format");
+            let format = self.one_of(format, "format", &Format::ALL.map(Format::word));
+            let format = format.and_then(|at| Format::ALL.get(at).copied()).unwrap_or(Format::Line);
+            let path = self.need(file, "path");
+            arguments_in.push(ArgumentFile { path: self.path(path, &[]), format });
         }
-        dmi.push(fields);
+        let memory_cgroup = self.words(kernel, "memory_cgroup");
+        Kernel { arguments_in, memory_cgroup, modules: self.words(kernel, "modules") }
     }
-    Ok(Rules { compatible: texts(value, "compatible")?, dmi })
-}
 
-fn read_kernel(value: &Value) -> Read<Kernel> {
-    let Some(kernel) = value.get("kernel") else {
-        return Ok(Kernel { arguments_in: Vec::new(), memory_cgroup: Vec::new(), modules: Vec::new() });
-    };
-    let mut arguments_in = Vec::new();
-    for file in kernel.get("arguments_in").map(Value::items).transpose()?.unwrap_or_default() {
-        let format = one_of(file.need("format")?, "format", &Format::ALL, Format::word)?;
-        arguments_in.push(ArgumentFile { path: path(file.need("path")?)?, format });
-    }
-    let words = |key: &str| -> Read<Vec<String>> {
-        let list = texts(kernel, key)?;
-        let bad =
-            |word: &String| word.is_empty() || word.contains(|c: char| !c.is_ascii_graphic() || "\"'$\\`".contains(c));
-        match list.iter().find(|word| bad(word)) {
-            Some(_) => Err(JsonError::at(kernel.place, format!("must have plain words in '{key}'")).inside("kernel")),
-            None => Ok(list),
+    fn words(&self, kernel: Option<&Value>, key: &str) -> Vec<String> {
+        let words = self.texts(member(kernel, key));
+        for word in &words {
+            let bad = word.bytes().any(|c| !c.is_ascii_graphic() || b"\"'$\\`".contains(&c));
+            if let (Some(kernel), true) = (kernel, bad || word.is_empty()) {
+                self.wrong(kernel.place, &format!("must have plain words in '{key}'"), &["kernel"]);
+            }
         }
-    };
-    Ok(Kernel { arguments_in, memory_cgroup: words("memory_cgroup")?, modules: words("modules")? })
-}
-
-fn read_storage(value: &Value) -> Read<Storage> {
-    let empty = Value { place: value.place, data: crate::json::Data::Object(Vec::new()) };
-    let storage = value.get("storage").unwrap_or(&empty);
-    let place = |key: &str, default: &str| match storage.get(key) {
-        Some(at) => path(at).map_err(|e| e.inside("storage")),
-        None => Ok(default.to_owned()),
-    };
-    let mut persistent = Vec::new();
-    for dir in storage.get("persistent").map(Value::items).transpose()?.unwrap_or_default() {
-        persistent.push(if dir.text()? == "/" { "/".to_owned() } else { path(dir)? });
+        words
     }
-    if storage.get("persistent").is_none() {
-        persistent.push("/".to_owned());
+
+    fn storage(&self, storage: Option<&Value>) -> Storage {
+        let mut persistent = Vec::new();
+        for dir in self.items(member(storage, "persistent")) {
+            let root = matches!(&dir.data, Data::Text(text) if text == "/");
+            persistent.push(if root { "/".to_owned() } else { self.path(dir, &[]) });
+        }
+        if member(storage, "persistent").is_none() {
+            persistent.push("/".to_owned());
+        }
+        Storage {
+            persistent,
+            containerd_root: self.dir(storage, "containerd_root", "/var/lib/containerd"),
+            read_only_root: self.flag(member(storage, "read_only_root")),
+            prefix: self.dir(storage, "prefix", "/usr/local"),
+        }
     }
-    Ok(Storage {
-        persistent,
-        containerd_root: place("containerd_root", "/var/lib/containerd")?,
-        read_only_root: storage.get("read_only_root").map(Value::flag).transpose()?.unwrap_or(false),
-        prefix: place("prefix", "/usr/local")?,
-    })
-}
 
-fn read_target(value: &Value) -> Read<Target> {
-    let Some(target) = value.get("target") else {
-        return Ok(Target { disks: Vec::new(), labels: Vec::new(), file_systems: Vec::new() });
-    };
-    let list = |key| texts(target, key);
-    let disks = list("disks")?;
-    if disks.iter().any(|name| name.matches('*').count() > 1) {
-        return Err(JsonError::at(target.place, "must have at most one '*' in a name")
-            .inside("disks")
-            .inside("target"));
+    fn dir(&self, storage: Option<&Value>, key: &str, default: &str) -> String {
+        match member(storage, key) {
+            Some(at) => self.path(at, &["storage"]),
+            None => default.to_owned(),
+        }
     }
-    Ok(Target { disks, labels: list("labels")?, file_systems: list("file_systems")? })
-}
 
-fn read_quirks(value: &Value) -> Read<Vec<Quirk>> {
-    let quirks = value.get("quirks").map(Value::items).transpose()?.unwrap_or_default();
-    let text = |quirk: &Value, key| Ok::<String, JsonError>(quirk.need(key)?.text()?.to_owned());
-    quirks.iter().map(|quirk| Ok(Quirk { what: text(quirk, "what")?, see: text(quirk, "see")? })).gather()
-}
-
-fn optional(value: &Value, key: &str) -> Read<Option<String>> {
-    value.get(key).map(|text| text.text().map(str::to_owned)).transpose()
-}
-
-fn texts(value: &Value, key: &str) -> Read<Vec<String>> {
-    let items = value.get(key).map(Value::items).transpose()?.unwrap_or_default();
-    items.iter().map(|item| item.text().map(str::to_owned)).gather()
-}
-
-/// An absolute path without tricks.
-fn path(value: &Value) -> Read<String> {
-    let text = value.text()?;
-    match RelPath::from_absolute(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(e) => Err(JsonError::at(value.place, format!("'{}' {e}", text.escape_debug()))),
+    fn target(&self, target: Option<&Value>) -> Target {
+        let disks = self.texts(member(target, "disks"));
+        if let (Some(target), true) = (target, disks.iter().any(|name| stars(name) > 1)) {
+            self.wrong(target.place, "must have at most one '*' in a name", &["disks", "target"]);
+        }
+        Target {
+            disks,
+            labels: self.texts(member(target, "labels")),
+            file_systems: self.texts(member(target, "file_systems")),
+        }
     }
-}
 
-fn parsed<T: FromStr<Err = crate::ids::BadName>>(value: &Value, key: &str) -> Read<T> {
-    value.text()?.parse().map_err(|e| JsonError::at(value.place, format!("{e}")).inside(key))
-}
+    fn iptables(&self, word: Option<&Value>) -> Iptables {
+        let known = word.and_then(|word| self.one_of(word, "iptables", &Iptables::ALL.map(Iptables::word)));
+        known.and_then(|at| Iptables::ALL.get(at).copied()).unwrap_or(Iptables::Any)
+    }
 
-fn list_of<T: FromStr<Err = crate::ids::BadName>>(value: &Value, key: &str) -> Read<Vec<T>> {
-    let items = value.get(key).map(Value::items).transpose()?.unwrap_or_default();
-    items.iter().map(|item| parsed(item, key)).gather()
-}
+    fn identity(&self, sources: Option<&Value>) -> Vec<Source> {
+        let mut identity = Vec::new();
+        for source in self.items(sources) {
+            identity.add_all(self.parsed(source, "identity"));
+        }
+        identity
+    }
 
-fn one_of<T: Copy>(value: &Value, key: &str, all: &[T], word: fn(T) -> &'static str) -> Read<T> {
-    let text = value.text()?;
-    all.iter().copied().find(|one| word(*one) == text).ok_or_else(|| {
-        let words: Vec<&str> = all.iter().map(|one| word(*one)).gather();
-        JsonError::at(value.place, format!("must be one of: {}", words.join(", "))).inside(key)
-    })
+    fn quirks(&self, quirks: Option<&Value>) -> Vec<Quirk> {
+        let mut all = Vec::new();
+        for quirk in self.items(quirks) {
+            let what = self.text(self.need(quirk, "what"));
+            all.push(Quirk { what, see: self.text(self.need(quirk, "see")) });
+        }
+        all
+    }
+
+    fn need<'v>(&self, value: &'v Value, key: &'static str) -> &'v Value {
+        value.need(key).unwrap_or_else(|fault| {
+            self.note(fault);
+            &NOTHING
+        })
+    }
+
+    fn text(&self, value: &Value) -> String {
+        match value.text() {
+            Ok(text) => text.to_owned(),
+            Err(fault) => {
+                self.note(fault);
+                String::new()
+            }
+        }
+    }
+
+    fn flag(&self, value: Option<&Value>) -> bool {
+        value.is_some_and(|value| {
+            value.flag().unwrap_or_else(|fault| {
+                self.note(fault);
+                false
+            })
+        })
+    }
+
+    fn items<'v>(&self, list: Option<&'v Value>) -> &'v [Value] {
+        match list.map(Value::items) {
+            Some(Ok(items)) => items,
+            Some(Err(fault)) => {
+                self.note(fault);
+                &[]
+            }
+            None => &[],
+        }
+    }
+
+    fn members<'v>(&self, object: &'v Value) -> &'v [Member] {
+        object.members().unwrap_or_else(|fault| {
+            self.note(fault);
+            &[]
+        })
+    }
+
+    fn texts(&self, list: Option<&Value>) -> Vec<String> {
+        let mut texts = Vec::new();
+        for item in self.items(list) {
+            texts.push(self.text(item));
+        }
+        texts
+    }
+
+    /// An absolute path without tricks.
+    fn path(&self, value: &Value, inside: &[&str]) -> String {
+        let text = self.text(value);
+        if let Err(e) = RelPath::from_absolute(&text) {
+            self.wrong(value.place, &format!("'{}' {e}", text.escape_debug()), inside);
+        }
+        text
+    }
+
+    fn parsed<T: FromStr<Err = BadName>>(&self, value: &Value, key: &str) -> Option<T> {
+        match self.text(value).parse() {
+            Ok(parsed) => Some(parsed),
+            Err(e) => {
+                self.wrong(value.place, &e.to_string(), &[key]);
+                None
+            }
+        }
+    }
+
+    /// Which of `words` it is.
+    fn one_of(&self, value: &Value, key: &str, words: &[&str]) -> Option<usize> {
+        let text = self.text(value);
+        let found = words.iter().position(|word| *word == text);
+        if found.is_none() {
+            self.wrong(value.place, &format!("must be one of: {}", words.join(", ")), &[key]);
+        }
+        found
+    }
 }

@@ -18,9 +18,9 @@ pub const MAX_FILE: usize = 64 * 1024;
 const MAX_FILES: usize = 256;
 
 /// Profiles in the order of their ids.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Set {
-    profiles: Vec<Profile>,
+    pub(super) profiles: Vec<Profile>,
 }
 
 /// A text that was read but not yet joined with its base.
@@ -113,12 +113,14 @@ impl Set {
 
     /// The one of this id.
     pub fn get(&self, id: &str) -> Result<&Profile> {
-        self.profiles.iter().find(|profile| profile.id == id).ok_or_else(|| {
-            let shown: String = id.chars().take(40).flat_map(char::escape_debug).gather();
-            Error::new(Kind::Config, format!("there is no board profile '{shown}'"))
-                .hint("'edgelay board list' shows all; a directory with others is the setting board.profiles")
-        })
+        self.profiles.iter().find(|profile| profile.id == id).ok_or_else(|| unknown(id))
     }
+}
+
+pub(super) fn unknown(id: &str) -> Error {
+    let shown: String = id.chars().take(40).flat_map(char::escape_debug).gather();
+    Error::new(Kind::Config, format!("there is no board profile '{shown}'"))
+        .hint("'edgelay board list' shows all; a directory with others is the setting board.profiles")
 }
 
 fn no_base(base: &str, name: &str) -> Error {

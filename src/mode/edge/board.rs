@@ -45,8 +45,7 @@ pub(super) fn look(config: &EdgeConfig, root: &Root, need: Need) -> Result<Optio
         // What the target will have is not known here; its first boot measures.
         facts.memory = u64::MAX;
     }
-    let chosen = |set: &Set| set.choose(id, &facts).map(|(profile, reason)| (profile.clone(), reason));
-    let exact = Set::load(config.board.profiles.as_deref()).and_then(|set| chosen(&set));
+    let exact = Set::load(config.board.profiles.as_deref()).and_then(|set| set.choose(id, &facts));
     let (profile, reason) = match exact {
         Ok(found) => found,
         // A processor that no profile is for is told by the check of the architecture.

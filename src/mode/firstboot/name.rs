@@ -84,7 +84,7 @@ fn value(what: &str, template: &str, machine: &Root, settings: &[Setting]) -> Re
 fn profile(machine: &Root, settings: &[Setting]) -> Result<Profile> {
     let set = Set::load(text(settings, "board.profiles").map(Path::new))?;
     let facts = Facts::load(machine, &host::architecture()?);
-    set.choose(text(settings, "board.profile"), &facts).map(|(profile, _)| profile.clone())
+    set.choose(text(settings, "board.profile"), &facts).map(|(profile, _)| profile)
 }
 
 /// One that every board of a vendor has is no name.

@@ -85,7 +85,7 @@ fn rule(job: &Job<'_>) -> Result<Rule> {
     let set = Set::load(None)?;
     let facts = Facts::load(job.root, &host::architecture()?);
     let (profile, _) = set.choose(job.parameters.profile.as_deref(), &facts)?;
-    Ok(Rule::Profile(profile.id.clone(), profile.target.clone()))
+    Ok(Rule::Profile(profile.id, profile.target))
 }
 
 impl std::fmt::Display for Rule {
