@@ -118,8 +118,8 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
     };
     if let (Some(resolved), true) = (&resolved, parsed.has(&flags::SHOW_CONFIG)) {
         let (config, origins): (ConfigRef<'_>, _) = match resolved {
-            Of::Edge(resolved) => ((&resolved.config).into(), &resolved.origins),
-            Of::Cloud(resolved) => ((&resolved.config).into(), &resolved.origins),
+            Of::Edge(resolved) => ((&*resolved.config).into(), &resolved.origins),
+            Of::Cloud(resolved) => ((&*resolved.config).into(), &resolved.origins),
         };
         return output::write(&match parsed.format()? {
             Format::Text => show_text(config, origins),

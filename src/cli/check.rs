@@ -256,7 +256,7 @@ pub(super) fn image_list(parsed: &Parsed) -> Result<Command> {
 fn store(parsed: &Parsed) -> Result<ImageStore> {
     let text = parsed.text(&flags::ADDRESS)?.unwrap_or(containerd::SOCKET);
     let socket = parse_socket(text).map_err(|refusal| {
-        usage(format!("flag '--{}': '{}' {}", flags::ADDRESS.long, text.escape_debug(), refusal.what))
+        usage(format!("flag '--{}': '{}' {}", flags::ADDRESS.long, text.escape_debug(), refusal.what()))
     })?;
     let namespace = typed(parsed, &flags::NAMESPACE)?.unwrap_or_else(Namespace::k8s);
     Ok(ImageStore { socket, namespace })

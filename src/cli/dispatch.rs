@@ -26,11 +26,11 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
         Command::Supervise => mode::supervise::run(report),
         Command::Edge(command) => match resolved {
             Some(Of::Edge(resolved)) => edge(command, resolved.config, report),
-            _ => edge(command, EdgeConfig::default(), report),
+            _ => edge(command, Box::default(), report),
         },
         Command::Cloud(command) => match resolved {
             Some(Of::Cloud(resolved)) => cloud(command, resolved.config, report),
-            _ => cloud(command, CloudConfig::default(), report),
+            _ => cloud(command, Box::default(), report),
         },
         Command::Seal { request, format } => seal(&request, format, report),
         Command::FirstBoot(request) => mode::firstboot::run(&request, report),
@@ -39,7 +39,7 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
     }
 }
 
-fn edge(command: EdgeCommand, config: EdgeConfig, report: &Report) -> Result<()> {
+fn edge(command: EdgeCommand, config: Box<EdgeConfig>, report: &Report) -> Result<()> {
     match command {
         EdgeCommand::Install { target, scope } => mode::edge::install(request(target, scope, config), report),
         EdgeCommand::Plan { target, scope, format } => {
@@ -85,12 +85,12 @@ fn seal(request: &mode::factory::Request, format: Format, report: &Report) -> Re
     mode::factory::failure(&findings).map_or(Ok(()), Err)
 }
 
-fn request(target: Target, scope: Scope, config: EdgeConfig) -> mode::edge::Request {
+fn request(target: Target, scope: Scope, config: Box<EdgeConfig>) -> mode::edge::Request {
     let Target { root, bundle, ignored, factory } = target;
     mode::edge::Request { root, config, bundle, scope, ignored, factory }
 }
 
-fn cloud(command: CloudCommand, config: CloudConfig, report: &Report) -> Result<()> {
+fn cloud(command: CloudCommand, config: Box<CloudConfig>, report: &Report) -> Result<()> {
     let request = |target: Target, scope| {
         let Target { root, bundle, ignored, .. } = target;
         mode::cloud::Request { root, config, bundle, scope, ignored }

@@ -28,16 +28,16 @@ impl From<BadName> for Refusal {
 /// IPv4, IPv6 (brackets are dropped) or DNS name, without port.
 pub(super) fn cloud_host(text: &str) -> Result<String, Refusal> {
     if text.contains("://") {
-        return Err(Refusal::with_hint("is a URL, not a host", HOST_ONLY));
+        return Err(Refusal::new("is a URL, not a host").with_hint(HOST_ONLY));
     }
     let v6 = text.parse::<std::net::Ipv6Addr>().is_ok() || text.ends_with(']');
     if !v6 && let Some((_, port)) = text.rsplit_once(':') {
         return Err(match port {
-            "10002" => Refusal::with_hint(
+            "10002" => Refusal::new(
                 "carries port 10002, which only hands out certificates: a node joined through it never registers",
-                HOST_ONLY,
-            ),
-            _ => Refusal::with_hint("carries a port", HOST_ONLY),
+            )
+            .with_hint(HOST_ONLY),
+            _ => Refusal::new("carries a port").with_hint(HOST_ONLY),
         });
     }
     // Any port: only the host is looked at here.
@@ -51,10 +51,10 @@ pub(super) fn cloud_host(text: &str) -> Result<String, Refusal> {
 /// Any port but the one that a well-meaning user takes from the certificate side.
 pub(super) fn websocket_port(text: &str) -> Result<u16, Refusal> {
     match parse_port(text)? {
-        CERT_PORT => Err(Refusal::with_hint(
+        CERT_PORT => Err(Refusal::new(
             "only hands out certificates: keadm would report success, and the node would never register",
-            "give CloudCore's WebSocket port, which is 10000 unless it is mapped",
-        )),
+        )
+        .with_hint("give CloudCore's WebSocket port, which is 10000 unless it is mapped")),
         port => Ok(port),
     }
 }
@@ -63,14 +63,14 @@ pub(super) fn websocket_port(text: &str) -> Result<u16, Refusal> {
 pub(super) fn node_name(text: &str) -> Result<NodeName, Refusal> {
     let name: NodeName = text.parse()?;
     match name.as_str() {
-        "localhost" | "localhost.localdomain" => Err(Refusal::with_hint(
-            "is every machine's name, and no two nodes can share one",
-            "choose a name that no other node has, such as one with the serial number",
-        )),
-        "default-edge-node" => Err(Refusal::with_hint(
-            "is what keadm calls machines whose host name is unfit, and no two nodes can share one",
-            "choose a name that no other node has, such as one with the serial number",
-        )),
+        "localhost" | "localhost.localdomain" => {
+            Err(Refusal::new("is every machine's name, and no two nodes can share one")
+                .with_hint("choose a name that no other node has, such as one with the serial number"))
+        }
+        "default-edge-node" => {
+            Err(Refusal::new("is what keadm calls machines whose host name is unfit, and no two nodes can share one")
+                .with_hint("choose a name that no other node has, such as one with the serial number"))
+        }
         _ => Ok(name),
     }
 }
@@ -107,10 +107,8 @@ pub(super) fn pod_cidr(text: &str) -> Result<Cidr, Refusal> {
 /// A path of this machine; relative ones count from the working directory.
 pub(super) fn token_file(text: &str) -> Result<PathBuf, Refusal> {
     if text == "-" {
-        return Err(Refusal::with_hint(
-            "is the standard input, which a second run would not find again",
-            "write the token to a file that only root can read",
-        ));
+        return Err(Refusal::new("is the standard input, which a second run would not find again")
+            .with_hint("write the token to a file that only root can read"));
     }
     path(text)
 }
@@ -179,8 +177,8 @@ pub(super) fn addresses(list: &[String]) -> Result<Vec<IpAddr>, Refusal> {
     let mut found = Vec::new();
     for text in few(list)? {
         let ip = node_ip(text).map_err(|r| {
-            let what = format!("has '{}', which {}", shown(text), r.what);
-            Refusal::with_hint(what, "give bare addresses, such as 192.0.2.10; names belong into 'dns_names'")
+            let what = format!("has '{}', which {}", shown(text), r.what());
+            Refusal::new(what).with_hint("give bare addresses, such as 192.0.2.10; names belong into 'dns_names'")
         })?;
         if found.contains(&ip) {
             return Err(Refusal::new(format!("has '{ip}' twice")));
@@ -198,7 +196,7 @@ pub(super) fn dns_names(list: &[String]) -> Result<Vec<String>, Refusal> {
             HostPort::new(text, CERT_PORT).map_err(|e| Refusal::new(format!("has '{}', which {e}", shown(text))))?;
         if name.host().parse::<IpAddr>().is_ok() {
             let what = format!("has '{}', which is an address", shown(text));
-            return Err(Refusal::with_hint(what, "addresses belong into 'advertise_address'"));
+            return Err(Refusal::new(what).with_hint("addresses belong into 'advertise_address'"));
         }
         found.push(name.host().to_owned());
     }
@@ -236,7 +234,7 @@ pub(super) fn node_limit(text: &str) -> Result<u32, Refusal> {
 pub(super) fn server(text: &str) -> Result<HostPort, Refusal> {
     let bare = text.strip_prefix("https://").unwrap_or(text);
     let Some((host, port)) = bare.rsplit_once(':') else {
-        return Err(Refusal::with_hint("has no port", "write HOST:6443"));
+        return Err(Refusal::new("has no port").with_hint("write HOST:6443"));
     };
     Ok(HostPort::new(host, parse_port(port)?)?)
 }
@@ -245,10 +243,8 @@ pub(super) fn server(text: &str) -> Result<HostPort, Refusal> {
 pub(super) fn board_profile(text: &str) -> Result<String, Refusal> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if text.is_empty() || !text.bytes().all(plain) {
-        return Err(Refusal::with_hint(
-            "is no id of a board profile: lower-case letters, digits and '-'",
-            "'edgelay board list' shows all",
-        ));
+        return Err(Refusal::new("is no id of a board profile: lower-case letters, digits and '-'")
+            .with_hint("'edgelay board list' shows all"));
     }
     Ok(text.to_owned())
 }
@@ -337,7 +333,7 @@ mod tests {
             ("300.1.1.1", "looks like an IPv4 address but is none"),
             ("a b", "has a character that is not allowed, at position 1"),
         ] {
-            assert_eq!(cloud_host(text).unwrap_err().what, what, "{text}");
+            assert_eq!(cloud_host(text).unwrap_err().what(), what, "{text}");
         }
     }
 
@@ -386,12 +382,12 @@ mod tests {
             (&["127.0.0.1"], "has '127.0.0.1', which is not an address that others reach this machine by"),
             (&["10.0.0.1", "10.0.0.1"], "has '10.0.0.1' twice"),
         ] {
-            assert_eq!(addresses(&list(bad)).unwrap_err().what, what);
+            assert_eq!(addresses(&list(bad)).unwrap_err().what(), what);
         }
-        let hint = addresses(&list(&["cloud.example"])).unwrap_err().hint;
+        let hint = addresses(&list(&["cloud.example"])).unwrap_err().hint();
         assert_eq!(hint, Some("give bare addresses, such as 192.0.2.10; names belong into 'dns_names'"));
         assert_eq!(dns_names(&list(&["cloud.example"])), Ok(list(&["cloud.example"])));
-        assert_eq!(dns_names(&list(&["10.0.0.1"])).unwrap_err().what, "has '10.0.0.1', which is an address");
+        assert_eq!(dns_names(&list(&["10.0.0.1"])).unwrap_err().what(), "has '10.0.0.1', which is an address");
         assert!(dns_names(&list(&["a b"])).is_err() && dns_names(&vec!["a".to_owned(); 33]).is_err());
         for good in ["10.0.0.1:6443", "https://10.0.0.1:6443", "cloud:6443", "[2001:db8::1]:6443"] {
             assert!(server(good).is_ok(), "{good}");
@@ -407,19 +403,19 @@ mod tests {
     fn labels_and_taints() {
         let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
         assert_eq!(labels(&[pair("a", "1"), pair("b", "")]).unwrap().len(), 2);
-        assert_eq!(labels(&[pair("a", "1"), pair("a", "2")]).unwrap_err().what, "has the label 'a' twice");
+        assert_eq!(labels(&[pair("a", "1"), pair("a", "2")]).unwrap_err().what(), "has the label 'a' twice");
         assert_eq!(
-            labels(&[pair("a", "x,y")]).unwrap_err().what,
+            labels(&[pair("a", "x,y")]).unwrap_err().what(),
             "has a label 'a=x,y' that has a character that is not allowed, at position 1"
         );
         let list = |items: &[&str]| -> Vec<String> { items.iter().map(|i| (*i).to_owned()).collect() };
         assert_eq!(taints(&list(&["a:NoSchedule", "a:NoExecute"])).unwrap().len(), 2);
         assert_eq!(
-            taints(&list(&["a:NoSchedule", "a=b:NoSchedule"])).unwrap_err().what,
+            taints(&list(&["a:NoSchedule", "a=b:NoSchedule"])).unwrap_err().what(),
             "has two taints for 'a:NoSchedule'"
         );
         assert_eq!(
-            taints(&list(&["a"])).unwrap_err().what,
+            taints(&list(&["a"])).unwrap_err().what(),
             "has a taint 'a' that is not key=value:Effect or key:Effect"
         );
     }

@@ -7,7 +7,7 @@ use crate::ids::Token;
 
 use super::check::{node_name, shown};
 use super::keys::{ConfigMut, Key, Of, Table};
-use super::value::{Raw, Refusal};
+use super::value::Raw;
 use super::{CloudConfig, EdgeConfig, nearest};
 
 /// Where a value comes from.
@@ -76,16 +76,16 @@ pub struct Setting {
 }
 
 /// The configuration, and where each value of it comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Resolved<C = EdgeConfig> {
-    /// The values.
-    pub config: C,
+    /// The values. Boxed: they are handed on a lot.
+    pub config: Box<C>,
     /// Where they come from.
     pub origins: Origins,
 }
 
 /// Where the values of a table come from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Origins {
     table: Table,
     list: Vec<Origin>,
@@ -120,16 +120,16 @@ impl Origins {
 ///
 /// Every value given is checked, also one that another layer overrides: a bad one is a mistake that should be seen.
 pub fn resolve(layers: &[&[Setting]], host_name: Option<&str>) -> Result<Resolved> {
-    let (mut config, mut origins) = (EdgeConfig::default(), Origins::new(Table::EDGE));
-    settle((&mut config).into(), &mut origins, layers, host_name)?;
+    let (mut config, mut origins) = (Box::<EdgeConfig>::default(), Origins::new(Table::EDGE));
+    settle((&mut *config).into(), &mut origins, layers, host_name)?;
     check_ports(&config, &origins)?;
     Ok(Resolved { config, origins })
 }
 
 /// [`resolve`] for the cloud side.
 pub fn resolve_cloud(layers: &[&[Setting]], host_name: Option<&str>) -> Result<Resolved<CloudConfig>> {
-    let (mut config, mut origins) = (CloudConfig::default(), Origins::new(Table::CLOUD));
-    settle((&mut config).into(), &mut origins, layers, host_name)?;
+    let (mut config, mut origins) = (Box::<CloudConfig>::default(), Origins::new(Table::CLOUD));
+    settle((&mut *config).into(), &mut origins, layers, host_name)?;
     Ok(Resolved { config, origins })
 }
 
@@ -158,14 +158,15 @@ fn apply(config: ConfigMut<'_>, setting: &Setting) -> Result<()> {
         return Err(Error::new(Kind::Config, what)
             .hint("write the token to a file that only root can read, and name that file in 'token_file'"));
     }
-    key.set(config, raw).map_err(|Refusal { what, hint }| {
+    key.set(config, raw).map_err(|refusal| {
+        let what = refusal.what();
         let what = match raw {
             Raw::One(_) => format!("bad value '{}' for '{}' ({origin}): it {what}", shown(&text), key.path),
             // Says itself which part it is.
             Raw::List(_) | Raw::Map(_) => format!("bad value for '{}' ({origin}): it {what}", key.path),
         };
         let e = Error::new(Kind::Config, what);
-        match hint {
+        match refusal.hint() {
             Some(hint) => e.hint(hint),
             None => e,
         }
@@ -186,7 +187,7 @@ fn adopt_host_name(mut config: ConfigMut<'_>, origins: &mut Origins, host_name: 
             origins.note(NODE_NAME, &Origin::HostName);
         }
         Err(refusal) => {
-            let problem = Some(format!("the host name '{}' {}", shown(host_name), refusal.what));
+            let problem = Some(format!("the host name '{}' {}", shown(host_name), refusal.what()));
             match config {
                 Of::Edge(config) => config.node.name_problem = problem,
                 Of::Cloud(config) => config.name_problem = problem,
@@ -267,7 +268,7 @@ fn check_stranger(table: Table, name: &str) -> Result<()> {
 
 fn setting(key: &'static Key, text: &str, origin: Origin) -> Result<Setting> {
     let raw = Raw::parse(key.form, text).map_err(|refusal| {
-        let what = format!("bad value '{}' for '{}' ({origin}): it {}", shown(text), key.path, refusal.what);
+        let what = format!("bad value '{}' for '{}' ({origin}): it {}", shown(text), key.path, refusal.what());
         Error::new(Kind::Config, what)
     })?;
     Ok(Setting { key, raw, origin })
@@ -300,7 +301,7 @@ mod tests {
             .origins
             .iter()
             .filter(|(_, origin)| **origin != Origin::Default)
-            .map(|(key, origin)| format!("{}={} {origin}", key.path, key.show(&resolved.config).unwrap()))
+            .map(|(key, origin)| format!("{}={} {origin}", key.path, key.show(&*resolved.config).unwrap()))
             .collect();
         assert_eq!(
             seen,

@@ -119,7 +119,7 @@ mod tests {
     fn a_file_comes_back_as_it_was() {
         let settings = parse_file(FILE.as_bytes(), "e.json").unwrap();
         let resolved = resolve(&[&settings], None).unwrap();
-        assert_eq!(render_file(&resolved.config), FILE);
+        assert_eq!(render_file(&*resolved.config), FILE);
         let nothing = render_file(&EdgeConfig::default());
         assert_eq!(nothing, "{\n  \"schema\": 1\n}\n");
         assert_eq!(parse_file(nothing.as_bytes(), "e.json").unwrap().len(), 0);
@@ -129,14 +129,14 @@ mod tests {
     fn shown_with_origins() {
         let settings = parse_file(FILE.as_bytes(), "e.json").unwrap();
         let resolved = resolve(&[&settings], Some("edge-7")).unwrap();
-        let text = show_text(&resolved.config, &resolved.origins);
+        let text = show_text(&*resolved.config, &resolved.origins);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), Table::EDGE.keys().len());
         assert_eq!(lines[0], "cloud.host              10.0.0.1                         file e.json:4:13");
         assert_eq!(lines[1], "cloud.websocket_port    10000                            default");
         assert_eq!(lines[3], "token_file              -                                default");
         assert_eq!(lines[4], "node.name               edge-7                           hostname");
-        let json: serde_json::Value = serde_json::from_str(&show_json(&resolved.config, &resolved.origins)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&show_json(&*resolved.config, &resolved.origins)).unwrap();
         assert_eq!(json["schema"], 1);
         assert_eq!(
             json["settings"]["node.labels"],

@@ -1,6 +1,7 @@
 //! A setting's value as text, before it has its type, and the small grammars all keys share.
 
 use crate::gather::Gather;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -47,23 +48,31 @@ pub enum Raw {
 }
 
 /// Why a value is refused, and what to do about it.
+// Boxed: so a result has the size of what was read, and refusals are rare.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Continues "bad value 'x' for 'key': it …".
-    pub what: String,
-    /// One imperative sentence.
-    pub hint: Option<&'static str>,
-}
+pub struct Refusal(Box<(Cow<'static, str>, Option<&'static str>)>);
 
 impl Refusal {
     /// Without a hint.
-    pub fn new(what: impl Into<String>) -> Self {
-        Refusal { what: what.into(), hint: None }
+    pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
+        Refusal(Box::new((what.into(), None)))
     }
 
     /// With one.
-    pub fn with_hint(what: impl Into<String>, hint: &'static str) -> Self {
-        Refusal { what: what.into(), hint: Some(hint) }
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.0.1 = Some(hint);
+        self
+    }
+
+    /// Continues "bad value 'x' for 'key': it …".
+    pub fn what(&self) -> &str {
+        &self.0.0
+    }
+
+    /// One imperative sentence.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.0.1
     }
 }
 

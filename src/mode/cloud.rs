@@ -41,7 +41,7 @@ pub struct Request {
     /// Directory of the target.
     pub root: PathBuf,
     /// The settings.
-    pub config: CloudConfig,
+    pub config: Box<CloudConfig>,
     /// The bundle.
     pub bundle: Option<BundleSource>,
     /// What it becomes.
@@ -55,7 +55,7 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     let root = Root::open(&request.root)?;
     let (_lock, mut journal) = begin(&root, report)?;
     let mut prepared = Prepared::new(request, &root)?;
-    prepared.with_cx(&root, &mut journal, report, |prepared, cx| {
+    prepared.with_cx(&root, &mut journal, report, &mut |prepared, cx| {
         let findings = fitness::check(&prepared.parts, &prepared.steps, &prepared.ignored, cx)?;
         tell(&findings, report);
         if let Some(error) = preflight::failure(&findings) {
@@ -67,7 +67,7 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
         report.run_ends(&prepared.parts.outcome());
         Ok(())
     })?;
-    prepared.bundle.map_or(Ok(()), Bundle::finish)
+    prepared.bundle.map_or(Ok(()), |bundle| bundle.finish())
 }
 
 /// What [`install`] would find and do; touches nothing, takes no lock.
@@ -75,7 +75,7 @@ pub fn plan(request: Request, report: &Report) -> Result<Vec<plan::Finding>> {
     let root = Root::open(&request.root)?;
     let mut journal = Journal::look(&root)?;
     let mut prepared = Prepared::new(request, &root)?;
-    prepared.with_cx(&root, &mut journal, report, |prepared, cx| plan::check_all(&prepared.steps, cx))
+    prepared.look(&root, &mut journal, report)
 }
 
 /// The check of every step of what was installed below `root`.
@@ -83,7 +83,7 @@ pub fn status(root: &Path, report: &Report) -> Result<Vec<plan::Finding>> {
     let root = Root::open(root)?;
     let mut journal = Journal::look(&root)?;
     let mut prepared = Prepared::installed(&root, Data::Keep)?;
-    prepared.with_cx(&root, &mut journal, report, |prepared, cx| plan::check_all(&prepared.steps, cx))
+    prepared.look(&root, &mut journal, report)
 }
 
 /// Writes the join file anew, to `to` if that is given. The token is never shown.
@@ -94,7 +94,7 @@ pub fn token(root: &Path, to: Option<&Path>, report: &Report) -> Result<()> {
     let place = to.map_or_else(|| crate::steps::cloud::JOIN_FILE.to_string(), |to| to.display().to_string());
     let path = RelPath::from_absolute(&place)
         .map_err(|e| Error::new(Kind::Usage, format!("'{place}' {e}")).hint("give a file by its absolute path"))?;
-    prepared.with_cx(&root, &mut journal, report, |prepared, cx| {
+    prepared.with_cx(&root, &mut journal, report, &mut |prepared, cx| {
         let Some(step) = prepared.parts.join_file() else {
             return Err(Error::new(Kind::Usage, "this machine is a worker, and edges join the server")
                 .hint("run 'edgelay cloud token' on the server"));
@@ -124,12 +124,12 @@ pub fn uninstall(root: &Path, data: Data, report: &Report) -> Result<()> {
     let (_lock, mut journal) = begin(&root, report)?;
     if stored.is_some() {
         let mut prepared = Prepared::installed(&root, data)?;
-        prepared.with_cx(&root, &mut journal, report, |prepared, cx| {
+        prepared.with_cx(&root, &mut journal, report, &mut |prepared, cx| {
             let steps = &prepared.steps;
             report.run_begins("uninstall", steps.iter().filter(|s| cx.journal.knows(s.id())).count());
             plan::undo(steps, cx)?;
             // The server may not be there any more, and a node may not remove itself.
-            if let CloudConfig { server: Some(_), name: Some(name), .. } = &prepared.parts.config {
+            if let CloudConfig { server: Some(_), name: Some(name), .. } = &*prepared.parts.config {
                 let what = format!(
                     "the cluster keeps node '{name}' until 'k3s kubectl delete node {name}' is run on the server"
                 );
@@ -139,7 +139,7 @@ pub fn uninstall(root: &Path, data: Data, report: &Report) -> Result<()> {
         })?;
     } else if data == Data::Purge {
         // The rest was removed by an earlier run, which kept this.
-        with_cx(&root, &mut journal, report, None, |cx| cx.remove_made(|_| true))?;
+        with_cx(&root, &mut journal, report, None, &mut |cx| cx.remove_made(|_| true))?;
     }
     end_uninstall(&root, &mut journal, report)?;
     report.run_ends(match journal.made_dirs().is_empty() {
@@ -152,8 +152,8 @@ pub fn uninstall(root: &Path, data: Data, report: &Report) -> Result<()> {
 /// Steps put together, with the bundle that they take from.
 #[derive(Debug)]
 struct Prepared {
-    bundle: Option<Bundle>,
-    parts: Assembly,
+    bundle: Option<Box<Bundle>>,
+    parts: Box<Assembly>,
     steps: Vec<Box<dyn Step>>,
     ignored: Ignored,
 }
@@ -200,22 +200,29 @@ impl Prepared {
         Ok(Prepared { bundle: None, parts, steps, ignored: Ignored::default() })
     }
 
-    fn with_cx<T>(
-        &mut self,
-        root: &Root,
-        journal: &mut Journal,
-        report: &Report,
-        work: impl FnOnce(&Self, &mut Cx<'_>) -> Result<T>,
-    ) -> Result<T> {
+    fn with_cx(&mut self, root: &Root, journal: &mut Journal, report: &Report, work: &mut Work<'_>) -> Result<()> {
         let mut bundle = self.bundle.take();
-        let blobs = bundle.as_mut().map(|b| b as &mut dyn Blobs);
-        let done = with_cx(root, journal, report, blobs, |cx| work(self, cx));
+        let blobs = bundle.as_deref_mut().map(|b| b as &mut dyn Blobs);
+        let done = with_cx(root, journal, report, blobs, &mut |cx| work(self, cx));
         self.bundle = bundle;
         done
     }
+
+    /// The check of every step.
+    fn look(&mut self, root: &Root, journal: &mut Journal, report: &Report) -> Result<Vec<plan::Finding>> {
+        let mut findings = Vec::new();
+        self.with_cx(root, journal, report, &mut |prepared, cx| {
+            findings = plan::check_all(&prepared.steps, cx)?;
+            Ok(())
+        })?;
+        Ok(findings)
+    }
 }
 
-fn config_of(stored: &Stored) -> Result<CloudConfig> {
+/// What is done with the steps.
+type Work<'a> = dyn FnMut(&Prepared, &mut Cx<'_>) -> Result<()> + 'a;
+
+fn config_of(stored: &Stored) -> Result<Box<CloudConfig>> {
     let settings = parse_file_of(Table::CLOUD, &stored.config, &CONFIG.to_string())?;
     Ok(resolve_cloud(&[settings.as_slice()], None)?.config)
 }

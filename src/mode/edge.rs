@@ -71,7 +71,7 @@ pub struct Request {
     /// Directory of the target: `/`, or a mounted system.
     pub root: PathBuf,
     /// The node's settings.
-    pub config: EdgeConfig,
+    pub config: Box<EdgeConfig>,
     /// The bundle. A join can do without: it was staged from one.
     pub bundle: Option<BundleSource>,
     /// How far to go.
@@ -89,7 +89,7 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     let mut prepared = Prepared::new(request, &root, report)?;
     let mut journal = Journal::open_with(&root, prepared.time(&root))?;
     let before = prepared.steps.iter().position(|step| step.id() == KeptBundle::ID).map_or(0, |at| at + 1);
-    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
+    prepared.with_cx(&root, &mut journal, report, &mut |steps, parts, cx| {
         fitness::wait_for_clock(parts, cx)?;
         let findings = fitness::check(parts, steps, cx, fitness::INSTALL)?;
         tell(&findings, report);
@@ -105,15 +105,15 @@ pub fn install(request: Request, report: &Report) -> Result<()> {
     })?;
     if before > 0 {
         // From here on the copy is read: a pipe has come to its end with it.
-        prepared.bundle = Some(Bundle::open(&root.real(KeptBundle::PATH)?)?);
+        prepared.bundle = Some(Box::new(Bundle::open(&root.real(KeptBundle::PATH)?)?));
     }
-    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| {
+    prepared.with_cx(&root, &mut journal, report, &mut |steps, parts, cx| {
         plan::run(steps.get(before..).unwrap_or_default(), cx)?;
         times::settle(cx, parts.config.containerd_root(), parts.bundle.as_ref().map(|facts| facts.built))?;
         report.run_ends(&parts.outcome());
         Ok(())
     })?;
-    prepared.bundle.map_or(Ok(()), Bundle::finish)
+    prepared.bundle.map_or(Ok(()), |bundle| bundle.finish())
 }
 
 /// What [`install`] would find and do; touches nothing, takes no lock.
@@ -121,7 +121,7 @@ pub fn plan(request: Request, report: &Report) -> Result<Vec<plan::Finding>> {
     let root = Root::open(&request.root)?;
     let mut prepared = Prepared::new(request, &root, report)?;
     let mut journal = Journal::look(&root)?;
-    prepared.with_cx(&root, &mut journal, report, |steps, _, cx| plan::check_all(steps, cx))
+    prepared.look(&root, &mut journal, report)
 }
 
 /// The checks that [`install`] begins with; touches nothing, takes no lock.
@@ -129,7 +129,7 @@ pub fn judge(request: Request, report: &Report) -> Result<Vec<preflight::Finding
     let root = Root::open(&request.root)?;
     let mut prepared = Prepared::new(request, &root, report)?;
     let mut journal = Journal::look(&root)?;
-    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx, fitness::LOOK))
+    prepared.judge(&root, &mut journal, report)
 }
 
 /// Every preflight check; touches nothing. What is not known (no bundle, no cloud) is not looked at.
@@ -149,7 +149,7 @@ pub fn preflight(mut request: Request, report: &Report) -> Result<Vec<preflight:
         Prepared { bundle: None, parts, steps: Vec::new() }
     };
     prepared.parts.scope = Scope::Install;
-    prepared.with_cx(&root, &mut journal, report, |steps, parts, cx| fitness::check(parts, steps, cx, fitness::LOOK))
+    prepared.judge(&root, &mut journal, report)
 }
 
 /// The check of every step of what was installed below `root`.
@@ -157,7 +157,7 @@ pub fn status(root: &Path, report: &Report) -> Result<Vec<plan::Finding>> {
     let root = Root::open(root)?;
     let mut journal = Journal::look(&root)?;
     let mut prepared = Prepared::installed(&root, &journal)?;
-    prepared.with_cx(&root, &mut journal, report, |steps, _, cx| plan::check_all(steps, cx))
+    prepared.look(&root, &mut journal, report)
 }
 
 /// The error that findings of [`status`] amount to.
@@ -186,9 +186,9 @@ pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
     let (_lock, mut journal) = begin(&root, report)?;
     if Record::load(&root).is_ok() {
         let mut prepared = Prepared::installed(&root, &journal)?;
-        prepared.with_cx(&root, &mut journal, report, |steps, _, cx| {
+        prepared.with_cx(&root, &mut journal, report, &mut |steps, _, cx| {
             report.run_begins("uninstall", steps.iter().filter(|s| cx.journal.knows(s.id())).count());
-            plan::undo(steps, cx)
+            plan::undo(steps, cx).map(|_| ())
         })?;
     }
     end_uninstall(&root, &mut journal, report)?;
@@ -199,8 +199,8 @@ pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
 /// Steps put together, with the bundle that they take from.
 #[derive(Debug)]
 struct Prepared {
-    bundle: Option<Bundle>,
-    parts: Assembly,
+    bundle: Option<Box<Bundle>>,
+    parts: Box<Assembly>,
     steps: Vec<Box<dyn Step>>,
 }
 
@@ -228,8 +228,12 @@ impl Prepared {
         }
         // Staging asks nobody who the node is, and must not forget it.
         if let (Scope::Stage, Some(record), true) = (scope, &record, joined) {
-            let EdgeConfig { pod_cidr, containerd, containerd_address, containerd_root, .. } = config;
-            config = EdgeConfig { pod_cidr, containerd, containerd_address, containerd_root, ..record.config.clone() };
+            let mut known = record.config.clone();
+            known.pod_cidr = config.pod_cidr;
+            known.containerd = config.containerd;
+            known.containerd_address = config.containerd_address;
+            known.containerd_root = config.containerd_root;
+            config = known;
         }
         // Where the images are is settled: a profile that says otherwise by now must not leave them behind.
         if let (None, Some(record)) = (&config.containerd_root, &record) {
@@ -239,12 +243,12 @@ impl Prepared {
             (None, Some(record)) => Some(record.bundle()?),
             _ => None,
         };
-        let known = bundle.as_ref().or(staged.as_ref());
+        let known = bundle.as_deref().or(staged.as_deref());
         if let Some(record) = &record {
             // A damaged head of the old bundle is replaced by this run.
             let (old, new) = (record.bundle().ok(), known);
-            let version = |bundle: &Bundle| bundle.manifest().kubeedge.clone();
-            let old = Side { config: &record.config, kubeedge: old.as_ref().map(version) };
+            let version = |bundle: &'_ Bundle| bundle.manifest().kubeedge.clone();
+            let old = Side { config: &record.config, kubeedge: old.as_deref().map(version) };
             let new = Side { config: &config, kubeedge: new.map(version) };
             change::look(&old, &new, joined && !journal.is_unfinished("join"))?;
         }
@@ -298,18 +302,35 @@ impl Prepared {
         Ok(Prepared { bundle: None, parts, steps })
     }
 
-    fn with_cx<T>(
-        &mut self,
-        root: &Root,
-        journal: &mut Journal,
-        report: &Report,
-        work: impl FnOnce(&[Box<dyn Step>], &mut Assembly, &mut Cx<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let blobs = self.bundle.as_mut().map(|b| b as &mut dyn Blobs);
+    fn with_cx(&mut self, root: &Root, journal: &mut Journal, report: &Report, work: &mut Work<'_>) -> Result<()> {
+        let blobs = self.bundle.as_deref_mut().map(|b| b as &mut dyn Blobs);
         let (steps, parts) = (&self.steps, &mut self.parts);
-        with_cx(root, journal, report, blobs, |cx| work(steps, parts, cx))
+        with_cx(root, journal, report, blobs, &mut |cx| work(steps, parts, cx))
+    }
+
+    /// The check of every step.
+    fn look(&mut self, root: &Root, journal: &mut Journal, report: &Report) -> Result<Vec<plan::Finding>> {
+        let mut findings = Vec::new();
+        self.with_cx(root, journal, report, &mut |steps, _, cx| {
+            findings = plan::check_all(steps, cx)?;
+            Ok(())
+        })?;
+        Ok(findings)
+    }
+
+    /// Every preflight check.
+    fn judge(&mut self, root: &Root, journal: &mut Journal, report: &Report) -> Result<Vec<preflight::Finding>> {
+        let mut findings = Vec::new();
+        self.with_cx(root, journal, report, &mut |steps, parts, cx| {
+            findings = fitness::check(parts, steps, cx, fitness::LOOK)?;
+            Ok(())
+        })?;
+        Ok(findings)
     }
 }
+
+/// What is done with the steps.
+type Work<'a> = dyn FnMut(&[Box<dyn Step>], &mut Assembly, &mut Cx<'_>) -> Result<()> + 'a;
 
 /// Whether the runtime is ours to lay down.
 fn is_managed(config: &EdgeConfig) -> bool {

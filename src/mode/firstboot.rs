@@ -103,7 +103,7 @@ fn wait(clock: &dyn Clock, pause: Duration) -> Result<()> {
 }
 
 /// Who this machine is to be, where that was found, and its name for people.
-fn prepare(request: &Request, root: &Root) -> Result<(EdgeConfig, Option<Source>, String)> {
+fn prepare(request: &Request, root: &Root) -> Result<(Box<EdgeConfig>, Option<Source>, String)> {
     let found = find::find(root, request.config.as_deref())?;
     let config = match &found {
         Some((source, text)) => settle(root, source, text)?,
@@ -135,7 +135,7 @@ fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Resul
 }
 
 /// The configuration of a node that has joined, should a cut or a hasty hand have left us without its file.
-fn joined(root: &Root) -> Result<Option<EdgeConfig>> {
+fn joined(root: &Root) -> Result<Option<Box<EdgeConfig>>> {
     let journal = Journal::look(root)?;
     if !journal.knows("join") || journal.is_unfinished("join") {
         return Ok(None);
@@ -147,7 +147,7 @@ fn joined(root: &Root) -> Result<Option<EdgeConfig>> {
 
 /// What was settled when the system was staged, and over it what was found now; with the name that the template gives,
 /// and the token in a place that is ours alone.
-fn settle(root: &Root, source: &Source, text: &[u8]) -> Result<EdgeConfig> {
+fn settle(root: &Root, source: &Source, text: &[u8]) -> Result<Box<EdgeConfig>> {
     let staged = staged(root)?;
     let mut found = parse_file(text, &source.to_string())?;
     let journal = Journal::look(root)?;
@@ -172,7 +172,7 @@ fn staged(root: &Root) -> Result<Vec<Setting>> {
     let mut config = Installed::load(root)?.config;
     config.node.name = None;
     config.token_file = None;
-    parse_file(render_file(&config).as_bytes(), "the staged configuration")
+    parse_file(render_file(&*config).as_bytes(), "the staged configuration")
 }
 
 fn replace(settings: &mut Vec<Setting>, path: &str, text: &str) {
@@ -197,7 +197,7 @@ mod tests {
             .file("boot/edgelay.json", TEXT)
     }
 
-    fn settled(tree: &Tree) -> EdgeConfig {
+    fn settled(tree: &Tree) -> Box<EdgeConfig> {
         let root = tree.root();
         let (source, text) = find::find(&root, None).unwrap().unwrap();
         settle(&root, &source, &text).unwrap()

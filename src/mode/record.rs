@@ -31,8 +31,9 @@ impl Stored {
     }
 
     /// The bundle's metadata; its components and layers cannot be opened.
-    pub(super) fn bundle(&self) -> Result<Bundle> {
+    pub(super) fn bundle(&self) -> Result<Box<Bundle>> {
         Bundle::from_pipe(Cursor::new(self.head.clone()), &HEAD.to_string())
+            .map(Box::new)
             .hint("remove the file and run the install again")
     }
 

@@ -33,13 +33,13 @@ pub(super) fn begin(root: &Root, report: &Report) -> Result<(Lock, Journal)> {
 }
 
 /// Does `work` with a context on the running system.
-pub(super) fn with_cx<T>(
+pub(super) fn with_cx(
     root: &Root,
     journal: &mut Journal,
     report: &Report,
     blobs: Option<&mut dyn Blobs>,
-    work: impl FnOnce(&mut Cx<'_>) -> Result<T>,
-) -> Result<T> {
+    work: &mut dyn FnMut(&mut Cx<'_>) -> Result<()>,
+) -> Result<()> {
     let clock = BeatingClock::new(report);
     let mut exec = Host::new(root, &clock);
     // Borrowed anew, so that it lives no longer than the rest of the context.
@@ -62,7 +62,7 @@ pub(super) fn tell(findings: &[preflight::Finding], report: &Report) {
 /// After all steps were undone: takes back the record, and without one the files of a step that was cut. The journal
 /// goes unless directories are left in it that stay for now.
 pub(super) fn end_uninstall(root: &Root, journal: &mut Journal, report: &Report) -> Result<()> {
-    with_cx(root, journal, report, None, |cx| cx.take_back(|_| true))?;
+    with_cx(root, journal, report, None, &mut |cx| cx.take_back(|_| true))?;
     // Left by a cut while it was applied; it may hold a secret.
     root.remove(MANIFEST)?;
     root.remove_tree(HOME)?;

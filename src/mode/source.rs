@@ -54,7 +54,7 @@ impl BundleSource {
     }
 
     /// Opens it; it must be made for `role`, and signed if this machine has keys.
-    pub(super) fn open(self, role: Role) -> Result<Bundle> {
+    pub(super) fn open(self, role: Role) -> Result<Box<Bundle>> {
         let bundle = match self.place {
             Place::File(path) => Bundle::open(&path)?,
             Place::Pipe(pipe, name) => Bundle::from_pipe(pipe, &name)?,
@@ -63,7 +63,7 @@ impl BundleSource {
     }
 
     /// As [`BundleSource::open`], with all of its bytes once more.
-    pub(super) fn open_to_keep(self, role: Role) -> Result<(Bundle, KeptFrom)> {
+    pub(super) fn open_to_keep(self, role: Role) -> Result<(Box<Bundle>, KeptFrom)> {
         let (bundle, source) = match self.place {
             Place::File(path) => (Bundle::open(&path)?, KeptFrom::File(path)),
             Place::Pipe(pipe, name) => {
@@ -75,10 +75,10 @@ impl BundleSource {
     }
 }
 
-fn judged(bundle: Bundle, role: Role, proof: &Proof) -> Result<Bundle> {
+fn judged(bundle: Bundle, role: Role, proof: &Proof) -> Result<Box<Bundle>> {
     trust::demand(bundle.name(), &bundle.identity(), proof)?;
     match bundle.manifest().role {
-        found if found == role => Ok(bundle),
+        found if found == role => Ok(Box::new(bundle)),
         found => Err(Error::new(
             Kind::Bundle,
             format!("bundle '{}' is for the role '{found}', expected '{role}'", bundle.name()),

@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use edgelay::board::Format;
 use edgelay::clock::SystemClock;
-use edgelay::config::{CloudConfig, EdgeConfig, Reboot, parse_file, resolve};
+use edgelay::config::{CloudConfig, Reboot, parse_file, resolve};
 use edgelay::crash;
 use edgelay::error::Kind;
 use edgelay::exec::Host;
@@ -97,7 +97,7 @@ fn child() {
     }
     let request = Request {
         root,
-        config: EdgeConfig::default(),
+        config: Box::default(),
         bundle: Some(BundleSource::file(dir.join("bundle.tar"))),
         scope: Scope::Stage,
         ignored: Ignored::parse("all").unwrap(),
@@ -120,7 +120,11 @@ fn cloud_side(dir: &Path, gone: bool, report: &Report) {
     };
     let bundle = Some(BundleSource::file(dir.join("bundle.tar")));
     let ignored = Ignored::parse("all").unwrap();
-    cloud::install(cloud::Request { root, config, bundle, scope: cloud::Scope::Install, ignored }, report).unwrap();
+    cloud::install(
+        cloud::Request { root, config: Box::new(config), bundle, scope: cloud::Scope::Install, ignored },
+        report,
+    )
+    .unwrap();
 }
 
 /// What `edgelay cloud install` does with the bundle and the configuration of the tests of the cloud.
@@ -132,7 +136,7 @@ fn live_cloud(report: &Report) {
     };
     let bundle = Some(BundleSource::file("/root/cloud.bundle".into()));
     let (root, scope, ignored) = ("/".into(), cloud::Scope::Install, Ignored::default());
-    cloud::install(cloud::Request { root, config, bundle, scope, ignored }, report).unwrap();
+    cloud::install(cloud::Request { root, config: Box::new(config), bundle, scope, ignored }, report).unwrap();
 }
 
 /// What `edgelay edge install` does with this bundle, and the configuration and name that the tests of the edge have.

@@ -24,7 +24,7 @@ use crate::steps::{Components, Files, HostFiles, Images};
 /// Everything that the steps are made from.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    pub(super) config: CloudConfig,
+    pub(super) config: Box<CloudConfig>,
     pub(super) bundle: Facts,
     pub(super) data: Data,
     chart: Chart,
@@ -54,7 +54,7 @@ fn image_of(bundle: &Bundle, repository: &str) -> Option<String> {
 }
 
 impl Assembly {
-    pub(super) fn new(config: CloudConfig, bundle: &Bundle, root: &Root) -> Result<Self> {
+    pub(super) fn new(config: Box<CloudConfig>, bundle: &Bundle, root: &Root) -> Result<Box<Self>> {
         let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
         let nft_image = image_of(bundle, "docker.io/kubeedge/iptables-manager-nft").is_some();
         let facts = Facts {
@@ -70,7 +70,7 @@ impl Assembly {
         chart.mosquitto = image_of(bundle, "docker.io/library/eclipse-mosquitto").is_some();
         chart.nft = nft_image && root.is_live() && net::iptables(root)? == Iptables::Nft;
         let own = if root.is_live() { net::addresses(root)? } else { config.addresses.clone() };
-        Ok(Assembly {
+        Ok(Box::new(Assembly {
             edgemesh: edgemesh(&config, bundle)?,
             had_edgemesh: Journal::look(root)?.knows("edgemesh"),
             // The API's own must be of the kind of the cluster's ranges.
@@ -81,7 +81,7 @@ impl Assembly {
             manager: if root.is_live() { manager_of(root)? } else { Manager::Systemd },
             is_live: root.is_live(),
             config,
-        })
+        }))
     }
 
     fn is_worker(&self) -> bool {
@@ -142,7 +142,7 @@ impl Assembly {
 
     /// The steps, in order.
     pub(super) fn steps(&self, bundle: &Bundle) -> Result<Vec<Box<dyn Step>>> {
-        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, render_file(&self.config))?)];
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, render_file(&*self.config))?)];
         let managed = self.config.k3s == K3sMode::Managed || self.is_worker();
         let wanted = |c: &&Component| match c.name.as_str() {
             "k3s" => managed,

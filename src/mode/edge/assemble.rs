@@ -33,7 +33,7 @@ const BESIDE_EXISTING: [&str; 2] = ["keadm", "edgecore"];
 /// Everything that the steps are made from.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    pub(super) config: EdgeConfig,
+    pub(super) config: Box<EdgeConfig>,
     pub(super) scope: Scope,
     pub(super) identity: Option<Identity>,
     pub(super) token: Option<Result<Token>>,
@@ -51,7 +51,7 @@ pub(super) struct Assembly {
     is_live: bool,
     pub(super) way: Way,
     restrict_oom_score_adj: bool,
-    pub(super) board: Option<Underneath>,
+    pub(super) board: Option<Box<Underneath>>,
     system: System,
 }
 
@@ -69,12 +69,12 @@ pub(super) struct Facts {
 
 impl Assembly {
     pub(super) fn new(
-        config: EdgeConfig,
+        config: Box<EdgeConfig>,
         bundle: Option<&Bundle>,
         scope: Scope,
         root: &Root,
         need: Need,
-    ) -> Result<Self> {
+    ) -> Result<Box<Self>> {
         let identity = match scope {
             Scope::Stage => None,
             Scope::Join | Scope::Install => Some(config.identity()?),
@@ -92,7 +92,7 @@ impl Assembly {
         });
         let manager = manager_of(root)?;
         let way = method::choose(config.join_method, manager, root, bundle)?;
-        Ok(Assembly {
+        Ok(Box::new(Assembly {
             board: board::look(&config, root, need)?,
             system: board::system(root),
             config,
@@ -109,7 +109,7 @@ impl Assembly {
             manager,
             is_live: root.is_live(),
             restrict_oom_score_adj: root.is_live() && host::oom_score_adj_restricted(root)?,
-        })
+        }))
     }
 
     /// What was set by nobody is as the board has it. Not for what is installed already: its images are where they are.
@@ -157,16 +157,16 @@ impl Assembly {
             Error::new(Kind::Usage, "no bundle is given and nothing was staged here")
                 .hint("give one with --bundle FILE; a join can also go on from 'edgelay edge stage'")
         })?;
-        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, render_file(&self.config))?)];
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Recorded::new(bundle, render_file(&*self.config))?)];
         if self.scope != Scope::Join {
             self.stage(bundle, &mut steps)?;
         }
         // Last of what needs no identity: a reboot that it asks for finds everything else in place.
-        let arguments = self.board.as_ref().and_then(Underneath::arguments);
+        let arguments = self.board.as_ref().and_then(|board| board.arguments());
         steps.push(Box::new(KernelArguments::new(arguments, self.system, self.config.board.reboot)));
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
-            let (way, config) = (self.way.clone(), self.config.clone());
+            let (way, config) = (self.way.clone(), (*self.config).clone());
             let address = self.config.containerd_address.clone();
             steps.push(Box::new(PodRuns::new(address.clone(), sandbox_image(bundle)?, self.pods(bundle))));
             let package = package(bundle);
@@ -197,7 +197,7 @@ impl Assembly {
         if self.manager == Manager::Supervise && self.is_live {
             steps.push(Box::new(OwnProgram));
         }
-        let modules = self.board.as_ref().map(Underneath::modules).unwrap_or_default();
+        let modules = self.board.as_ref().map(|board| board.modules()).unwrap_or_default();
         steps.push(Box::new(HostFiles::new(modules)));
         if managed {
             self.runtime(bundle, steps)?;

@@ -34,7 +34,7 @@ pub(super) enum Need {
 }
 
 /// The board of the system below `root`: of a running one it is found, of a mounted one only the configuration knows.
-pub(super) fn look(config: &EdgeConfig, root: &Root, need: Need) -> Result<Option<Underneath>> {
+pub(super) fn look(config: &EdgeConfig, root: &Root, need: Need) -> Result<Option<Box<Underneath>>> {
     let id = config.board.profile.as_deref();
     if !root.is_live() && id.is_none() {
         return Ok(None);
@@ -54,7 +54,7 @@ pub(super) fn look(config: &EdgeConfig, root: &Root, need: Need) -> Result<Optio
         Err(e) => return Err(e),
     };
     let arguments = wanted_arguments(&profile, root)?;
-    Ok(Some(Underneath {
+    Ok(Some(Box::new(Underneath {
         class: profile.class(facts.memory),
         identity: if root.is_live() { identity::find(root, &profile) } else { Identity::default() },
         model: facts.model,
@@ -63,7 +63,7 @@ pub(super) fn look(config: &EdgeConfig, root: &Root, need: Need) -> Result<Optio
         is_live: root.is_live(),
         profile,
         reason,
-    }))
+    })))
 }
 
 /// GRUB takes our file in if it is GRUB that boots, and the program is there that makes its own file.

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::config::{parse_file, resolve};
 
-    fn config(text: &str) -> EdgeConfig {
+    fn config(text: &str) -> Box<EdgeConfig> {
         resolve(&[&parse_file(text.as_bytes(), "c").unwrap()], None).unwrap().config
     }
 
@@ -85,7 +85,7 @@ mod tests {
         let path = dir.path().join("join.json");
         std::fs::write(&path, "{\"kubeedge\": \"v1.22.1\"}").unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let config = EdgeConfig { token_file: Some(path), ..config("{}") };
+        let config = EdgeConfig { token_file: Some(path), ..*config("{}") };
         let told = |brings: &str| beside_cloud(&config, &brings.parse().unwrap());
         let want = "the join file says that the cloud runs KubeEdge v1.22.1, and the bundle brings v1.22.0 for this node: take \
                     a bundle with v1.22.1";

@@ -10,7 +10,7 @@ use crate::root::Root;
 #[derive(Debug)]
 pub(in crate::mode) struct Record {
     stored: Stored,
-    pub(in crate::mode) config: EdgeConfig,
+    pub(in crate::mode) config: Box<EdgeConfig>,
 }
 
 impl Record {
@@ -28,7 +28,7 @@ impl Record {
     }
 
     /// The bundle's metadata; its components and layers cannot be opened.
-    pub(in crate::mode) fn bundle(&self) -> Result<Bundle> {
+    pub(in crate::mode) fn bundle(&self) -> Result<Box<Bundle>> {
         self.stored.bundle()
     }
 }

@@ -147,7 +147,7 @@ fn when(images: parameters::Images) -> ImagesWhen {
     }
 }
 
-fn settings() -> Result<EdgeConfig> {
+fn settings() -> Result<Box<EdgeConfig>> {
     let root = Root::open(Path::new(STICK))?;
     let file = match root.read(SETTINGS, MAX_FILE)? {
         Some(text) => config::parse_file(&text, &format!("{STICK}/node.json"))?,

@@ -58,7 +58,7 @@ fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
     };
     let request = cloud::Request {
         root: root.clone(),
-        config,
+        config: Box::new(config),
         bundle: Some(mode::edge::BundleSource::file(file.clone())),
         scope: cloud::Scope::Install,
         ignored: Ignored::parse("all").unwrap(),
