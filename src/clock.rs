@@ -122,21 +122,36 @@ pub fn wait_for<T>(
     limit: Duration,
     mut probe: impl FnMut() -> Result<Probe<T>>,
 ) -> Result<T> {
-    let start = clock.elapsed();
-    let mut pause = FIRST_PAUSE;
+    let mut patience = Patience { clock, what, limit, start: clock.elapsed(), pause: FIRST_PAUSE };
     loop {
-        let seen = match probe()? {
+        match probe()? {
             Probe::Ready(value) => return Ok(value),
-            Probe::NotYet(seen) => seen,
-        };
+            Probe::NotYet(seen) => patience.pause(&seen)?,
+        }
+    }
+}
+
+/// All of [`wait_for`] that is the same for every probe.
+struct Patience<'a> {
+    clock: &'a dyn Clock,
+    what: &'a str,
+    limit: Duration,
+    start: Duration,
+    pause: Duration,
+}
+
+impl Patience<'_> {
+    /// Lets some time pass, or fails if there is none left.
+    fn pause(&mut self, seen: &str) -> Result<()> {
         crate::sys::signal::check()?;
-        let spent = clock.elapsed().saturating_sub(start);
-        if spent >= limit {
-            let text = format!("waited {} s for {what}; last seen: {seen}", limit.as_secs());
+        let spent = self.clock.elapsed().saturating_sub(self.start);
+        if spent >= self.limit {
+            let text = format!("waited {} s for {}; last seen: {seen}", self.limit.as_secs(), self.what);
             return Err(Error::new(Kind::Runtime, text));
         }
-        clock.sleep(pause.min(limit - spent));
-        pause = (pause * 2).min(LAST_PAUSE);
+        self.clock.sleep(self.pause.min(self.limit - spent));
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+        Ok(())
     }
 }
 

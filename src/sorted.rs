@@ -3,6 +3,7 @@
 //! those behind it, so lists of many thousands are sorted at once (`Set::from`).
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::ser::{Serialize, Serializer};
@@ -18,11 +19,22 @@ pub struct Map<K, V>(Vec<(K, V)>);
 pub struct Set<T>(Vec<T>);
 
 fn place<E, Q: Ord + ?Sized>(list: &[E], key: &Q, of: impl Fn(&E) -> &Q) -> Result<usize, usize> {
-    // Most lists are made in order.
-    match list.last() {
-        Some(last) if of(last) < key => Err(list.len()),
-        _ => list.binary_search_by(|entry| of(entry).cmp(key)),
+    search(list.len(), &mut |at| list.get(at).map_or(Ordering::Greater, |entry| of(entry).cmp(key)))
+}
+
+/// The place of the entry that `cmp` calls equal among `len`, or where it belongs; not made anew for each type.
+fn search(len: usize, cmp: &mut dyn FnMut(usize) -> Ordering) -> Result<usize, usize> {
+    // Most lists are made in order: the last entry is looked at first.
+    let (mut low, mut high, mut at) = (0, len, len.saturating_sub(1));
+    while low < high {
+        match cmp(at) {
+            Ordering::Equal => return Ok(at),
+            Ordering::Less => low = at + 1,
+            Ordering::Greater => high = at,
+        }
+        at = low + (high - low) / 2;
     }
+    Err(low)
 }
 
 impl<K: Ord, V> Map<K, V> {

@@ -1,7 +1,7 @@
 //! serde for checked names: they are text in JSON, and their own `FromStr` checks them.
 
 use crate::gather::Gather;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::ser::Serializer;
@@ -35,16 +35,17 @@ fn take<T: FromStr<Err: Display> + Display>(value: &Value) -> Result<T, JsonErro
 }
 
 fn parse<T: FromStr<Err: Display> + Display>(text: &str) -> Result<T, String> {
-    let value: T = text.parse().map_err(|why| refused(text, format_args!(": {why}")))?;
-    // A name with two spellings would give one bundle two identities.
-    if value.to_string() == text {
-        Ok(value)
-    } else {
-        Err(refused(text, format_args!(", which is not in its normal form")))
-    }
+    let value = text.parse::<T>().map_err(|why| refused(text, &format_args!(": {why}")))?;
+    is_normal(text, &value)?;
+    Ok(value)
 }
 
-fn refused(text: &str, why: fmt::Arguments<'_>) -> String {
+/// A name with two spellings would give one bundle two identities.
+fn is_normal(text: &str, value: &dyn Display) -> Result<(), String> {
+    if value.to_string() == text { Ok(()) } else { Err(refused(text, &", which is not in its normal form")) }
+}
+
+fn refused(text: &str, why: &dyn Display) -> String {
     format!("is '{}'{why}", text.chars().take(80).gather::<String>().escape_debug())
 }
 

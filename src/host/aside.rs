@@ -12,11 +12,12 @@ impl<T: Send + 'static> Aside<T> {
     pub(super) fn start(work: impl FnOnce() -> T + Send + 'static) -> Self {
         let shared = Arc::new((Mutex::new(None), Condvar::new()));
         let told = Arc::clone(&shared);
-        thread::spawn(move || {
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             let answer = work();
             *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             told.1.notify_one();
         });
+        thread::spawn(work);
         Aside(shared)
     }
 

@@ -39,8 +39,8 @@ const TABLES: [&str; 6] = ["ip_tables", "iptable_nat", "nf_tables", "nft_chain_n
 pub fn features(machine: &Root, kernel: &Kernel<'_>) -> Tried {
     let free = |name: &str| FEATURES.iter().any(|f| f.name == name && !kernel.would_load(f.modules()));
     let rules = RULE.iter().all(|(name, _)| free(name)) && free("nf_nat") && !kernel.would_load(&TABLES);
-    let tried = apart(|| {
-        let mut tried = Vec::new();
+    let mut tried = Vec::new();
+    let entered = apart(&mut || {
         if free("overlay") {
             tried.add_all(verdict(overlay(Path::new("/etc"))).map(|works| ("overlay", works)));
         }
@@ -50,10 +50,11 @@ pub fn features(machine: &Root, kernel: &Kernel<'_>) -> Tried {
         if rules {
             tried.add_all(rule(machine));
         }
-        tried
     });
-    // Without the right to namespaces nothing can be tried.
-    tried.unwrap_or_default().into_iter().gather()
+    if let Err(e) = entered {
+        log::debug!("try features apart: {e}, ignoring: without the right to namespaces nothing can be tried");
+    }
+    tried.into_iter().gather()
 }
 
 /// What an error number says of a feature: nothing, unless the kernel does not know it.
@@ -92,7 +93,9 @@ pub fn overlay_over(machine: &Root, kernel: &Kernel<'_>, path: RelPath<'_>) -> O
     }
     let path = machine.absolute(path);
     let lower = path.ancestors().find(|dir| dir.is_dir())?.to_owned();
-    apart(|| overlay(&lower)).ok()
+    let mut tried = None;
+    apart(&mut || tried = Some(overlay(&lower))).ok()?;
+    tried
 }
 
 #[cfg(test)]
@@ -131,7 +134,7 @@ mod tests {
             let feature = FEATURES.iter().find(|f| f.name == name).unwrap();
             assert_eq!(kernel.state(feature), if works { State::Present } else { State::Absent }, "{name}");
         }
-        if apart(|| ()).is_err() {
+        if apart(&mut || ()).is_err() {
             assert!(kernel.tried.is_empty(), "without the right to namespaces nothing is tried");
             return;
         }

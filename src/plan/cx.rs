@@ -48,6 +48,7 @@ fn stays_fact(dir: RelPath<'_>) -> String {
 
 impl Cx<'_> {
     /// The host's services, through `manager`.
+    #[inline(never)]
     pub fn services(&mut self, manager: Manager) -> Services<'_> {
         Services::new(manager, self.root, self.exec, self.clock)
     }
