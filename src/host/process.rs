@@ -48,7 +48,7 @@ pub fn named(root: &Root, names: &[&str]) -> Result<Vec<Process>> {
     let mut found = Vec::new();
     let own_space = link(root, "self", "ns/pid");
     for pid in pids(root)? {
-        if let Some(process) = load(root, pid, own_space.as_deref(), |name| names.contains(&name)) {
+        if let Some(process) = load(root, pid, own_space.as_deref(), &|name| names.contains(&name)) {
             found.push(process);
         }
     }
@@ -60,7 +60,7 @@ pub fn named(root: &Root, names: &[&str]) -> Result<Vec<Process>> {
 pub fn picked(root: &Root, wanted: impl Fn(&Process) -> bool) -> Result<Vec<Process>> {
     let (own_space, own) = (link(root, "self", "ns/pid"), std::process::id());
     let all = pids(root)?.into_iter().filter(|pid| *pid != own);
-    Ok(all.filter_map(|pid| load(root, pid, own_space.as_deref(), |_| true)).filter(wanted).gather())
+    Ok(all.filter_map(|pid| load(root, pid, own_space.as_deref(), &|_| true)).filter(wanted).gather())
 }
 
 /// The process that holds a socket, by the socket's inode number.
@@ -70,7 +70,7 @@ pub fn holding_socket(root: &Root, inode: u64) -> Result<Option<Process>> {
     for pid in pids(root)? {
         let fds = list(root, pid);
         if fds.iter().any(|fd| link(root, &pid.to_string(), &format!("fd/{fd}")).as_deref() == Some(&wanted)) {
-            return Ok(load(root, pid, own_space.as_deref(), |_| true));
+            return Ok(load(root, pid, own_space.as_deref(), &|_| true));
         }
     }
     Ok(None)
@@ -97,7 +97,7 @@ fn pids(root: &Root) -> Result<Vec<u32>> {
 }
 
 /// `None`: of another name, gone meanwhile, a zombie or a kernel thread.
-fn load(root: &Root, pid: u32, own_space: Option<&str>, want: impl Fn(&str) -> bool) -> Option<Process> {
+fn load(root: &Root, pid: u32, own_space: Option<&str>, want: &dyn Fn(&str) -> bool) -> Option<Process> {
     let name = read(root, pid, "comm")?.trim_end().to_owned();
     if !want(&name) {
         return None;

@@ -183,6 +183,11 @@ impl Cx<'_> {
         self.take_back_picked(&wanted)
     }
 
+    /// The same for the file `path` alone.
+    pub fn take_back_file(&mut self, path: &str) -> Result<()> {
+        self.take_back_picked(&|taken| taken == path)
+    }
+
     /// One for all callers.
     fn take_back_picked(&mut self, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         for (path, backup) in self.journal.files() {

@@ -154,7 +154,7 @@ mod tests {
             }
         }
         fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-            cx.take_back(|path| path == self.1.as_str())
+            cx.take_back_file(self.1.as_str())
         }
     }
 

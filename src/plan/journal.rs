@@ -3,7 +3,7 @@
 //! Lines of JSON, only ever appended and synced one by one; a line that a power cut tore is dropped at the next start.
 //! Uninstall reads it back: only what stands in it is removed.
 
-use crate::gather::{Gather, Grow};
+use crate::gather::Gather;
 use crate::sorted::{Map, Set};
 use std::fs::File;
 use std::io::Write;
@@ -136,7 +136,7 @@ impl Journal {
         if !whole || lines > COMPACT_AT {
             let mut short = Vec::new();
             for (event, key, value) in state.records() {
-                short.add_all(line(event, key, value, time.unix())?);
+                short.append(&mut line(&Record::new(event, key, value, time.unix()))?);
             }
             root.write(Self::PATH, 0o600, &short)?;
         } else if bytes.is_empty() {
@@ -151,15 +151,13 @@ impl Journal {
             return Err(Error::new(Kind::Bug, format!("journal is open for looking only, yet '{event} {key}' came")));
         };
         crash::point();
-        let unix = self.time.unix();
-        let bytes = line(event, key, value, unix)?;
+        let record = Record::new(event, key, value, self.time.unix());
+        let bytes = line(&record)?;
         file.write_all(&bytes)
             .and_then(|()| file.sync_data())
             .lift(Kind::Host, || format!("write the journal '{}'", Self::PATH))
             .map_err(|e| e.hint("free space on this file system and run again"))?;
         crash::point();
-        let record =
-            Record { schema: SCHEMA, event: event.to_owned(), key: key.to_owned(), value: value.to_owned(), unix };
         self.state.apply(record);
         Ok(())
     }
@@ -264,9 +262,8 @@ impl Journal {
     }
 }
 
-fn line(event: &str, key: &str, value: &str, unix: u64) -> Result<Vec<u8>> {
-    let record = Record { schema: SCHEMA, event: event.to_owned(), key: key.to_owned(), value: value.to_owned(), unix };
-    let mut bytes = json::to_vec(&record)?;
+fn line(record: &Record) -> Result<Vec<u8>> {
+    let mut bytes = json::to_vec(record)?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -18,6 +18,12 @@ pub(super) struct Record {
     pub(super) unix: u64,
 }
 
+impl Record {
+    pub(super) fn new(event: &str, key: &str, value: &str, unix: u64) -> Self {
+        Record { schema: SCHEMA, event: event.to_owned(), key: key.to_owned(), value: value.to_owned(), unix }
+    }
+}
+
 impl Take for Record {
     fn take(value: &Value) -> Result<Self, JsonError> {
         Ok(Record {

@@ -63,7 +63,7 @@ impl Step for Components {
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         for file in &self.files {
             let path = file.destination();
-            cx.take_back(|p| p == path.as_str())?;
+            cx.take_back_file(path.as_str())?;
             fingerprint::forget(cx, path)?;
         }
         Ok(())

@@ -100,7 +100,7 @@ pub(super) fn bring_back(cx: &mut Cx<'_>) -> Result<bool> {
 
 /// To be called when the new EdgeCore has proven itself.
 pub(super) fn forget_previous(cx: &mut Cx<'_>) -> Result<()> {
-    cx.take_back(|path| path == PREVIOUS.as_str())?;
+    cx.take_back_file(PREVIOUS.as_str())?;
     cx.journal.forget(PREVIOUS_FACT)
 }
 

@@ -186,7 +186,7 @@ impl Step for KernelArguments {
         let edited = Wanted { path, format, arguments: ours };
         let path = edited.path()?;
         if format == Format::Grub {
-            cx.take_back(|taken| taken == edited.path)?;
+            cx.take_back_file(&edited.path)?;
             update_grub(cx)?;
         } else if cx.root.stat(path)?.is_some() {
             let (text, mode) = load(&edited, cx)?;

@@ -50,7 +50,7 @@ pub(super) fn remove_bridge(cx: &mut Cx<'_>) -> Result<()> {
 }
 
 /// A daemon that does not answer has no pods that could be ended through it; a pod that stays is told.
-fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: impl Fn(&PodSandbox) -> bool) {
+fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: fn(&PodSandbox) -> bool) {
     let Ok(mut client) = Client::connect(address) else { return };
     let pods = match client.cri().list_pods(PodSandboxFilter::default()) {
         Ok(pods) => pods,

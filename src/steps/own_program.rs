@@ -61,7 +61,7 @@ impl Step for OwnProgram {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.take_back(|path| path == PROGRAM.as_str())?;
+        cx.take_back_file(PROGRAM.as_str())?;
         fingerprint::forget(cx, PROGRAM)
     }
 }

@@ -149,54 +149,55 @@ impl<'a> Wanted<'a> {
         let mut ports = vec![PortNeed::AGENT];
         ports.extend_from_slice(if config.edgemesh { &[PortNeed::META_SERVER, PortNeed::EDGEMESH][..] } else { &[] });
         ports.add_all(config.mqtt.then_some(PortNeed::MQTT));
-        let managed = config.containerd == ContainerdMode::Managed;
-        Wanted {
-            memory: Some(MemoryNeed::EDGE),
-            writable: Self::EDGE_WRITABLE.to_vec(),
-            containerd_store: managed.then(|| config.containerd_root()),
-            joins_with_keadm: true,
-            programs: ProgramNeed::KEADM.to_vec(),
-            ports,
-            containerd: match config.containerd {
-                ContainerdMode::Managed => Containerd::Managed,
-                ContainerdMode::Existing => Containerd::Existing(config.containerd_address.display().to_string()),
-            },
-            edgemesh: config.edgemesh,
-            node_name: match (&config.node.name, &config.node.name_problem) {
-                (Some(name), _) => Some(Ok(name.clone())),
-                (None, problem) => problem.clone().map(Err),
-            },
-            node_ip: config.node.ip,
-            pod_cidr: managed.then_some(config.pod_cidr),
-            pod_bridge: POD_BRIDGE,
-            cloud: Cloud::of(config),
-            ..Wanted::default()
+        let mut wanted = Wanted { joins_with_keadm: true, pod_bridge: POD_BRIDGE, ..Wanted::default() };
+        wanted.memory = Some(MemoryNeed::EDGE);
+        wanted.writable = Self::EDGE_WRITABLE.to_vec();
+        wanted.programs = ProgramNeed::KEADM.to_vec();
+        wanted.ports = ports;
+        match config.containerd {
+            ContainerdMode::Managed => {
+                wanted.containerd_store = Some(config.containerd_root());
+                wanted.containerd = Containerd::Managed;
+                wanted.pod_cidr = Some(config.pod_cidr);
+            }
+            ContainerdMode::Existing => {
+                wanted.containerd = Containerd::Existing(config.containerd_address.display().to_string());
+            }
         }
+        wanted.edgemesh = config.edgemesh;
+        wanted.node_name = match &config.node.name {
+            Some(name) => Some(Ok(name.clone())),
+            None => config.node.name_problem.clone().map(Err),
+        };
+        wanted.node_ip = config.node.ip;
+        wanted.cloud = Cloud::of(config);
+        wanted
     }
 
     /// What the cloud side wants as far as its configuration tells.
     pub fn of_cloud(config: &CloudConfig) -> Self {
-        let worker = config.server.is_some();
-        Wanted {
-            memory: Some(if worker { MemoryNeed::WORKER } else { MemoryNeed::SERVER }),
-            writable: Self::EDGE_WRITABLE.to_vec(),
-            programs: if worker { Vec::new() } else { ProgramNeed::KEADM.first().into_iter().copied().gather() },
-            ports: if worker { vec![PortNeed::INNER, PortNeed::KUBELET] } else { PortNeed::SERVER.to_vec() },
-            // Of a worker it is the server that knows.
-            ingress: if worker || config.has_ingress() { PortNeed::INGRESS.to_vec() } else { Vec::new() },
-            node_name: config.name.clone().map(Ok),
-            node_ip: config.ip,
-            ranges: match (worker, config.k3s) {
-                (false, K3sMode::Managed) => {
-                    vec![("cluster_cidr", config.cluster_cidr), ("service_cidr", config.service_cidr)]
-                }
-                _ => Vec::new(),
-            },
-            advertise: config.addresses.clone(),
-            server: config.server.clone(),
-            k3s: Some(K3s::New),
-            ..Wanted::default()
+        let mut wanted = Wanted { k3s: Some(K3s::New), ..Wanted::default() };
+        wanted.writable = Self::EDGE_WRITABLE.to_vec();
+        if config.server.is_some() {
+            wanted.memory = Some(MemoryNeed::WORKER);
+            wanted.ports = vec![PortNeed::INNER, PortNeed::KUBELET];
+        } else {
+            wanted.memory = Some(MemoryNeed::SERVER);
+            wanted.programs = ProgramNeed::KEADM.first().into_iter().copied().gather();
+            wanted.ports = PortNeed::SERVER.to_vec();
+            if config.k3s == K3sMode::Managed {
+                wanted.ranges = vec![("cluster_cidr", config.cluster_cidr), ("service_cidr", config.service_cidr)];
+            }
         }
+        // Of a worker it is the server that knows.
+        if config.server.is_some() || config.has_ingress() {
+            wanted.ingress = PortNeed::INGRESS.to_vec();
+        }
+        wanted.node_name = config.name.clone().map(Ok);
+        wanted.node_ip = config.ip;
+        wanted.advertise = config.addresses.clone();
+        wanted.server = config.server.clone();
+        wanted
     }
 
     /// Directories that an edge install writes to.

@@ -268,7 +268,7 @@ impl Step for CloudCore {
             localtime::undo(cx)?;
         }
         cx.journal.forget(FACT)?;
-        cx.take_back(|path| path == APT.as_str())
+        cx.take_back_file(APT.as_str())
     }
 }
 

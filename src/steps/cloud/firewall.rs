@@ -66,13 +66,17 @@ fn changes(rules: &str, prefixes: &[&str]) -> Vec<Vec<String>> {
             [flag, chain, rest @ ..] if flag == "-A" && !ours(chain) => {
                 let target = rest.iter().position(|w| w == "-j" || w == "-g").and_then(|at| rest.get(at + 1));
                 if target.is_some_and(|target| ours(target)) {
-                    jumps.push([&["-D".to_owned(), chain.clone()][..], rest].concat());
+                    jumps.push(
+                        ["-D", chain].into_iter().chain(rest.iter().map(String::as_str)).map(str::to_owned).gather(),
+                    );
                 }
             }
             _ => {}
         }
     }
-    [jumps, flushes, chains].concat()
+    jumps.append(&mut flushes);
+    jumps.append(&mut chains);
+    jumps
 }
 
 /// Splits at blanks, but not inside double quotes, in which comments are written.

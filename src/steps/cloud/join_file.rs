@@ -118,7 +118,7 @@ impl Step for JoinFileStep {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.take_back(|path| path == PATH.as_str())
+        cx.take_back_file(PATH.as_str())
     }
 }
 

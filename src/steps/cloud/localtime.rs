@@ -44,7 +44,7 @@ pub(super) fn undo(cx: &mut Cx<'_>) -> Result<()> {
             continue;
         }
         match cx.root.holds(place, 0o644, UTC)? {
-            true => cx.take_back(|one| one == path)?,
+            true => cx.take_back_file(&path)?,
             false => cx.journal.released(&path)?,
         }
     }

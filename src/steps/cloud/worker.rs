@@ -54,7 +54,7 @@ impl Step for WorkerToken {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.take_back(|path| path == WORKER_TOKEN.as_str())
+        cx.take_back_file(WORKER_TOKEN.as_str())
     }
 }
 
