@@ -85,20 +85,33 @@ impl Fault {
 }
 
 /// Something that is wrong with a bundle: its class and the message.
+// Boxed: a result has the size of what was read, and flaws are rare.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
-    /// The class.
-    pub fault: Fault,
-    /// What is wrong, on which object, expected and found.
-    pub what: String,
+pub struct Flaw(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
+    fault: Fault,
+    what: String,
 }
 
 /// Result with a [`Flaw`].
 pub(super) type Sound<T> = Result<T, Flaw>;
 
 impl Flaw {
-    pub(super) fn new(fault: Fault, what: impl Into<String>) -> Self {
-        Flaw { fault, what: what.into() }
+    /// `what` says what is wrong, on which object, expected and found.
+    pub fn new(fault: Fault, what: impl Into<String>) -> Self {
+        Flaw(Box::new(Inner { fault, what: what.into() }))
+    }
+
+    /// The class.
+    pub fn fault(&self) -> Fault {
+        self.0.fault
+    }
+
+    /// What is wrong.
+    pub fn what(&self) -> &str {
+        &self.0.what
     }
 
     pub(super) fn damaged(what: impl Into<String>) -> Self {
@@ -108,19 +121,20 @@ impl Flaw {
     /// Says in front of the message which object it is about.
     #[must_use]
     pub(super) fn on(mut self, object: &dyn fmt::Display) -> Self {
-        self.what = format!("{object}: {}", self.what);
+        self.0.what = format!("{object}: {}", self.0.what);
         self
     }
 }
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(self.what())
     }
 }
 
 impl From<Flaw> for Error {
     fn from(flaw: Flaw) -> Self {
-        Error::new(flaw.fault.kind(), flaw.what).hint(flaw.fault.hint())
+        let Inner { fault, what } = *flaw.0;
+        Error::new(fault.kind(), what).hint(fault.hint())
     }
 }

@@ -208,25 +208,36 @@ impl Manifest {
         }
         limit("components", self.components.len(), MAX_COMPONENTS)?;
         limit("images", self.images.len(), MAX_IMAGES)?;
-        let (mut names, mut places, mut blobs) = (Set::new(), Set::new(), Set::new());
+        let mut seen = Set::new();
+        let mut once = |what: String| match seen.contains(&what) {
+            true => Err(format!("{what} is there twice")),
+            false => {
+                seen.insert(what);
+                Ok(())
+            }
+        };
+        let mut blobs = Set::new();
         for component in &self.components {
             let name = component.name.as_str();
             plain("component name", name, 64)?;
             plain("source", &component.source, 512)?;
             plain("version", component.version.as_deref().unwrap_or("-"), 64)?;
-            once(names.insert(name), &format!("component '{name}'"))?;
-            once(places.insert(component.destination()), &format!("destination '{}'", component.destination()))?;
+            once(format!("component '{name}'"))?;
+            once(format!("destination '{}'", component.destination()))?;
             // A bundle that comes through a pipe passes each blob once, so two components cannot share one.
-            once(blobs.insert(component.digest), &format!("the content of component '{name}'"))?;
+            if !blobs.insert(component.digest) {
+                return Err(format!("the content of component '{name}' is there twice"));
+            }
         }
-        let mut refs = Set::new();
         for image in &self.images {
             limit("names of an image", image.names.len(), MAX_NAMES)?;
             let first = image.names.first().ok_or_else(|| format!("image {} has no name", image.digest))?;
             for name in &image.names {
-                once(refs.insert(name), &format!("image '{name}'"))?;
+                once(format!("image '{name}'"))?;
             }
-            once(blobs.insert(image.digest), &format!("the manifest of image '{first}'"))?;
+            if !blobs.insert(image.digest) {
+                return Err(format!("the manifest of image '{first}' is there twice"));
+            }
         }
         Ok(())
     }
@@ -246,10 +257,6 @@ fn tool_version(text: &str) -> Option<[u64; 3]> {
 
 fn limit(what: &str, found: usize, most: usize) -> std::result::Result<(), String> {
     if found <= most { Ok(()) } else { Err(format!("has {found} {what}, the limit is {most}")) }
-}
-
-fn once(first: bool, what: &str) -> std::result::Result<(), String> {
-    if first { Ok(()) } else { Err(format!("{what} is there twice")) }
 }
 
 /// Text that may be printed as it is.
@@ -336,16 +343,16 @@ mod tests {
         for (from, to, fault, part) in table {
             assert!(text().contains(from), "{from}");
             let flaw = Manifest::parse(text().replacen(from, to, 1).as_bytes()).unwrap_err();
-            assert_eq!(flaw.fault, fault, "{flaw}");
-            assert!(flaw.what.contains(part), "'{flaw}' lacks '{part}'");
+            assert_eq!(flaw.fault(), fault, "{flaw}");
+            assert!(flaw.what().contains(part), "'{flaw}' lacks '{part}'");
         }
     }
 
     #[test]
     fn newer_schemas_may_have_any_keys() {
         let newer = br#"{"schema":7,"min_tool":{"edge":"9"},"novel":[]}"#;
-        assert_eq!(Manifest::parse(newer).unwrap_err().fault, Fault::TooNew);
+        assert_eq!(Manifest::parse(newer).unwrap_err().fault(), Fault::TooNew);
         let newer = br#"{"schema":1,"min_tool":"1.0.0","novel":[]}"#;
-        assert_eq!(Manifest::parse(newer).unwrap_err().fault, Fault::TooNew);
+        assert_eq!(Manifest::parse(newer).unwrap_err().fault(), Fault::TooNew);
     }
 }

@@ -24,7 +24,7 @@ pub fn write(manifest: &Manifest, images: &[Image], blobs: &mut dyn Blobs, out: 
     if !manifest.images.iter().map(|i| i.digest).eq(images.iter().map(|i| i.manifest.digest)) {
         return Err(ours("the images are not those of the manifest".into()));
     }
-    let parts = sequence(manifest, images).map_err(|flaw| ours(flaw.what))?;
+    let parts = sequence(manifest, images).map_err(|flaw| ours(flaw.what().to_owned()))?;
     let (identity, head) = head::render(manifest, &manifest.render()?, images)?;
     put(out, &head)?;
     for (digest, size, label) in parts {

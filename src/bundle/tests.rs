@@ -179,8 +179,8 @@ fn refused_with_the_right_word() {
     ];
     for (bytes, fault, part) in table {
         let flaw = open(&bytes).unwrap_err();
-        assert_eq!(flaw.fault, fault, "{flaw}");
-        assert!(flaw.what.contains(part), "'{flaw}' lacks '{part}'");
+        assert_eq!(flaw.fault(), fault, "{flaw}");
+        assert!(flaw.what().contains(part), "'{flaw}' lacks '{part}'");
         // A pipe tells the same, at the latest at its end.
         let piped = Bundle::from_pipe(Cursor::new(bytes), "b").and_then(Bundle::finish).unwrap_err();
         assert!(piped.to_string().contains(part), "'{piped}' lacks '{part}'");
@@ -192,7 +192,7 @@ fn cut_anywhere_it_is_refused() {
     let good = sample().bytes();
     for at in (0..good.len()).step_by(512).chain([1, 511, 513, good.len() - 1]) {
         let flaw = open(&good[..at]).unwrap_err();
-        assert!(matches!(flaw.fault, Fault::Damaged), "cut at {at}: {flaw}");
+        assert!(matches!(flaw.fault(), Fault::Damaged), "cut at {at}: {flaw}");
     }
 }
 

@@ -36,9 +36,14 @@ pub struct Contents {
 }
 
 impl Verdict {
-    /// The gravest fault: the one that has to be put right first. `None`: all is well.
+    /// The first of the gravest flaws: the one that has to be put right first. `None`: all is well.
+    pub fn worst(&self) -> Option<&Flaw> {
+        self.flaws.iter().min_by_key(|flaw| flaw.fault())
+    }
+
+    /// Its class.
     pub fn fault(&self) -> Option<Fault> {
-        self.flaws.iter().map(|flaw| flaw.fault).min()
+        self.worst().map(Flaw::fault)
     }
 }
 

@@ -215,15 +215,14 @@ pub fn verify(request: &VerifyRequest, format: Format, out: &mut dyn Write) -> R
         Format::Json => line(out, &json::to_string(&Verified::of(file, &verdict, signed.as_ref()))?)?,
         Format::Text => verify_text(file, &verdict, signed.as_ref(), out)?,
     }
-    let Some(fault) = verdict.fault() else { return Ok(()) };
-    let first = verdict.flaws.into_iter().find(|flaw| flaw.fault == fault);
-    let flaw = first.unwrap_or(Flaw { fault, what: String::new() });
-    Err(Error::from(flaw)).doing(|| format!("bundle '{}' is {}", file.display(), fault.words()))
+    let Some(flaw) = verdict.worst() else { return Ok(()) };
+    let fault = flaw.fault();
+    Err(Error::from(flaw.clone())).doing(|| format!("bundle '{}' is {}", file.display(), fault.words()))
 }
 
 fn verify_text(file: &Path, verdict: &Verdict, signed: Option<&Signed>, out: &mut dyn Write) -> Result<()> {
     for flaw in &verdict.flaws {
-        line(out, &format!("{}: {}", flaw.fault.word(), flaw.what))?;
+        line(out, &format!("{}: {}", flaw.fault().word(), flaw.what()))?;
     }
     if let (None, Some(Contents { identity, manifest, sizes })) = (verdict.fault(), &verdict.contents) {
         let Manifest { role, architecture, kubeedge, .. } = manifest;
@@ -299,7 +298,8 @@ struct ShownFlaw<'a> {
 
 impl<'a> Verified<'a> {
     fn of(file: &Path, verdict: &'a Verdict, signed: Option<&'a Signed>) -> Self {
-        let shown = |flaw: &'a Flaw| ShownFlaw { fault: flaw.fault.word(), what: &flaw.what, hint: flaw.fault.hint() };
+        let shown =
+            |flaw: &'a Flaw| ShownFlaw { fault: flaw.fault().word(), what: flaw.what(), hint: flaw.fault().hint() };
         Verified {
             file: file.display().to_string(),
             verdict: verdict.fault().map_or("ok", Fault::word),

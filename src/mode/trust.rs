@@ -116,7 +116,7 @@ pub(super) fn judge(
     identity: &Digest,
     proof: &Proof,
 ) -> Result<std::result::Result<Option<Signed>, Flaw>> {
-    let unsigned = |what: String| Ok(Err(Flaw { fault: Fault::Unsigned, what }));
+    let unsigned = |what: String| Ok(Err(Flaw::new(Fault::Unsigned, what)));
     let path = match proof {
         Proof::At(_) if keys.is_empty() => {
             return Err(Error::new(Kind::Usage, "--signature: there is no key to hold it against")

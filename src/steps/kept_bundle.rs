@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bundle::{self, Flaw, Replay};
+use crate::bundle::{self, Replay};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::feed::Feed;
@@ -82,7 +82,7 @@ impl Step for KeptBundle {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        cx.take_back(|path| path == Self::PATH.as_str())?;
+        cx.take_back_file(Self::PATH.as_str())?;
         cx.journal.forget(FACT)
     }
 }
@@ -93,7 +93,7 @@ impl KeptBundle {
         if !cx.journal.knows(Self::ID) {
             return Ok(());
         }
-        cx.take_back(|path| path == Self::PATH.as_str())?;
+        cx.take_back_file(Self::PATH.as_str())?;
         cx.journal.forget(FACT)?;
         cx.journal.undone(Self::ID)
     }
@@ -109,10 +109,9 @@ impl KeptBundle {
         signal::check()?;
         let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), Err).lift(Kind::Host, || format!("write '{}'", Self::PATH))?;
-        if let Some(fault) = verdict.fault() {
-            let flaw = verdict.flaws.into_iter().find(|flaw| flaw.fault == fault);
-            let flaw = flaw.unwrap_or(Flaw { fault, what: String::new() });
-            return Err(Error::from(flaw)).doing(|| format!("the bundle is {}", fault.words()));
+        if let Some(flaw) = verdict.worst() {
+            let fault = flaw.fault();
+            return Err(Error::from(flaw.clone())).doing(|| format!("the bundle is {}", fault.words()));
         }
         match verdict.contents {
             Some(contents) if contents.identity == self.identity => Ok(()),

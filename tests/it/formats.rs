@@ -49,7 +49,7 @@ fn bundle_of_schema_1() {
     bundle::write(&manifest, &images, &mut bundle, &mut written).unwrap();
     assert!(written == fs::read(&path).unwrap());
     let flaws = bundle::verify(&path, None).unwrap().flaws;
-    assert_eq!(flaws.iter().map(|f| f.fault).collect::<Vec<_>>(), [Fault::Incomplete], "only too little is in it");
+    assert_eq!(flaws.iter().map(|f| f.fault()).collect::<Vec<_>>(), [Fault::Incomplete], "only too little is in it");
 }
 
 #[test]

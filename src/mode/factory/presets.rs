@@ -32,7 +32,7 @@ pub(super) fn freeze(cx: &mut Cx<'_>) -> Result<()> {
 
 /// Takes the preset back.
 pub(in crate::mode) fn thaw(cx: &mut Cx<'_>) -> Result<()> {
-    cx.take_back(|path| path == PATH.as_str())
+    cx.take_back_file(PATH.as_str())
 }
 
 /// A name that can stand in a preset as it is: no blanks, no pattern.

@@ -48,11 +48,10 @@ pub(super) fn bundle_on_stick(job: &mut Job<'_>, stick: &Device, arch: Arch) -> 
     let size = Bundle::try_open(&path).map(|bundle| bundle.sizes().file).unwrap_or(0);
     job.say(&format!("reading all of '{}', {}, before anything is written", path.display(), bytes(size)));
     let verdict = bundle::verify(&path, Some(arch)).map_err(|e| Failure::new("failed", e))?;
-    let fault = verdict.fault();
-    let (Some(contents), None) = (verdict.contents, fault) else {
-        let fault = fault.unwrap_or(Fault::Damaged);
-        let flaw = verdict.flaws.into_iter().find(|flaw| flaw.fault == fault);
-        let flaw = flaw.unwrap_or(Flaw { fault, what: String::new() });
+    let flaw = verdict.worst().cloned();
+    let (Some(contents), None) = (verdict.contents, &flaw) else {
+        let flaw = flaw.unwrap_or_else(|| Flaw::new(Fault::Damaged, ""));
+        let fault = flaw.fault();
         let error = Err::<(), Error>(flaw.into()).doing(|| format!("bundle '{}' is {}", path.display(), fault.words()));
         return Err(Failure::new(word(fault), error.err().unwrap_or_else(|| Error::new(Kind::Bug, "no flaw"))));
     };
