@@ -76,9 +76,9 @@ impl NodeReady {
     }
 }
 
-/// Whether a heartbeat is of an EdgeCore that was started `age` seconds ago: by this machine's clock, which it carries,
-/// as the clock is now or as it was before somebody set it meanwhile.
-fn is_fresh(heard: Option<u64>, age: u64, clock: &dyn Clock) -> bool {
+/// Whether a heartbeat is of an agent that was started `age` seconds ago: by this machine's clock, which it carries, as
+/// the clock is now or as it was before somebody set it meanwhile.
+pub(super) fn is_fresh(heard: Option<u64>, age: u64, clock: &dyn Clock) -> bool {
     let now = clock.unix();
     let within = |now: u64| {
         heard.is_some_and(|heard| heard.saturating_add(SLACK + age) >= now && heard <= now.saturating_add(SLACK))

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pods::{probed, text};
-use crate::clock::wait_for;
+use crate::bundle::Timestamp;
+use crate::clock::{rfc3339, wait_for};
 use crate::error::{Error, Kind, Result};
-use crate::exec::Exec;
 use crate::host::preflight::untested;
+use crate::host::process;
 use crate::json::{self, Value};
 use crate::k3s::{HELD, Kube};
 use crate::kubeedge::NO_EDGE;
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service};
+use crate::steps::ready::is_fresh;
 
 /// The step.
 #[derive(Debug)]
@@ -48,8 +50,8 @@ impl ApiReady {
     }
 
     /// `None`: all is well; else what is not.
-    fn lack(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
-        let mut kube = Kube::new(&self.kubeconfig, exec);
+    fn lack(&self, cx: &mut Cx<'_>) -> Result<Option<String>> {
+        let mut kube = Kube::new(&self.kubeconfig, cx.exec);
         let answer = kube.raw("/readyz")?;
         if answer.code != 0 || answer.stdout.trim() != "ok" {
             return Ok(Some(format!("the API is not ready: {}", answer.last_words())));
@@ -57,18 +59,22 @@ impl ApiReady {
         let Some(name) = &self.node else { return Ok(None) };
         Ok(match kube.get("node", "default", name)? {
             None => Some(format!("node '{name}' has not registered")),
-            Some(node) => match not_ready(&node) {
-                Some(why) => Some(format!("node '{name}' is not Ready: {why}")),
-                None => is_held(&node).then(|| HELD_BACK.to_owned()),
-            },
+            Some(node) => {
+                // What a k3s of before has said counts where we start none.
+                let old = || self.service.as_ref().and_then(|_| of_before(&node, cx));
+                match not_ready(&node).or_else(old) {
+                    Some(why) => Some(format!("node '{name}' is not Ready: {why}")),
+                    None => is_held(&node).then(|| HELD_BACK.to_owned()),
+                }
+            }
         })
     }
 
     /// A look; what holds pods back goes, as the images are there by now.
-    fn look(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
-        let lack = self.lack(exec)?;
+    fn look(&self, cx: &mut Cx<'_>) -> Result<Option<String>> {
+        let lack = self.lack(cx)?;
         if let (Some(HELD_BACK), Some(name)) = (lack.as_deref(), &self.node) {
-            Kube::new(&self.kubeconfig, exec).untaint(name, HELD)?;
+            Kube::new(&self.kubeconfig, cx.exec).untaint(name, HELD)?;
         }
         Ok(lack)
     }
@@ -131,13 +137,38 @@ fn is_held(node: &Value) -> bool {
     taints.unwrap_or_default().iter().any(|taint| text(taint, &["key"]) == HELD)
 }
 
+/// A kubelet says how it is as soon as it runs. Where one did not for so long, the cluster no longer calls its node Ready:
+/// its controller gives it 50 s, from its own start at the latest.
+const YOUNG: u64 = 120;
+
+/// Why that a node is Ready is no word of the kubelet that runs, which is k3s itself, but of one of before. `None`: it is.
+pub(super) fn of_before(node: &Value, cx: &Cx<'_>) -> Option<String> {
+    // The last one is that of a k3s that has not unpacked itself yet.
+    const NAMES: [&str; 3] = ["k3s-server", "k3s-agent", "k3s"];
+    let running = process::named(cx.root, &NAMES).unwrap_or_default();
+    let own = running.iter().filter(|one| !one.contained);
+    let Some(age) = own.filter_map(|one| process::age(cx.root, one.pid)).max() else {
+        return Some("k3s does not run".to_owned());
+    };
+    let heard = condition(node).map(|ready| text(ready, &["lastHeartbeatTime"]).parse().ok().map(Timestamp::seconds));
+    let heard = heard.flatten();
+    if age >= YOUNG || is_fresh(heard, age, cx.clock) {
+        return None;
+    }
+    let heard = heard.map_or_else(|| "an untold time".to_owned(), rfc3339);
+    Some(format!("it is called so as of {heard}, when this k3s did not run"))
+}
+
+fn condition(object: &Value) -> Option<&Value> {
+    let conditions = object.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
+    conditions.unwrap_or_default().iter().find(|one| text(one, &["type"]) == "Ready")
+}
+
 /// Why a node or pod is not Ready. `None`: it is.
 pub(super) fn not_ready(object: &Value) -> Option<String> {
-    let conditions = object.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
-    let field = |value: &Value, key: &str| value.get(key).and_then(|v| v.text().ok()).unwrap_or_default().to_owned();
-    match conditions.unwrap_or_default().iter().find(|c| field(c, "type") == "Ready") {
-        Some(ready) if field(ready, "status") == "True" => None,
-        Some(ready) => Some(format!("{} {}", field(ready, "reason"), field(ready, "message")).trim().to_owned()),
+    match condition(object) {
+        Some(ready) if text(ready, &["status"]) == "True" => None,
+        Some(ready) => Some(format!("{} {}", text(ready, &["reason"]), text(ready, &["message"])).trim().to_owned()),
         None => Some("it has no condition Ready yet".to_owned()),
     }
 }
@@ -152,7 +183,7 @@ impl Step for ApiReady {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        Ok(match self.lack(cx.exec) {
+        Ok(match self.lack(cx) {
             Ok(None) => Status::Done,
             Ok(Some(why)) => Status::Todo(why),
             Err(e) if e.kind() == Kind::Interrupted => return Err(e),
@@ -161,7 +192,7 @@ impl Step for ApiReady {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || probed(self.look(cx.exec)));
+        let waited = wait_for(cx.clock, "Kubernetes to serve", self.limit, || probed(self.look(cx)));
         match waited {
             Ok(()) if self.told == Version::Told => Ok(()),
             Ok(()) => self.warn_of_version(cx),
@@ -183,8 +214,22 @@ impl Step for ApiReady {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::CountingClock;
     use crate::exec::Script;
+    use crate::host::tree::Tree;
+    use crate::k3s::{Part, service};
     use crate::plan::tests::with_cx;
+
+    fn of_node() -> ApiReady {
+        ApiReady::new("/k".into(), Some("n".into()), "v1.22.0".into(), Duration::from_secs(1))
+    }
+
+    fn with_script<T>(script: &mut Script, test: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+        with_cx(|cx| {
+            let Cx { root, clock, report, .. } = *cx;
+            test(&mut Cx { exec: script, root, clock, report, journal: cx.journal, blobs: None })
+        })
+    }
 
     const READYZ: &str = "k3s kubectl --kubeconfig=/k get --raw=/readyz";
     const NODE: &str = "k3s kubectl --kubeconfig=/k get node/n --namespace=default --ignore-not-found --output=json";
@@ -201,8 +246,51 @@ mod tests {
             (Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, READY), ""),
         ] {
             let mut script = script;
-            assert_eq!(step.lack(&mut script).unwrap().unwrap_or_default(), want);
+            assert_eq!(with_script(&mut script, |cx| step.lack(cx)).unwrap().unwrap_or_default(), want);
             assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn what_a_k3s_of_before_has_said_proves_nothing() {
+        let now = 1_796_029_200;
+        let mut clock = CountingClock::default();
+        clock.epoch = now;
+        // as it names itself, and before it has unpacked itself
+        for name in ["k3s-agent", "k3s-server", "k3s"] {
+            let k3s = |age: u64| {
+                let stat = format!("7 (k3s) S{} {} 1\n", " 0".repeat(18), (9000 - age) * 100);
+                let args = ["/usr/local/bin/k3s agent"];
+                let tree = Tree::new().process(7, &format!("/usr/local/bin/{name}"), &args);
+                tree.file("proc/7/stat", &stat).file("proc/uptime", "9000.50 1.00\n")
+            };
+            let told = |tree: &Tree, heard: &str| {
+                let node = READY.replace(r#""Ready""#, &format!(r#""Ready","lastHeartbeatTime":"{heard}""#));
+                let (root, node) = (tree.root(), json::read(node.as_bytes(), 999).unwrap());
+                assert_eq!(not_ready(&node), None);
+                with_cx(|cx| {
+                    let Cx { report, .. } = *cx;
+                    let mut script = Script::default();
+                    let (root, exec, clock) = (&root, &mut script, &clock);
+                    of_before(&node, &Cx { root, exec, clock, report, journal: cx.journal, blobs: None })
+                })
+            };
+            let old = |heard| Some(format!("it is called so as of {heard}, when this k3s did not run"));
+            assert_eq!(told(&k3s(10), &rfc3339(now - 9)), None);
+            assert_eq!(told(&k3s(10), &rfc3339(now - 30)), old(rfc3339(now - 30)));
+            assert_eq!(told(&k3s(10), "?"), old("an untold time".to_owned()));
+            // by then the cluster has missed it, and a clock may have been set
+            assert_eq!(told(&k3s(3600), &rfc3339(now - 90_000)), None);
+            // one in a container is none
+            let contained = k3s(3600).link("proc/7/ns/pid", "pid:[99]").link("proc/self/ns/pid", "pid:[1]");
+            assert_eq!(told(&contained, &rfc3339(now)).as_deref(), Some("k3s does not run"));
+        }
+        // of a k3s that somebody else starts nothing is asked
+        for (service, want) in [(None, None), (Some((Manager::Systemd, service(Part::Server))), Some("n"))] {
+            let mut script = Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, READY);
+            let step = ApiReady { service, ..of_node() };
+            let lack = with_script(&mut script, |cx| step.lack(cx)).unwrap();
+            assert_eq!(lack, want.map(|name| format!("node '{name}' is not Ready: k3s does not run")));
         }
     }
 
@@ -263,7 +351,7 @@ mod tests {
             let held =
                 READY.replacen('{', r#"{"spec":{"taints":[{"key":"a"},{"key":"edgelay/images","value":"x"}]},"#, 1);
             let mut script = Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, &held);
-            assert_eq!(step.lack(&mut script).unwrap().as_deref(), Some(HELD_BACK));
+            assert_eq!(with_script(&mut script, |cx| step.lack(cx)).unwrap().as_deref(), Some(HELD_BACK));
             let mut script = Script::default().expect(READYZ, 0, "ok").expect(NODE, 0, &held);
             script = script.expect("k3s kubectl --kubeconfig=/k taint node n edgelay/images-", 0, "");
             script = script.expect(READYZ, 0, "ok").expect(NODE, 0, READY);

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::api_ready::not_ready;
+use super::api_ready::{not_ready, of_before};
 use crate::clock::{Probe, wait_for};
 use crate::config::load_secret;
 use crate::error::{Error, Kind, Result};
-use crate::exec::Exec;
 use crate::k3s::{ETC, KUBELET_CONFIG, Kube, WORKER_TOKEN};
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, Service};
@@ -72,11 +71,14 @@ impl WorkerReady {
         WorkerReady { node, limit, service }
     }
 
-    fn lack(&self, exec: &mut dyn Exec) -> Result<Option<String>> {
-        let found = Kube::new(Path::new(KUBELET_CONFIG), exec).get("node", "default", &self.node);
+    fn lack(&self, cx: &mut Cx<'_>) -> Result<Option<String>> {
+        let found = Kube::new(Path::new(KUBELET_CONFIG), cx.exec).get("node", "default", &self.node);
         Ok(match found {
             Ok(None) => Some(format!("node '{}' has not registered", self.node)),
-            Ok(Some(node)) => not_ready(&node).map(|why| format!("node '{}' is not Ready: {why}", self.node)),
+            Ok(Some(node)) => {
+                let why = not_ready(&node).or_else(|| of_before(&node, cx));
+                why.map(|why| format!("node '{}' is not Ready: {why}", self.node))
+            }
             Err(e) if e.kind() == Kind::Interrupted => return Err(e),
             Err(e) => Some(e.to_string()),
         })
@@ -93,12 +95,12 @@ impl Step for WorkerReady {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        Ok(self.lack(cx.exec)?.map_or(Status::Done, Status::Todo))
+        Ok(self.lack(cx)?.map_or(Status::Done, Status::Todo))
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let waited = wait_for(cx.clock, "the node to be Ready", self.limit, || {
-            Ok(self.lack(cx.exec)?.map_or(Probe::Ready(()), Probe::NotYet))
+            Ok(self.lack(cx)?.map_or(Probe::Ready(()), Probe::NotYet))
         });
         waited.map_err(|e| {
             if e.kind() == Kind::Interrupted {

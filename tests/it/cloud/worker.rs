@@ -222,7 +222,11 @@ fn a_further_node_comes_and_goes() {
     let held = store(&worker);
     let stopped = worker.run(&["edgelay", "cloud", "status"]);
     stopped.fails(11, "k3s-agent is not running");
+    let begun = worker.sh("sleep 1; date -u +%FT%TZ").good();
     good(join(&worker, &[]), &worker);
+    let ready = "-o=jsonpath={.status.conditions[?(@.type==\"Ready\")].lastHeartbeatTime}";
+    let heard = kubectl(&cloud, &["get", "node", "worker-1", ready]).good();
+    assert!(heard.as_str() >= begun.trim(), "called ready by what was said before: {heard}, {begun}");
     assert_eq!(store(&worker), held);
     green();
 

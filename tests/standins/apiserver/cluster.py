@@ -29,7 +29,7 @@ class Agents:
     def put(self, node):
         known = self.held.get(node["name"])
         self.held[node["name"]] = {**node, "seen": time.time()}
-        if known is None or known["images"] != node["images"]:
+        if known is None or known["images"] != node["images"] or known.get("started") != node.get("started"):
             with open(self.path + ".new", "w") as file:
                 json.dump(self.held, file)
             os.rename(self.path + ".new", self.path)
@@ -45,7 +45,7 @@ class Cluster:
         self.cloudcore = CloudCore(self)
         self.ready, self.ca, self.password, self.disabled = False, "", "", set()
         self.wake = threading.Event()
-        self.issue, self.again, self.starts = None, {}, True
+        self.issue, self.again, self.heard, self.starts = None, {}, {}, True
 
     def say(self, level, text):
         print(f'time="{now()}" level={level} msg={json.dumps(text)}', file=sys.stderr, flush=True)
@@ -130,11 +130,12 @@ class Cluster:
 
     def nodes(self):
         told = pairs(self.settings.labels.split(","))
-        own = {self.settings.node: (self.settings.ip, {**told, "node-role.kubernetes.io/control-plane": "true", "node.kubernetes.io/instance-type": "k3s"})}
+        own = {self.settings.node: (self.settings.ip, {**told, "node-role.kubernetes.io/control-plane": "true", "node.kubernetes.io/instance-type": "k3s"}, "own")}
         for name, node in self.agents.held.items():
-            own[name] = (node["ip"], {**pairs(node.get("labels") or []), "node.kubernetes.io/instance-type": "k3s"})
-        for name, (ip, labels) in own.items():
+            own[name] = (node["ip"], {**pairs(node.get("labels") or []), "node.kubernetes.io/instance-type": "k3s"}, node.get("started"))
+        for name, (ip, labels, started) in own.items():
             self.node(name, ip, labels)
+            self.heartbeat(name, started)
         for name in self.cloudcore.edges():
             self.node(name, "", {EDGE: "", "node-role.kubernetes.io/agent": ""})
 
@@ -149,6 +150,16 @@ class Cluster:
         self.store.put(kind, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": self.taints(name), "status": {
             "conditions": [condition], "addresses": addresses + [{"type": "Hostname", "address": name}],
             "nodeInfo": {"kubeletVersion": self.settings.version if EDGE not in labels else "v1.31.12-kubeedge-v1.22.0", **NODE_INFO}}})
+
+    def heartbeat(self, name, started):
+        """A kubelet says how it is when it starts; what it says later, as long as nothing changes, is left out here."""
+        if self.heard.get(name) == started:
+            return
+        self.heard[name] = started
+        kind = self.store.named("Node")
+        new = copy.deepcopy(self.store.get(kind, None, name))
+        new["status"]["conditions"][0]["lastHeartbeatTime"] = now()
+        self.store.put(kind, new)
 
     def taints(self, name):
         """What a server registers with; later they are whoever's who changes them."""

@@ -19,6 +19,9 @@ const FOLDER: &str = "/var/lib/rancher/k3s/agent";
 /// What the runtime had when the kubelet was first started since boot.
 const AT_START: &str = "/run/k3s/standin-kubelet-images";
 
+/// So long it takes until the kubelet has something to say of its node.
+const SILENT: Duration = Duration::from_secs(2);
+
 /// `K10HASH::USER:PASSWORD`, `K10HASH::ID.SECRET` of `k3s token create`, or what stands behind `::` alone; of the first the
 /// password alone.
 struct Token {
@@ -78,12 +81,17 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
     }
     let mut daemon = containerd::start()?;
     let mut told = false;
+    let started = format!("{:?}", std::time::SystemTime::now());
     Err(containerd::watch(&mut daemon, |found| {
         if !Path::new(AT_START).exists() {
             let all: String = found.iter().map(|name| format!("{name}\n")).collect();
             fs::write(AT_START, all).map_err(|e| format!("{AT_START}: {e}"))?;
         }
-        let body = serde_json::json!({"name": name, "ip": ip, "images": found, "labels": config.all("node-label")});
+        if !told {
+            std::thread::sleep(SILENT);
+        }
+        let labels = config.all("node-label");
+        let body = serde_json::json!({"name": name, "ip": ip, "images": found, "labels": labels, "started": started});
         let answer = ask(&url, Some(&token), "/v1-k3s/standin-node", Some(&body.to_string()))?;
         write_private("kubelet.kubeconfig", &answer.replace("https://127.0.0.1:6443", &url))?;
         if !told {
