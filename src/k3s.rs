@@ -27,6 +27,8 @@ pub const HELD: &str = "edgelay/images";
 pub const KUBELET_CONFIG: &str = "/var/lib/rancher/k3s/agent/kubelet.kubeconfig";
 /// Its data: datastore, certificates, images.
 pub const DATA: RelPath<'static> = RelPath::literal("var/lib/rancher");
+/// Where it unpacks what it carries, each release into a directory of its own; `current` leads to one.
+pub const CARRIED: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s/data");
 /// Its configuration, and the password that it knows its node by.
 pub const ETC: RelPath<'static> = RelPath::literal("etc/rancher");
 

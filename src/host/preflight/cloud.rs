@@ -32,7 +32,11 @@ pub const CLOUD: [Check; 25] = [
         storage::read_only,
         "the directories that are written to can be written to, and programs run from theirs",
     ),
-    check("disk-space", storage::disk_space, "room for what the bundle holds; below 20 % left a warning"),
+    check(
+        "disk-space",
+        storage::disk_space,
+        "room for what the bundle holds, and for what k3s unpacks of itself, four times its program; below 20 % left a warning",
+    ),
     check("foreign-docker", services::foreign_docker, "no Docker drops the pods' traffic"),
     check("foreign-kubelet", services::foreign_kubelet, "no kubelet runs beside k3s's own"),
     check("foreign-edgecore", services::foreign_edgecore, "no EdgeCore runs: a machine is of the cloud or an edge"),

@@ -109,7 +109,8 @@ pub(super) fn disk_space(look: &Look<'_>) -> Result<Outcome> {
         let space = look.cx.target.space(need.path)?;
         let device = devices.or_insert_with(space.device, || Device { space, bytes: 0, paths: Vec::new() });
         device.bytes = device.bytes.saturating_add(need.bytes);
-        device.paths.push(need.path.to_string());
+        let path = need.path.to_string();
+        device.paths.push(need.what.map_or_else(|| path.clone(), |what| format!("{path} ({what})")));
     }
     Ok(judge(&devices.into_values().gather::<Vec<_>>()))
 }
@@ -252,11 +253,12 @@ mod tests {
 
     #[test]
     fn needs_on_one_file_system_are_added_up() {
-        let need = |path, bytes| super::super::DiskNeed { path: RelPath::parse(path).unwrap(), bytes };
-        let disk = || vec![need("var/lib/containerd", 1 << 60), need("usr/local/bin", 1 << 60)];
+        let need = |path, bytes| super::super::DiskNeed { path: RelPath::parse(path).unwrap(), bytes, what: None };
+        let programs = super::super::DiskNeed { what: Some("programs"), ..need("usr/local/bin", 1 << 60) };
+        let disk = || vec![need("var/lib/containerd", 1 << 60), programs];
         let (verdict, seen, advice) = Bed::new().one("disk-space", |w| w.disk = disk());
         assert_eq!(verdict, Verdict::Fail);
-        let begin = "/var/lib/containerd and /usr/local/bin: needs 2199023255552 MiB, free ";
+        let begin = "/var/lib/containerd and /usr/local/bin (programs): needs 2199023255552 MiB, free ";
         assert!(seen.starts_with(begin), "{seen}");
         assert!(advice.ends_with(" MiB more on the file system of /var/lib/containerd"), "{advice}");
     }

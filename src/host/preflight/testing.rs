@@ -119,7 +119,7 @@ impl Bed {
         let mut wanted = Wanted {
             architecture: Some(Arch::Arm64),
             memory: Some(MemoryNeed::EDGE),
-            disk: vec![DiskNeed { path: RelPath::literal("var/lib/containerd"), bytes: 1 }],
+            disk: vec![DiskNeed { path: RelPath::literal("var/lib/containerd"), bytes: 1, what: None }],
             writable: Wanted::EDGE_WRITABLE.to_vec(),
             containerd_store: Some(RelPath::literal("var/lib/containerd")),
             joins_with_keadm: true,

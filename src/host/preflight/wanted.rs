@@ -235,6 +235,8 @@ pub struct DiskNeed<'a> {
     pub path: RelPath<'a>,
     /// How much.
     pub bytes: u64,
+    /// What it is, where that is not to be seen in the bundle.
+    pub what: Option<&'static str>,
 }
 
 /// A program that must be on the fixed path.

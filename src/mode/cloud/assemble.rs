@@ -44,6 +44,7 @@ pub(super) struct Facts {
     pub(super) store: u64,
     pub(super) kubeedge: String,
     pub(super) k3s: Option<String>,
+    pub(super) program: Option<Component>,
     pub(super) nft_image: bool,
 }
 
@@ -64,6 +65,7 @@ impl Assembly {
             store: sizes.blobs.saturating_add(sizes.unpacked),
             kubeedge: manifest.kubeedge.to_string(),
             k3s: bundle.component("k3s").and_then(|c| c.version.clone()),
+            program: bundle.component("k3s").cloned(),
             nft_image,
         };
         let mut chart = Chart::new(&config, manifest.kubeedge.to_string());
@@ -86,6 +88,11 @@ impl Assembly {
 
     fn is_worker(&self) -> bool {
         self.config.server.is_some()
+    }
+
+    /// The k3s that is laid down.
+    pub(super) fn own_k3s(&self) -> Option<Component> {
+        self.bundle.program.clone().filter(|_| self.config.k3s == K3sMode::Managed || self.is_worker())
     }
 
     /// The word for the run.

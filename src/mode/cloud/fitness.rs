@@ -1,13 +1,16 @@
 //! What the cloud side wants of the machine, and the checks of it.
 
 use super::assemble::Assembly;
+use crate::bundle::Component;
 use crate::config::K3sMode;
 use crate::error::Result;
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use crate::host::preflight::{CLOUD, Context, DiskNeed, Finding, Ignored, K3s, Wanted, run};
 use crate::ids::RelPath;
+use crate::k3s::CARRIED;
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
+use crate::steps::Components;
 
 /// Runs every check, with the failures that the user wants ignored made warnings.
 pub(super) fn check(
@@ -78,5 +81,52 @@ fn disk<'a>(parts: &Assembly, steps: &[Box<dyn Step>], cx: &mut Cx<'_>) -> Vec<D
         let step = steps.iter().find(|step| step.id() == *id);
         step.is_some_and(|step| step.check(cx).is_ok_and(|status| status != Status::Done))
     });
-    missing.map(|(_, path, bytes)| DiskNeed { path, bytes }).gather()
+    let mut needs: Vec<DiskNeed<'_>> = missing.map(|(_, path, bytes)| DiskNeed { path, bytes, what: None }).gather();
+    if let Some(program) = parts.own_k3s().filter(|_| cx.root.is_live()) {
+        needs.add_all(carried(program, cx));
+    }
+    needs
+}
+
+/// For what k3s unpacks when it is first run, beside what an older one has unpacked.
+fn carried<'a>(program: Component, cx: &mut Cx<'_>) -> Option<DiskNeed<'a>> {
+    /// One of v1.34 has some 70 MB, and unpacks 250.
+    const TIMES: u64 = 4;
+    let bytes = program.size.saturating_mul(TIMES);
+    let is_there = Components::new(vec![program]).check(cx).is_ok_and(|status| status == Status::Done);
+    let unpacked = cx.root.list(CARRIED).ok().flatten().unwrap_or_default();
+    let is_needed = !is_there || unpacked.iter().all(|name| name != "current");
+    is_needed.then_some(DiskNeed { path: CARRIED, bytes, what: Some("what k3s unpacks of itself") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::plan::tests::with_cx;
+
+    #[test]
+    fn a_k3s_that_was_never_run_needs_room_for_what_it_carries() {
+        with_cx(|cx| {
+            let k3s = Component {
+                name: "k3s".into(),
+                version: None,
+                source: "k3s".into(),
+                mode: "0755".parse().unwrap(),
+                size: 3,
+                digest: Digest::of(b"k3s"),
+                destination: "usr/local/bin/k3s".parse().unwrap(),
+            };
+            let need = |cx: &mut Cx<'_>| carried(k3s.clone(), cx).map(|need| (need.path, need.bytes));
+            let (program, data) = (k3s.destination(), Some((CARRIED, 12)));
+            assert_eq!(need(cx), data);
+            cx.root.write(program, 0o755, b"k3s").unwrap();
+            cx.root.mkdir(RelPath::literal("var/lib/rancher/k3s/data/cni"), 0o755).unwrap();
+            assert_eq!(need(cx), data, "not run");
+            cx.root.symlink(RelPath::literal("var/lib/rancher/k3s/data/current"), "abc").unwrap();
+            assert_eq!(need(cx), None);
+            cx.root.write(program, 0o755, b"old").unwrap();
+            assert_eq!(need(cx), data, "an older one has run");
+        });
+    }
 }

@@ -203,7 +203,7 @@ fn disk<'a>(parts: &'a Assembly, steps: &[Box<dyn Step>], silent: bool, cx: &mut
         if let Some(step) = step
             && ((silent && id == "images") || step.check(cx).is_ok_and(|status| !status.is_settled()))
         {
-            needs.push(DiskNeed { path, bytes });
+            needs.push(DiskNeed { path, bytes, what: None });
         }
     }
     Ok(needs)

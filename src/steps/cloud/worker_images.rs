@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::exec::{Cmd, Exec};
 use crate::host::SMALL;
 use crate::ids::RelPath;
-use crate::k3s::{DATA, OWN_CONFIG, PROGRAM, SOCKET};
+use crate::k3s::{CARRIED, DATA, OWN_CONFIG, PROGRAM, SOCKET};
 use crate::plan::{Cx, Status, Step};
 use crate::root::{Root, Type};
 use crate::service::{Manager, Service};
@@ -25,8 +25,6 @@ const LATER: &str = "later ";
 const STORE: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s/agent/containerd");
 /// k3s's secrets lie beside it.
 const AGENT: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s/agent");
-/// Where k3s unpacks what it carries, each release into a directory of its own.
-const CARRIED: RelPath<'static> = RelPath::literal("var/lib/rancher/k3s/data");
 /// For 250 MB to an SD card.
 const UNPACK: Duration = Duration::from_secs(300);
 /// Settings of the user's by which k3s's containerd would have its images elsewhere.

@@ -96,6 +96,8 @@ fn what_its_server_does_not_want_is_told() {
 
     // too little room for what k3s carries, let alone for images
     worker.sh("mkdir /var/lib/rancher && mount -t tmpfs -o size=20m none /var/lib/rancher").good();
+    let seen = "/var/lib/rancher and /var/lib/rancher/k3s/data (what k3s unpacks of itself): needs ";
+    join(&worker, &[]).fails(4, seen);
     let hint = "k3s needs room below '/var/lib/rancher', where it unpacks its programs, and programs must be allowed to run there";
     told(join(&worker, &["--ignore-check=disk-space"]), 6, "No space left on device", hint);
     assert_eq!(
