@@ -87,9 +87,18 @@ impl Chart {
         values
     }
 
-    /// `keadm init`. It does not wait: we do so ourselves, and longer.
-    pub fn init(&self) -> Cmd {
-        self.command(&["init"])
+    /// `keadm init`. It does not wait: we do so ourselves, and longer. What it `knows` is its help: one newer than
+    /// v1.23 refuses a cluster whose DNS is not Ready at that moment, as that of a server which has just got its images.
+    pub fn init(&self, knows: &str) -> Cmd {
+        const UNCHECKED: &str = "--skip-preflight-checks";
+        let mut cmd = self.command(&["init"]);
+        cmd.args.add_all(knows.contains(UNCHECKED).then(|| UNCHECKED.to_owned()));
+        cmd
+    }
+
+    /// What `keadm init` can be given.
+    pub fn init_help(&self) -> Cmd {
+        Cmd::new("keadm", &["init", "--help"])
     }
 
     /// `keadm upgrade cloud`, which also sets changed values.
@@ -172,7 +181,9 @@ mod tests {
             --set=cloudCore.modules.cloudStream.enable=true --set=cloudCore.modules.cloudHub.nodeLimit=1000 \
             --set=cloudCore.strategy.type=Recreate --set=controllerManager.enable=true --set=mosquitto.enable=false \
             --set=cloudCore.modules.cloudHub.dnsNames[0]=cloud.example --set=cloudCore.nodeSelector.edgelay-server=here";
-        assert_eq!(chart().init().to_string(), format!("keadm init {values}"));
+        assert_eq!(chart().init("").to_string(), format!("keadm init {values}"));
+        let newer = chart().init("      --set string\n      --skip-preflight-checks   Skip pre-flight checks");
+        assert_eq!(newer.to_string(), format!("keadm init {values} --skip-preflight-checks"));
         let nft = Chart { nft: true, mosquitto: true, ..chart() }.upgrade().to_string();
         let more = values.replace("mosquitto.enable=false", "mosquitto.enable=true");
         assert_eq!(nft, format!("keadm upgrade cloud {more} --set=iptablesManager.framework=nft"));

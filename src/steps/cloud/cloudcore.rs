@@ -78,7 +78,8 @@ impl CloudCore {
             Found::Nothing(space) => {
                 self.clear(space, cx)?;
                 Kube::new(&self.kubeconfig, cx.exec).apply(cx.root, NAMESPACE_JSON)?;
-                self.keadm(self.chart.init(), cx).doing(|| "keadm init".to_owned())
+                let knows = cx.exec.run(&self.chart.init_help())?.stdout;
+                self.keadm(self.chart.init(&knows), cx).doing(|| "keadm init".to_owned())
             }
         }
     }

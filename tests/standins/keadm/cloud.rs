@@ -23,7 +23,10 @@ const TOLD: &str = "/run/standin";
 /// Flags with a value, then those without, of init and upgrade; all of them may be written `--flag=value`.
 const VALUED: &str = "advertise-address kubeedge-version kube-config set profile image-repository external-helm-root values \
     files manifests";
-const SWITCHES: &str = "force dry-run print-final-values skip-crds reuse-values";
+const SWITCHES: &str = "force dry-run print-final-values skip-crds reuse-values help";
+/// Of a keadm that looks at the cluster first, as those after v1.23 do; where there is the switch `keadm-preflight` it is
+/// one, and comes too early for the cluster's DNS.
+const UNCHECKED: &str = "skip-preflight-checks";
 
 #[derive(Debug, Default)]
 struct Flags {
@@ -40,7 +43,7 @@ impl Flags {
                 flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
             let value = match value {
                 Some(value) if listed(VALUED, name) || listed(SWITCHES, name) => value,
-                None if listed(SWITCHES, name) => "true".into(),
+                None if listed(SWITCHES, name) || (name == UNCHECKED && is_newer()) => "true".into(),
                 None if listed(VALUED, name) => {
                     args.next().cloned().ok_or_else(|| format!("flag needs an argument: --{name}"))?
                 }
@@ -107,10 +110,25 @@ fn connect(flags: &Flags) -> Result<Kube, String> {
     Ok(kube)
 }
 
+fn is_newer() -> bool {
+    std::path::Path::new(TOLD).join("keadm-preflight").exists()
+}
+
 pub(crate) fn init(args: &[String]) -> Result<(), End> {
     let flags = Flags::parse(args)?;
+    if flags.is_on("help") {
+        for name in VALUED.split(' ').chain(SWITCHES.split(' ')).chain(is_newer().then_some(UNCHECKED)) {
+            println!("      --{name}");
+        }
+        return Ok(());
+    }
     package_manager()?;
     let kube = connect(&flags)?;
+    if is_newer() && !flags.is_on(UNCHECKED) {
+        let why = "pre-flight check failed: no Ready CoreDNS/kube-dns pod found in kube-system; DNS must be healthy before \
+                   installing cloudcore";
+        return Err(why.to_owned().into());
+    }
     if !flags.is_on("force") && runs(&kube)? {
         let why = "the cloudcore is already running on this node, please run reset to clean up first";
         return Err(why.to_owned().into());
