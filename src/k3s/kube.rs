@@ -166,10 +166,11 @@ impl<'a> Kube<'a> {
         self.text(&["label", "nodes", which, label, "--overwrite"]).map(|_| ())
     }
 
-    /// Changes fields of the object `name`; one that is null goes.
-    pub fn patch(&mut self, kind: &str, space: &str, name: &str, patch: &str) -> Result<()> {
-        let (space, patch) = (format!("--namespace={space}"), format!("--patch={patch}"));
-        self.text(&["patch", kind, name, &space, "--type=strategic", &patch]).map(|_| ())
+    /// Changes fields of the object `name` by a patch of this form; one that is null goes.
+    pub fn patch(&mut self, kind: &str, space: &str, name: &str, (form, patch): (&str, &str)) -> Result<()> {
+        let (space, form, patch) =
+            (format!("--namespace={space}"), format!("--type={form}"), format!("--patch={patch}"));
+        self.text(&["patch", kind, name, &space, &form, &patch]).map(|_| ())
     }
 
     /// Deletes the object `name`, if it is there; does not wait until it is gone.

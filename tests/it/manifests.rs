@@ -183,7 +183,7 @@ fn send(api: &Api) -> Vec<Sent> {
 }
 
 /// One field of every object that the product sets, and how it is misspelt.
-const MISSPELT: [(&str, &str); 15] = [
+const MISSPELT: [(&str, &str); 16] = [
     // the namespace
     ("\"name\": \"kubeedge\", \"labels\"", "\"name\": \"kubeedge\", \"lables\""),
     // add-ons, traefik
@@ -192,6 +192,7 @@ const MISSPELT: [(&str, &str); 15] = [
     ("\"affinity\"", "\"afinity\""),
     ("\"command\"", "\"comand\""),
     ("\"valuesContent\"", "\"valueContent\""),
+    ("\"bootstrap\"", "\"bootstrapped\""),
     // EdgeMesh
     ("\"stringData\"", "\"stringdata\""),
     ("\"kind\": \"ServiceAccount\",\n      \"metadata\"", "\"kind\": \"ServiceAccount\",\n      \"metaData\""),
@@ -214,10 +215,12 @@ fn what_is_set_of_addons_outlives_a_start_of_k3s() {
     with_cx(&api, |cx| addons.apply(cx)).unwrap();
     assert_eq!(with_cx(&api, |cx| addons.check(cx)).unwrap(), Status::Done);
     let kept = |api: &Api| {
-        let path = "-o=jsonpath={.spec.template.spec.containers[0].command}{.spec.template.spec.affinity}";
-        api.kubectl("1.32", &["get", "deployment/metrics-server", "-n=kube-system", path]).good()
+        let path = "-o=jsonpath={.items[*].spec.template.spec.containers[0].command}{.items[*].spec.template.spec.affinity}{.items[*].spec.bootstrap}";
+        let names = ["deployment/metrics-server", "helmchart/traefik", "helmchart/traefik-crd"];
+        api.kubectl("1.32", &[&["get"], &names[..], &["-n=kube-system", path]].concat()).good()
     };
     let before = kept(&api);
+    assert!(before.ends_with("true true"), "{before}");
     assert!(before.contains("--kubelet-insecure-tls") && before.contains("node-role.kubernetes.io/edge"), "{before}");
     // what k3s's manifest does have is put back, or this would prove nothing
     let args = r#"{"spec":{"template":{"spec":{"containers":[{"name":"metrics-server","args":["--mine"]}]}}}}"#;

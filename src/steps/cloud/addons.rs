@@ -2,7 +2,7 @@
 //!
 //! Only the fields in the manifests are set; an uninstall takes them back from a k3s that stays.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
 
 use crate::config::{CloudConfig, K3sMode};
@@ -21,7 +21,10 @@ const ADDON: &str = include_str!("../../k3s/manifests/addon.json");
 /// k3s's manifest does not have: fields that it has k3s puts back at its every start.
 const METRICS: &str = include_str!("../../k3s/manifests/metrics-server.json");
 const TRAEFIK: &str = include_str!("../../k3s/manifests/traefik.json");
+/// Keeps the job that brings a chart of k3s's in on servers, where it may run on any node else.
+const CHARTED: &str = include_str!("../../k3s/manifests/chart.json");
 /// What takes back each of these.
+const UNDO_CHARTED: &str = r#"{"spec": {"bootstrap": null}}"#;
 const UNDO: &str = include_str!("../../k3s/manifests/undo-addon.json");
 const UNDO_METRICS: &str = include_str!("../../k3s/manifests/undo-metrics-server.json");
 const METRICS_SERVER: &str = "metrics-server";
@@ -30,6 +33,11 @@ const DEPLOYMENTS: [&str; 3] = ["deployment/coredns", "deployment/local-path-pro
 /// What k3s labels its add-ons with: one of the same name may be somebody else's.
 const BY_K3S: &str = "objectset.rio.cattle.io/hash";
 const CHART: &str = "helmchart/traefik";
+/// All that Traefik takes.
+const CHARTS: [&str; 2] = [CHART, "helmchart/traefik-crd"];
+/// Servers, as that job finds them; a line for each: its version, and what it runs with.
+const SERVERS: &str = "node-role.kubernetes.io/control-plane=true";
+const RUNS_WITH: &str = r#"--output=jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{" "}{.metadata.annotations.k3s\.io/node-args}{"\n"}{end}"#;
 const CHART_CONFIG: &str = "helmchartconfig/traefik";
 /// Where services of type LoadBalancer are served: once one node has the label, on such nodes only.
 const BALANCES: &str = "svccontroller.k3s.cattle.io/enablelb";
@@ -71,7 +79,19 @@ impl Addons {
             };
             wishes.push(Wish { kind: "deployment", name, manifest, found });
         }
-        let traefik = kube.some(SYSTEM, &[CHART, CHART_CONFIG])?;
+        let traefik = kube.some(SYSTEM, &[CHARTS[0], CHARTS[1], CHART_CONFIG])?;
+        let charts = CHARTS.iter().filter_map(|name| pick(&traefik, name));
+        let charts: Vec<&Value> = charts.filter(|one| !text(one, &["metadata", "labels", BY_K3S]).is_empty()).gather();
+        let is_held = |one: &&Value| one.get("spec").is_some_and(|spec| spec.get("bootstrap").is_some());
+        if !charts.is_empty()
+            && (charts.iter().all(is_held) || holds_jobs(&kube.shown("nodes", "default", SERVERS, RUNS_WITH)?))
+        {
+            wishes.add_all(charts.into_iter().map(|found| {
+                let name = text(found, &["metadata", "name"]).to_owned();
+                let manifest = fill(CHARTED, &[("name", Text(&name).to_string())]);
+                Wish { kind: "helmchart", name, manifest, found: found.clone() }
+            }));
+        }
         let config = pick(&traefik, CHART_CONFIG);
         // There can be one only: where the user has one, it says how Traefik is to be.
         if pick(&traefik, CHART).is_some() && config.is_none_or(is_ours) {
@@ -94,6 +114,18 @@ impl Addons {
             && (ours || !kube.has("nodes", "default", BALANCES)?)
             && kube.has("nodes", "default", &format!("{NO_EDGE},!{BALANCES}"))?)
     }
+}
+
+/// Whether servers can run that job: it asks them for chart and API at 127.0.0.1, and before v1.34.2 at a port that has
+/// no charts (k3s's pull request 12990).
+fn holds_jobs(servers: &str) -> bool {
+    const SINCE: [u32; 3] = [1, 34, 2];
+    let holds = |line: &str| {
+        let (version, args) = line.split_once(' ').unwrap_or((line, ""));
+        let version = version.trim_start_matches('v').split(['.', '+', '-']).map_while(|n| n.parse().ok());
+        version.take(3).gather::<Vec<u32>>().as_slice() >= &SINCE[..] && !args.contains("--bind-address")
+    };
+    !servers.is_empty() && servers.lines().all(holds)
 }
 
 fn is_ours(config: &Value) -> bool {
@@ -152,15 +184,13 @@ impl Step for Addons {
         let ours = cx.journal.fact(FACT).is_some();
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
         for wish in self.wishes(&mut kube)? {
-            let patch = match wish.name.as_str() {
-                _ if wish.kind == "helmchartconfig" => {
-                    kube.delete(wish.kind, SYSTEM, &wish.name)?;
-                    continue;
-                }
-                METRICS_SERVER => UNDO_METRICS,
-                _ => UNDO,
-            };
-            kube.patch(wish.kind, SYSTEM, &wish.name, patch)?;
+            match (wish.kind, wish.name.as_str()) {
+                ("helmchartconfig", name) => kube.delete(wish.kind, SYSTEM, name),
+                // A kind of k3s's own knows no other form.
+                ("helmchart", name) => kube.patch(wish.kind, SYSTEM, name, ("merge", UNDO_CHARTED)),
+                (kind, METRICS_SERVER) => kube.patch(kind, SYSTEM, METRICS_SERVER, ("strategic", UNDO_METRICS)),
+                (kind, name) => kube.patch(kind, SYSTEM, name, ("strategic", UNDO)),
+            }?;
         }
         if ours && kube.has("nodes", "default", BALANCES)? {
             kube.label_nodes(&format!("--selector={BALANCES}"), &format!("{BALANCES}-"))?;
@@ -186,26 +216,45 @@ mod tests {
         let list = |objects: &[String]| format!(r#"{{"items":[{}]}}"#, objects.join(","));
         let (k3s, ours) = (r#""objectset.rio.cattle.io/hash":"x""#, r#""app.kubernetes.io/managed-by":"edgelay""#);
         let chart = || object("HelmChart", "traefik", k3s);
+        let crds = || object("HelmChart", "traefik-crd", k3s);
+        let held = || chart().replacen('{', r#"{"spec":{"bootstrap":true},"#, 1);
         let config = |label: &str| object("HelmChartConfig", "traefik", label);
-        for (traefik, want) in [
-            (vec![chart()], vec!["coredns", "traefik"]),
-            (vec![chart(), config(ours)], vec!["coredns", "traefik"]),
-            (vec![chart(), config("")], vec!["coredns"]),
-            (vec![], vec!["coredns"]),
+        let nodes = format!(
+            "k3s kubectl --kubeconfig=/k get nodes --namespace=default --selector={SERVERS} '{}'",
+            RUNS_WITH.replace('\'', "")
+        );
+        let (new, old) =
+            (Some("v1.34.2+k3s1 [\"server\"]\nv1.35.0+k3s3 \n"), Some("v1.34.2+k3s1 []\nv1.34.1+k3s1 []\n"));
+        let bound = Some("v1.36.0+k3s1 [\"server\",\"--bind-address\",\"10.0.0.1\"]\n");
+        let (job, jobs, values) = ("helmchart/traefik", "helmchart/traefik-crd", "helmchartconfig/traefik");
+        for (traefik, servers, want) in [
+            (vec![chart(), crds()], new, vec![job, jobs, values]),
+            (vec![chart(), crds(), config(ours)], old, vec![values]),
+            (vec![chart(), config("")], bound, vec![]),
+            // so that its undoing finds it
+            (vec![held()], None, vec![job, values]),
+            (vec![chart(), config("")], Some(""), vec![]),
+            (vec![object("HelmChart", "traefik", "")], None, vec![values]),
+            (vec![], None, vec![]),
         ] {
             let deployments =
                 [object("Deployment", "coredns", k3s), object("Deployment", METRICS_SERVER, r#""chart":"theirs""#)];
             let mut script = Script::default().expect(&get(&DEPLOYMENTS), 0, &list(&deployments));
-            script = script.expect(&get(&[CHART, CHART_CONFIG]), 0, &list(&traefik));
+            script = script.expect(&get(&[CHARTS[0], CHARTS[1], CHART_CONFIG]), 0, &list(&traefik));
+            if let Some(servers) = servers {
+                script = script.expect(&nodes, 0, servers);
+            }
             let step = Addons::new(&CloudConfig { kubeconfig: "/k".into(), ..CloudConfig::default() });
             let found = step.wishes(&mut Kube::new(&step.kubeconfig, &mut script)).unwrap();
-            assert_eq!(found.iter().map(|wish| wish.name.as_str()).collect::<Vec<_>>(), want);
+            let found: Vec<String> = found.iter().map(|wish| format!("{}/{}", wish.kind, wish.name)).collect();
+            assert_eq!(found, [&["deployment/coredns"], &want[..]].concat());
+            assert!(script.done());
         }
     }
 
     #[test]
     fn every_manifest_is_json() {
-        for text in [ADDON, METRICS, TRAEFIK, UNDO, UNDO_METRICS] {
+        for text in [ADDON, METRICS, TRAEFIK, CHARTED, UNDO, UNDO_METRICS, UNDO_CHARTED] {
             wanted(text).unwrap();
         }
     }

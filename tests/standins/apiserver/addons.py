@@ -42,7 +42,7 @@ def deploy(cluster, disabled, start=False):
     """Makes what is not there; called on every tick, so that what depends on something waits for it. At its start k3s
     applies its manifests anew: fields that they have are put back, others stay."""
     chart = {"valuesContent": TEXT, "failurePolicy": TEXT}
-    cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChart", "helmcharts", None))
+    cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChart", "helmcharts", {"chart": TEXT, "bootstrap": {"type": "boolean"}}))
     cluster.ensure("CustomResourceDefinition", crd("helm.cattle.io", "HelmChartConfig", "helmchartconfigs", chart))
     cluster.ensure("CustomResourceDefinition", crd("k3s.cattle.io", "Addon", "addons", None))
     if start:
@@ -63,7 +63,7 @@ def deploy(cluster, disabled, start=False):
     kubernetes = {"clusterIP": cluster.settings.service_ip, "ports": [{"name": "https", "port": 443, "targetPort": 6443}]}
     cluster.ensure("Service", {"metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}}, "spec": kubernetes})
     if "traefik" not in disabled:
-        traefik(cluster, disabled)
+        traefik(cluster, disabled, start)
 
 
 def remove(cluster, disabled):
@@ -71,7 +71,7 @@ def remove(cluster, disabled):
     store = cluster.store
     gone = [("Deployment", NAMES[addon]) for addon in disabled if addon in NAMES]
     if "traefik" in disabled:
-        gone += [("HelmChart", "traefik"), ("Job", "helm-install-traefik"), ("Deployment", "traefik")]
+        gone += [("HelmChart", "traefik"), ("HelmChart", "traefik-crd"), ("Job", "helm-install-traefik"), ("Deployment", "traefik")]
     if disabled & {"traefik", "servicelb"}:
         gone.append(("DaemonSet", "svclb-traefik-5f1ae8d0"))
     for kind, name in gone:
@@ -81,13 +81,24 @@ def remove(cluster, disabled):
             cluster.api.remove(kind, held)
 
 
-def traefik(cluster, disabled):
-    store, place = cluster.store, {"name": "traefik", "namespace": "kube-system"}
+def traefik(cluster, disabled, start):
+    store = cluster.store
     if not any(kind.name == "HelmChart" for kind in store.kinds()):
         return  # on the next tick
-    cluster.ensure("HelmChart", {"metadata": place, "spec": {"chart": "traefik"}})
+    for name in "traefik", "traefik-crd":
+        made = {"apiVersion": "helm.cattle.io/v1", "kind": "HelmChart", "metadata": {
+            "name": name, "namespace": "kube-system", "labels": {"objectset.rio.cattle.io/hash": "9f1a7b"}}, "spec": {"chart": name}}
+        cluster.ensure("HelmChart", made)
+        if start:
+            kind = store.named("HelmChart")
+            store.put(kind, merge.strategic(store.get(kind, "kube-system", name), made))
+    chart = store.get(store.named("HelmChart"), "kube-system", "traefik")
+    where = {"nodeSelector": {"node-role.kubernetes.io/control-plane": "true"}, "hostNetwork": True} if chart["spec"].get("bootstrap") else {}
     job = {"metadata": {"name": "helm-install-traefik", "namespace": "kube-system"},
-           "spec": {"template": template("helm-install-traefik", IMAGES["helm"], restartPolicy="OnFailure")}}
+           "spec": {"template": template("helm-install-traefik", IMAGES["helm"], restartPolicy="OnFailure", **where)}}
+    held = store.get(store.named("Job"), "kube-system", "helm-install-traefik")
+    if held and held["spec"]["template"]["spec"].get("nodeSelector") != where.get("nodeSelector"):
+        cluster.api.remove(store.named("Job"), held)  # another one does it again
     cluster.ensure("Job", job)
     held = store.get(store.named("Job"), "kube-system", "helm-install-traefik")
     if not (held.get("status") or {}).get("succeeded"):
