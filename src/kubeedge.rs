@@ -13,8 +13,8 @@ mod yaml;
 pub use certificate::{MAX_CERTIFICATE, not_after};
 pub use cloudcore::{CERTIFICATES, Chart, Difference, NAMESPACE, NO_EDGE, SERVER_LABEL, WEBSOCKET};
 pub use edgecore::{
-    CERTIFICATE, EDGECORE, EDGECORE_YAML, Link, MAX_YAML, METASERVER, PLUGINS, certificates_there, healthy, link,
-    service,
+    CERTIFICATE, DATABASE, EDGECORE, EDGECORE_YAML, Link, MAX_YAML, METASERVER, PLUGINS, certificates_there, healthy,
+    link, service,
 };
 pub use explain::{explain, refusal, without_words};
 pub use keadm::{Join, Setting, join_command, memory_settings, switches};

@@ -3,6 +3,7 @@
 pub mod cloud;
 mod components;
 mod edgecore;
+mod edgecore_data;
 mod edgecore_program;
 mod files;
 mod fingerprint;

@@ -14,6 +14,8 @@ use crate::service::Service;
 pub const EDGECORE: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore");
 /// Its configuration; EdgeCore itself rewrites it.
 pub const EDGECORE_YAML: RelPath<'static> = RelPath::literal("etc/kubeedge/config/edgecore.yaml");
+/// What it knows of the cluster, in SQLite.
+pub const DATABASE: RelPath<'static> = RelPath::literal("var/lib/kubeedge/edgecore.db");
 /// EdgeCore writes some ten KiB.
 pub const MAX_YAML: usize = 1 << 20;
 /// Where every kubelet, EdgeCore's and k3s's among them, makes a place for plugins that nobody has.

@@ -12,6 +12,7 @@ use crate::kubeedge::{EDGECORE_YAML, MAX_YAML, explain, healthy, lookup, service
 use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, State, boot_link, definition};
 
+use super::edgecore_data;
 use super::edgecore_program::{self, EdgecoreProgram};
 
 /// EdgeCore starts its kubelet's server after it has talked to the cloud and to containerd.
@@ -77,6 +78,9 @@ impl Step for Edgecore {
         if cx.journal.fact(FACT) != Some(&self.version()) {
             return Ok(Status::todo("EdgeCore runs as another version or under another unit"));
         }
+        if edgecore_program::is_kept(cx)? {
+            return Ok(Status::todo("what an upgrade kept for the way back is still there"));
+        }
         self.drivers(cx)?.and_then(|| Ok(healthy().map_or_else(Status::Todo, |()| Status::Done)))
     }
 
@@ -131,21 +135,39 @@ impl Edgecore {
         if e.kind() == Kind::Interrupted {
             return e;
         }
-        let back = edgecore_program::bring_back(cx).and_then(|was_there| {
-            if was_there {
-                let begun = cx.clock.unix();
-                cx.services(self.manager).restart(&service())?;
-                self.wait(begun, cx)?;
-            }
-            Ok(was_there)
-        });
-        let then = match back {
-            Ok(false) => return e,
-            Ok(true) => "the EdgeCore that ran before does so again".to_owned(),
+        let then = match self.back(cx) {
+            Ok(None) => return e,
+            Ok(Some(with)) => format!("the EdgeCore that ran before does so again{with}"),
             Err(again) => format!("nor does the EdgeCore that ran before: {again}"),
         };
         let hint = e.hint_text().unwrap_or_default().to_owned();
         Error::new(e.kind(), format!("{e}; {then}")).hint(hint)
+    }
+
+    /// With what the EdgeCore that worked runs again; `None`: nothing is kept of it.
+    fn back(&self, cx: &mut Cx<'_>) -> Result<Option<&'static str>> {
+        let mut with = None;
+        let mut runs = Ok(());
+        if edgecore_program::bring_back(cx)? {
+            with = Some("");
+            runs = self.run_anew(cx);
+        }
+        let refused = runs.as_ref().map_or_else(|e| e.kind() != Kind::Interrupted, |()| with.is_none());
+        if refused && edgecore_data::is_kept(cx)? {
+            with = Some(", with its configuration and database of then");
+            cx.services(self.manager).stop(&service())?;
+            edgecore_data::bring_back(cx)?;
+            runs = self.run_anew(cx);
+        }
+        runs?;
+        edgecore_program::forget_previous(cx)?;
+        Ok(with)
+    }
+
+    fn run_anew(&self, cx: &mut Cx<'_>) -> Result<()> {
+        let begun = cx.clock.unix();
+        cx.services(self.manager).restart(&service())?;
+        self.wait(begun, cx)
     }
 
     fn wait(&self, begun: u64, cx: &mut Cx<'_>) -> Result<()> {

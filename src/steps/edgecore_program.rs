@@ -11,12 +11,17 @@ use crate::kubeedge::EDGECORE;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 
+use super::edgecore_data;
+
 /// The image that EdgeCore was taken from, by the digest of its config.
 const FACT: &str = "edgecore-from";
 /// The EdgeCore that worked, until another one does; a second name of the file, which costs nothing to make.
 const PREVIOUS: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore.edgelay-previous");
 /// [`FACT`] of that one.
 const PREVIOUS_FACT: &str = "edgecore-previous-from";
+/// What the way back needs is on the disk. Another program is put in place only after that, so without it the one in
+/// place is the one that worked.
+const KEPT: &str = "edgecore-kept";
 
 /// The step. Where the bundle brings EdgeCore as a component, there is no need of it.
 #[derive(Debug, Clone)]
@@ -70,20 +75,37 @@ pub(super) fn extract(image: &Image, address: &std::path::Path, cx: &mut Cx<'_>)
     cx.put_stream(EDGECORE, 0o755, &mut file).map(|_| ())
 }
 
-/// To be called before another EdgeCore is put in its place. One that is kept already is the one that worked.
+/// To be called before another EdgeCore is put in its place. What is kept already is of the one that worked.
 pub(super) fn keep(cx: &mut Cx<'_>) -> Result<()> {
     let worked = cx.journal.fact(super::edgecore::FACT).is_some() && cx.root.lstat(EDGECORE)?.is_some();
-    if !worked || cx.root.lstat(PREVIOUS)?.is_some() {
+    if !worked {
         return Ok(());
     }
-    if let Some(from) = cx.journal.fact(FACT).map(ToOwned::to_owned) {
-        cx.journal.remember(PREVIOUS_FACT, &from)?;
+    let kept = cx.journal.fact(KEPT).is_some();
+    if !kept {
+        // What a cut left of another upgrade.
+        cx.root.remove(PREVIOUS)?;
     }
-    cx.claim(PREVIOUS)?;
-    cx.root.link(EDGECORE, PREVIOUS).map(|_| ())
+    if cx.root.lstat(PREVIOUS)?.is_none() {
+        if let Some(from) = cx.journal.fact(FACT).map(ToOwned::to_owned) {
+            cx.journal.remember(PREVIOUS_FACT, &from)?;
+        }
+        cx.claim(PREVIOUS)?;
+        cx.root.link(EDGECORE, PREVIOUS)?;
+    }
+    if kept {
+        return Ok(());
+    }
+    edgecore_data::keep(cx)?;
+    cx.journal.remember(KEPT, "yes")
 }
 
-/// Whether there was an EdgeCore to put back into its place.
+/// Whether anything lies there for a way back, or is left of one.
+pub(super) fn is_kept(cx: &Cx<'_>) -> Result<bool> {
+    Ok(cx.root.lstat(PREVIOUS)?.is_some() || edgecore_data::is_kept(cx)?)
+}
+
+/// Whether there was an EdgeCore to put back into its place. Its data stays where it is.
 pub(super) fn bring_back(cx: &mut Cx<'_>) -> Result<bool> {
     if cx.root.lstat(PREVIOUS)?.is_none() {
         return Ok(false);
@@ -95,11 +117,13 @@ pub(super) fn bring_back(cx: &mut Cx<'_>) -> Result<bool> {
     if let Some(from) = from {
         cx.journal.remember(FACT, &from)?;
     }
-    forget_previous(cx).map(|()| true)
+    Ok(true)
 }
 
-/// To be called when the new EdgeCore has proven itself.
+/// To be called when the EdgeCore in place has proven itself.
 pub(super) fn forget_previous(cx: &mut Cx<'_>) -> Result<()> {
+    cx.journal.forget(KEPT)?;
+    edgecore_data::forget(cx)?;
     cx.take_back_file(PREVIOUS.as_str())?;
     cx.journal.forget(PREVIOUS_FACT)
 }
@@ -131,5 +155,33 @@ impl Step for EdgecoreProgram {
         // The program itself goes with the join.
         forget_previous(cx)?;
         cx.journal.forget(FACT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::with_cx;
+
+    /// What a cut left of an upgrade that went well is of an older version than the one that works now.
+    #[test]
+    fn the_one_that_worked_last_is_kept_until_another_has_proven_itself() {
+        with_cx(|cx| {
+            cx.root.write(EDGECORE, 0o755, b"first").unwrap();
+            keep(cx).unwrap();
+            assert!(!is_kept(cx).unwrap(), "it has not worked yet");
+            cx.journal.remember(super::super::edgecore::FACT, "works").unwrap();
+            cx.root.write(PREVIOUS, 0o755, b"left by a cut").unwrap();
+            keep(cx).unwrap();
+            for next in ["second", "third"] {
+                cx.root.write(EDGECORE, 0o755, next.as_bytes()).unwrap();
+                keep(cx).unwrap();
+                assert!(cx.root.holds(PREVIOUS, 0o755, b"first").unwrap(), "before {next} has proven itself");
+            }
+            assert!(bring_back(cx).unwrap() && !bring_back(cx).unwrap());
+            assert!(cx.root.holds(EDGECORE, 0o755, b"first").unwrap());
+            forget_previous(cx).unwrap();
+            assert!(!is_kept(cx).unwrap());
+        });
     }
 }

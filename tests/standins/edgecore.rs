@@ -43,7 +43,12 @@ pub fn main() {
     }
     let version = version();
     klog::line('I', "server.go:102", &format!("Version: {version}"));
-    if version.ends_with("-broken") {
+    local::check_schema(&config, &version);
+    if version.ends_with("-migrating") {
+        *config.place(&["apiVersion"]) = Yaml::Str("edgecore.config.kubeedge.io/v1alpha9".into());
+        save(&path, &config);
+    }
+    if version.ends_with("-broken") || version.ends_with("-migrating") {
         exit(1, "server.go:102", "this build does not start");
     }
     if config.text("edgecoreVersion") != version {

@@ -182,6 +182,26 @@ pub(crate) fn remembered(config: &Yaml, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.split_once(' ').filter(|(found, _)| *found == name)?.1.parse().ok())
 }
 
+/// A build that migrates makes another schema of the database, and another version of the configuration; others read
+/// neither of them any more.
+pub(crate) fn check_schema(config: &Yaml, version: &str) {
+    const MIGRATED: &str = "schema 9\n";
+    let known = fs::read_to_string(store(config)).unwrap_or_default();
+    if version.ends_with("-migrating") {
+        if let Err(e) = fs::write(store(config), MIGRATED) {
+            klog::line('E', "dbm.go:40", &format!("failed to migrate: {e}"));
+        }
+    } else if known == MIGRATED {
+        exit(255, "dbm.go:31", "failed to sync the database: no such column: heard");
+    } else if config.text("apiVersion").ends_with("v1alpha9") {
+        exit(
+            1,
+            "server.go:77",
+            "no kind \"EdgeCore\" is registered for version \"edgecore.config.kubeedge.io/v1alpha9\"",
+        );
+    }
+}
+
 pub(crate) fn remember(node: &Node) {
     let path = store(&node.config);
     if let Some(dir) = Path::new(&path).parent() {
