@@ -23,6 +23,8 @@ pub(super) const CUT: &str = "owner=helm,name=cloudcore,status=pending-upgrade";
 const STATES: &str =
     r#"--output=jsonpath={range .items[*]}{.metadata.labels.version}{" "}{.metadata.labels.status}{"\n"}{end}"#;
 const DEPLOYED: &str = "deployed";
+/// What helm makes of the last deployed one, moments before the new one is.
+const SUPERSEDED: &str = "superseded";
 /// By this label we know that a namespace, or what else there can be one of only, is ours.
 pub(super) const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
 /// Labels of CloudCore's own.
@@ -80,7 +82,7 @@ fn whose(found: &[Value]) -> Result<Space> {
 fn state(records: &str) -> Option<&str> {
     let records = records.lines().filter_map(|line| line.split_once(' '));
     let records: Vec<(u32, &str)> = records.filter_map(|(n, state)| Some((n.parse().ok()?, state))).gather();
-    records.iter().find(|(_, state)| *state == DEPLOYED)?;
+    records.iter().find(|(_, state)| [DEPLOYED, SUPERSEDED].contains(state))?;
     records.iter().max().map(|(_, state)| *state)
 }
 
@@ -295,6 +297,9 @@ mod tests {
                 begin("", "10 pending-upgrade\n8 superseded\n9 deployed\n"),
                 differs("CloudCore's last upgrade is 'pending-upgrade'"),
             ),
+            // cut just before its end: edges trust what there is
+            (begin("", "2 pending-upgrade\n1 superseded\n"), differs("CloudCore's last upgrade is 'pending-upgrade'")),
+            (begin("", "1 superseded\n"), differs("CloudCore's last upgrade is 'superseded'")),
             (with(&[core("v1.22.0")]), differs(old)),
             (
                 with(&[core("v1.22.1"), firewall("iptables-manager-nft")]),

@@ -217,7 +217,7 @@ pub(crate) fn upgrade(args: &[String]) -> Result<(), End> {
     if state.starts_with("pending") {
         return Err(fault("another operation (install/upgrade/rollback) is in progress".into()).into());
     }
-    if !release::deployed(&kube).map_err(fault)? {
+    if !["failed", "superseded"].contains(&state.as_str()) && !release::deployed(&kube).map_err(fault)? {
         return Err(fault("\"cloudcore\" has no deployed releases".into()).into());
     }
     let values = flags.values()?;
@@ -229,12 +229,18 @@ pub(crate) fn upgrade(args: &[String]) -> Result<(), End> {
             &kube,
             objects.iter().take(usize::try_from(count).unwrap_or(0)).cloned().collect::<Vec<_>>().as_slice(),
         )?;
+        // all of them: it was about to say so
+        if usize::try_from(count).unwrap_or(0) >= objects.len() {
+            release::supersede(&kube, next).map_err(fault)?;
+        }
         std::process::abort();
     }
     let done = install(&kube, &objects, &flags).and_then(|()| release::prune(&kube, &objects));
+    if done.is_ok() {
+        release::supersede(&kube, next).map_err(fault)?;
+    }
     release::write(&kube, next, if done.is_ok() { "deployed" } else { "failed" }, &values).map_err(fault)?;
     done.map_err(fault)?;
-    release::supersede(&kube, next).map_err(fault)?;
     say(next);
     Ok(())
 }
