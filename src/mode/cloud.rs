@@ -162,10 +162,11 @@ impl Prepared {
     fn new(request: Request, root: &Root) -> Result<Self> {
         let Request { mut config, bundle, scope, ignored, .. } = request;
         settle(&mut config, scope)?;
-        match (Stored::load_opt(root)?, &config.token_file) {
+        let stored = Stored::load_opt(root)?;
+        match (&stored, &config.token_file) {
             (Some(stored), _) => {
                 stored.is_for(Role::Cloud)?;
-                if let Ok(mut old) = config_of(&stored) {
+                if let Ok(mut old) = config_of(stored) {
                     // No server has taken it yet: perhaps because of its name.
                     if scope == Scope::Worker && Journal::look(root)?.is_unfinished("k3s-start") {
                         old.name.clone_from(&config.name);
@@ -180,6 +181,9 @@ impl Prepared {
         let bundle = bundle.map(|source| source.open(Role::Cloud)).transpose()?;
         let bundle = bundle.ok_or_else(|| Error::new(Kind::Usage, "no bundle is given").hint("add --bundle FILE"))?;
         bundle.lacks()?;
+        if let Some(Ok(runs)) = stored.filter(|_| scope != Scope::Worker).map(|stored| stored.bundle()) {
+            assemble::refuse_older(&runs, &bundle, &Journal::look(root)?)?;
+        }
         let parts = Assembly::new(config, &bundle, root)?;
         let steps = parts.steps(&bundle)?;
         Ok(Prepared { bundle: Some(bundle), parts, steps, ignored })

@@ -4,7 +4,7 @@ use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::bundle::{Bundle, Component};
+use crate::bundle::{Bundle, Component, Version as Release};
 use crate::config::{CloudConfig, K3sMode, render_file};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -276,6 +276,27 @@ pub(super) fn refuse(old: &CloudConfig, new: &CloudConfig) -> Result<()> {
                 .hint(format!("give '{old}', or run 'edgelay cloud uninstall --purge' before changing it")))
         }
     }
+}
+
+/// What a newer minor release has stored an older one need not understand: k3s's database, CloudCore's objects.
+pub(super) fn refuse_older(runs: &Bundle, brings: &Bundle, journal: &Journal) -> Result<()> {
+    let kubeedge = |bundle: &Bundle| Some(bundle.manifest().kubeedge.clone());
+    let k3s = |bundle: &Bundle| bundle.component("k3s")?.version.as_deref()?.parse::<Release>().ok();
+    let all =
+        [("cloudcore", "KubeEdge", kubeedge(runs), kubeedge(brings)), ("k3s-start", "k3s", k3s(runs), k3s(brings))];
+    for (step, what, runs, brings) in all {
+        if let (true, Some(runs), Some(brings)) = (journal.knows(step), runs, brings)
+            && brings.release() < runs.release()
+        {
+            let seen = format!("the bundle brings {what} {brings}, but this machine runs {runs}");
+            let hint = format!(
+                "give a bundle with {} or newer: what it has stored, an older one need not understand",
+                runs.minor()
+            );
+            return Err(Error::new(Kind::Bundle, seen).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 fn text_of(name: &crate::ids::NodeName) -> String {

@@ -87,6 +87,55 @@ fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
 }
 
 #[test]
+fn what_an_older_release_need_not_understand_is_kept_from_it() {
+    use edgelay::bundle::{self, Bundle};
+    use edgelay::mode::{self, cloud};
+    use edgelay::plan::Journal;
+    use edgelay::root::Root;
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new, root) = (folder.path().join("old"), folder.path().join("new"), folder.path().join("target"));
+    let inputs = Inputs::cloud(folder.path(), Arch::Amd64);
+    mode::bundle::create(&inputs.request(), &old, mode::bundle::Format::Text, &mut std::io::sink()).unwrap();
+    let good = Bundle::open(&old).unwrap();
+    let (mut manifest, mut images) = (good.manifest().clone(), good.images().to_vec());
+    manifest.kubeedge = "v1.23.0".parse().unwrap();
+    let names = manifest.images.iter_mut().flat_map(|image| &mut image.names);
+    for name in names.chain(images.iter_mut().flat_map(|image| &mut image.names)) {
+        *name = name.as_str().replace("v1.22.0", "v1.23.0").parse().unwrap();
+    }
+    let mut out = Vec::new();
+    bundle::write(&manifest, &images, &mut Bundle::open(&old).unwrap(), &mut out).unwrap();
+    std::fs::write(&new, out).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    let install = |file: &Path| {
+        let config = CloudConfig {
+            addresses: vec![ADDRESS.parse().unwrap()],
+            name: Some("cloud-1".parse().unwrap()),
+            ..CloudConfig::default()
+        };
+        let request = cloud::Request {
+            root: root.clone(),
+            config: Box::new(config),
+            bundle: Some(mode::edge::BundleSource::file(file.to_owned())),
+            scope: cloud::Scope::Install,
+            ignored: Ignored::parse("all").unwrap(),
+        };
+        cloud::install(request, &Report::new(Box::new(std::io::sink()), Style::Quiet))
+    };
+    // where it has never run nothing is stored
+    install(&new).unwrap();
+    install(&old).unwrap();
+    install(&new).unwrap();
+    Journal::open(&Root::open(&root).unwrap()).unwrap().started("cloudcore").unwrap();
+    let e = install(&old).unwrap_err();
+    let what = "the bundle brings KubeEdge v1.22.0, but this machine runs v1.23.0";
+    assert_eq!((e.to_string().as_str(), e.kind().exit_code()), (what, 5));
+    let hint = "give a bundle with v1.23 or newer: what it has stored, an older one need not understand";
+    assert_eq!(e.hint_text(), Some(hint));
+    install(&new).unwrap();
+}
+
+#[test]
 fn what_cannot_become_a_cloud_is_refused() {
     let Some(bed) = Bed::start("what_cannot_become_a_cloud_is_refused") else { return };
     let machine = cloud(&bed, "cloud");
