@@ -14,20 +14,22 @@ pub use tied::Tied;
 
 use crate::gather::Gather;
 use std::fmt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, pipe2};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::ids::RelPath;
 use crate::root::{Root, Type};
-use crate::sys;
+use crate::sys::child::{self, Apart};
 
 /// Where programs are looked for, and the `PATH` they get.
 pub const PATH: [RelPath<'static>; 6] = [
@@ -203,33 +205,38 @@ impl<'a> Host<'a> {
         Host { root, clock }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "this is the one home of starting programs")]
-    fn command(&self, cmd: &Cmd) -> Result<Command> {
+    /// Starts `cmd`, which writes to `out` and `err`.
+    fn start(&self, cmd: &Cmd, out: OwnedFd, err: OwnedFd) -> Result<Pid> {
         let path =
             if cmd.program.starts_with('/') { Some(PathBuf::from(&cmd.program)) } else { self.find(&cmd.program) };
         let path = path.ok_or_else(|| {
             Error::new(Kind::Host, format!("program '{}' is not on this host", cmd.program))
                 .hint("install it with the distribution's package manager")
         })?;
-        let mut command = Command::new(path);
-        let dirs = cmd.path_first.iter().map(|p| p.display().to_string());
-        let dirs: Vec<String> = dirs.chain(PATH.iter().map(ToString::to_string)).gather();
-        command.args(&cmd.args).env_clear().env("PATH", dirs.join(":")).env("HOME", "/root").env("LANG", "C.UTF-8");
-        command.envs(cmd.env.iter().map(|(k, v)| (k, v))).current_dir("/").stdin(Stdio::null()).process_group(0);
-        if cmd.life == Life::Ours {
-            sys::child::tie(&mut command);
+        let mut args = vec![path.as_os_str().as_bytes()];
+        args.extend(cmd.args.iter().map(|arg| arg.as_bytes()));
+        let mut env = vec![search_path(&cmd.path_first), "HOME=/root".into(), "LANG=C.UTF-8".into()];
+        for (name, value) in &cmd.env {
+            let variable = format!("{name}=");
+            env.retain(|other: &String| !other.starts_with(&variable));
+            env.push(variable + value);
         }
-        Ok(command)
-    }
-
-    fn start(&self, cmd: &Cmd, mut command: Command) -> Result<Child> {
         log::debug!("run: {cmd}");
-        // The umask is the process's; nothing else runs in this one while a program is started.
-        let before = umask(Mode::from_bits_truncate(cmd.umask));
-        let child = command.spawn();
-        umask(before);
-        child.lift(Kind::Host, || format!("start '{}'", cmd.program))
+        let null = File::open("/dev/null").lift(Kind::Host, || "open '/dev/null'".into())?;
+        let apart = Apart {
+            streams: [null.as_fd(), out.as_fd(), err.as_fd()],
+            umask: Mode::from_bits_truncate(cmd.umask),
+            is_tied: cmd.life == Life::Ours,
+        };
+        child::start(&args, &env, Some(apart)).lift(Kind::Host, || format!("start '{}'", cmd.program))
     }
+}
+
+/// The variable `PATH` that programs get: `first`, then [`PATH`].
+fn search_path(first: &[PathBuf]) -> String {
+    let first = first.iter().map(|dir| dir.display().to_string());
+    let dirs: Vec<String> = first.chain(PATH.iter().map(ToString::to_string)).gather();
+    format!("PATH={}", dirs.join(":"))
 }
 
 impl Exec for Host<'_> {
@@ -238,39 +245,35 @@ impl Exec for Host<'_> {
     }
 
     fn run_watched(&mut self, cmd: &Cmd, is_vain: &mut dyn FnMut(&mut dyn Exec) -> bool) -> Result<Output> {
-        let mut command = self.command(cmd)?;
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.start(cmd, command)?;
-        let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+        let pipe = || pipe2(OFlag::O_CLOEXEC).lift(Kind::Host, || "make a pipe".into());
+        let ((stdout, out), (stderr, err)) = (pipe()?, pipe()?);
+        let pid = self.start(cmd, out, err)?;
         let mut next = self.clock.elapsed() + WATCH;
-        let captured = capture::until_end(&mut child, self.clock, cmd.limit, &mut || {
+        let captured = capture::until_end(pid, [stdout.into(), stderr.into()], self.clock, cmd.limit, &mut || {
             if self.clock.elapsed() >= next {
                 next = self.clock.elapsed() + WATCH;
                 if is_vain(&mut Host::new(self.root, self.clock)) {
                     // It may have ended by itself meanwhile, ignoring: ESRCH.
-                    let _ = killpg(group, Signal::SIGKILL);
+                    let _ = killpg(pid, Signal::SIGKILL);
                 }
             }
         });
         if captured.is_err() {
             // It may have ended by itself meanwhile, ignoring: ESRCH.
-            let _ = killpg(group, Signal::SIGKILL);
-            let _ = child.wait();
+            let _ = killpg(pid, Signal::SIGKILL);
+            let _ = child::wait(pid);
         }
-        let capture::Said { status, stdout, stderr, binary } = captured.map_err(|e| e.during(cmd))?;
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let capture::Said { code, stdout, stderr, binary } = captured.map_err(|e| e.during(cmd))?;
         let output = Output { code, stdout: cmd.mask(&stdout), stderr: cmd.mask(&stderr), binary };
         log::debug!("ended with status {code}: {}", cmd.program);
         Ok(output)
     }
 
     fn spawn(&mut self, cmd: &Cmd, log: RelPath<'_>) -> Result<u32> {
-        let mut command = self.command(cmd)?;
         let out = self.root.open_append(log, 0o600)?;
         let err = out.try_clone().lift(Kind::Host, || format!("open '{log}' twice"))?;
-        command.stdout(out).stderr(err);
-        crate::sys::signal::clear_mask(&mut command);
-        Ok(self.start(cmd, command)?.id())
+        let pid = self.start(cmd, out.into(), err.into())?;
+        Ok(pid.as_raw().unsigned_abs())
     }
 
     fn find(&self, program: &str) -> Option<PathBuf> {
@@ -313,6 +316,18 @@ mod tests {
         );
         let e = host(|h| h.succeed(&cmd)).unwrap_err();
         assert!(e.to_string().ends_with("ended with status 3: err"), "{e}");
+    }
+
+    #[test]
+    fn variables_and_directories_of_a_command_come_before_ours() {
+        let mut cmd = Cmd::new("env", &[]);
+        cmd.env = [("HOME", "/h"), ("A", "1"), ("A", "2")].map(|(name, value)| (name.into(), value.into())).to_vec();
+        cmd.path_first.push("/first".into());
+        let output = host(|h| h.run(&cmd)).unwrap();
+        let mut lines: Vec<_> = output.stdout.lines().collect();
+        lines.sort_unstable();
+        let path = "PATH=/first:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        assert_eq!(lines, ["A=2", "HOME=/h", "LANG=C.UTF-8", path]);
     }
 
     #[test]

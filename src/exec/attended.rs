@@ -1,21 +1,20 @@
 //! A program that talks to the user itself: on our own input and outputs, for as long as it takes.
 
-use crate::gather::Gather;
-use std::os::unix::process::ExitStatusExt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
 
-use super::PATH;
+use super::search_path;
 use crate::error::{Kind, Lift, Result};
+use crate::sys::child;
 
 /// Runs `program` and waits for its end; its exit status, 128 + n if signal n ended it.
-#[allow(clippy::disallowed_methods, reason = "this is a home of starting programs")]
 pub fn attend(program: &Path, args: &[&str]) -> Result<i32> {
-    let path = PATH.iter().map(ToString::to_string).gather::<Vec<_>>().join(":");
-    let mut command = Command::new(program);
-    command.args(args).env_clear().env("PATH", path).env("HOME", "/root").env("TERM", "linux").current_dir("/");
-    let status = command.status().lift(Kind::Host, || format!("run '{}'", program.display()))?;
-    Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+    let mut words = vec![program.as_os_str().as_bytes()];
+    words.extend(args.iter().map(|arg| arg.as_bytes()));
+    let env = [search_path(&[]), "HOME=/root".into(), "TERM=linux".into()];
+    let status = child::start(&words, &env, None).and_then(|pid| child::wait(pid).map_err(io::Error::from));
+    status.lift(Kind::Host, || format!("run '{}'", program.display()))
 }
 
 #[cfg(test)]

@@ -2,19 +2,20 @@
 
 use crate::gather::Gather;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::fd::AsFd;
-use std::process::{Child, ExitStatus};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
 
 use super::{Cmd, shorten};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::report::seconds;
-use crate::sys::signal;
+use crate::sys::{child, signal};
 
 /// Bytes kept of each output: its end, where programs say what went wrong.
 pub(super) const KEPT: usize = 256 * 1024;
@@ -81,33 +82,35 @@ impl Tail {
 
 /// What a program said until it ended.
 pub(super) struct Said {
-    pub(super) status: ExitStatus,
+    /// 128 + n if signal n ended it.
+    pub(super) code: i32,
     pub(super) stdout: String,
     pub(super) stderr: String,
     pub(super) binary: Option<Vec<u8>>,
 }
 
-/// Reads until the program ends; `look` is called meanwhile.
+/// Reads `outputs` until the program `pid` ends; `look` is called meanwhile.
 pub(super) fn until_end(
-    child: &mut Child,
+    pid: Pid,
+    outputs: [File; 2],
     clock: &dyn Clock,
     limit: Duration,
     look: &mut dyn FnMut(),
 ) -> std::result::Result<Said, Stop> {
     let start = clock.elapsed();
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let (mut out, mut err) = (Tail::default(), Tail::default());
-    for fd in [stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
-        fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).lift(Kind::Host, || "set up a pipe".into())?;
+    for output in &outputs {
+        fcntl(output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).lift(Kind::Host, || "set up a pipe".into())?;
     }
+    let [mut stdout, mut stderr] = outputs.map(Some);
+    let (mut out, mut err) = (Tail::default(), Tail::default());
     loop {
         drain(&mut stdout, &mut out)?;
         drain(&mut stderr, &mut err)?;
         // A daemon it left behind may hold the pipes open: the program's own end counts, not the pipes'.
-        if let Some(status) = child.try_wait().lift(Kind::Host, || "wait for a program".into())? {
+        if let Some(code) = child::ended(pid).lift(Kind::Host, || "wait for a program".into())? {
             drain(&mut stdout, &mut out)?;
             drain(&mut stderr, &mut err)?;
-            return Ok(Said { status, stdout: out.text(), stderr: err.text(), binary: out.binary() });
+            return Ok(Said { code, stdout: out.text(), stderr: err.text(), binary: out.binary() });
         }
         signal::check()?;
         look();
@@ -120,7 +123,7 @@ pub(super) fn until_end(
 }
 
 /// Returns when there is something to read, or after a tick.
-fn pause(stdout: Option<std::os::fd::BorrowedFd<'_>>, stderr: Option<std::os::fd::BorrowedFd<'_>>, clock: &dyn Clock) {
+fn pause(stdout: Option<BorrowedFd<'_>>, stderr: Option<BorrowedFd<'_>>, clock: &dyn Clock) {
     let mut fds: Vec<PollFd<'_>> =
         [stdout, stderr].into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).gather();
     if fds.is_empty() {
@@ -131,7 +134,7 @@ fn pause(stdout: Option<std::os::fd::BorrowedFd<'_>>, stderr: Option<std::os::fd
     }
 }
 
-fn drain<R: Read>(from: &mut Option<R>, into: &mut Tail) -> Result<()> {
+fn drain(from: &mut Option<File>, into: &mut Tail) -> Result<()> {
     let mut buffer = [0; 8192];
     while let Some(reader) = from {
         match reader.read(&mut buffer) {

@@ -2,11 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use crate::error::{Error, Kind, Lift, Result};
 
@@ -34,18 +32,6 @@ pub fn handle(signals: &[Signal]) -> Result<()> {
         old.lift(Kind::Host, || format!("install the handler of {signal}"))?;
     }
     Ok(())
-}
-
-/// Lets the program of `command` get every signal: the standard library hands our own mask down, and a daemon with
-/// SIGTERM blocked could only be killed.
-pub fn clear_mask(command: &mut Command) {
-    // WHY: nothing safe changes the mask of a child alone; ours is blocked so that signals can be read in order.
-    // SAFETY: between fork and exec only sigprocmask is called, which is async-signal-safe (signal-safety(7)); nothing
-    // is allocated.
-    unsafe {
-        command
-            .pre_exec(|| sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(io::Error::from));
-    }
 }
 
 /// Whether a signal has come.
