@@ -251,10 +251,10 @@ impl Inner {
         let mut json = format!("{{\"schema\":1,\"seq\":{},\"ms\":{ms},\"event\":{}", self.seq, Text(event));
         for (key, value) in words {
             let masked = mask(value, &self.secrets);
-            json.push_str(&format!(",{}:{}", Text(key), Text(&masked)));
+            json.grow(format_args!(",{}:{}", Text(key), Text(&masked)));
         }
         for (key, value) in numbers {
-            json.push_str(&format!(",{}:{value}", Text(key)));
+            json.grow(format_args!(",{}:{value}", Text(key)));
         }
         json.push('}');
         json

@@ -1,7 +1,7 @@
 //! Completion scripts from the tables. The scripts are static: completing never runs edgelay.
 
 use crate::config::{Form, Table};
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 
 use super::command::Shell;
 use super::commands::{COMMANDS, Spec};
@@ -86,24 +86,24 @@ fn bash() -> String {
          case $word in -*) ;; *) cmd=\"${cmd:+$cmd }$word\" ;; esac\n    done\n    COMPREPLY=()\n",
     );
     out.push_str("    case $cmd in\n");
-    out.push_str(&format!("        '') COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", firsts.join(" ")));
+    out.grow(format_args!("        '') COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", firsts.join(" ")));
     for (word, seconds) in words.iter().filter(|(_, seconds)| !seconds.is_empty()) {
-        out.push_str(&format!(
+        out.grow(format_args!(
             "        '{word}') COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n",
             seconds.join(" ")
         ));
     }
     for spec in COMMANDS {
-        out.push_str(&format!("        '{}'*)\n            case $prev in\n", spec.name()));
+        out.grow(format_args!("        '{}'*)\n            case $prev in\n", spec.name()));
         for item in items(spec) {
             let Some(values) = &item.values else { continue };
             let short = item.short.map_or(String::new(), |letter| format!("|-{letter}"));
             let how = if item.file { "-f".to_owned() } else { format!("-W \"{}\"", values.join(" ")) };
             let reply = format!("COMPREPLY=($(compgen {how} -- \"$cur\"))");
-            out.push_str(&format!("                --{}{short}) {reply}; return ;;\n", item.long));
+            out.grow(format_args!("                --{}{short}) {reply}; return ;;\n", item.long));
         }
         let flags: Vec<String> = items(spec).iter().map(|item| format!("--{}", item.long)).gather();
-        out.push_str(&format!("            esac\n            word='{}' ;;\n", flags.join(" ")));
+        out.grow(format_args!("            esac\n            word='{}' ;;\n", flags.join(" ")));
     }
     out.push_str(
         "        *) word= ;;\n    esac\n    case $cur in\n        \
@@ -123,7 +123,7 @@ fn zsh() -> String {
         String::from("#compdef edgelay\n_edgelay() {\n    local -a cmd\n    cmd=(${words[2,CURRENT-1]:#-*})\n");
     out.push_str("    case \"$cmd\" in\n");
     for spec in COMMANDS {
-        out.push_str(&format!("        '{}'*)\n            _arguments", spec.name()));
+        out.grow(format_args!("        '{}'*)\n            _arguments", spec.name()));
         for item in items(spec) {
             let action = match &item.values {
                 None => String::new(),
@@ -131,15 +131,15 @@ fn zsh() -> String {
                 Some(values) if values.is_empty() => ":value:".to_owned(),
                 Some(values) => format!(":value:({})", values.join(" ")),
             };
-            out.push_str(&format!(" \\\n                '--{}[{}]{action}'", item.long, quoted(item.help)));
+            out.grow(format_args!(" \\\n                '--{}[{}]{action}'", item.long, quoted(item.help)));
         }
         out.push_str(" \\\n                '*:file:_files' ;;\n");
     }
     for (word, seconds) in words().iter().filter(|(_, seconds)| !seconds.is_empty()) {
-        out.push_str(&format!("        '{word}') compadd {} ;;\n", seconds.join(" ")));
+        out.grow(format_args!("        '{word}') compadd {} ;;\n", seconds.join(" ")));
     }
     let firsts = first_words();
-    out.push_str(&format!("        *) compadd {} ;;\n    esac\n}}\n_edgelay \"$@\"\n", firsts.join(" ")));
+    out.grow(format_args!("        *) compadd {} ;;\n    esac\n}}\n_edgelay \"$@\"\n", firsts.join(" ")));
     out
 }
 
@@ -147,11 +147,11 @@ fn fish() -> String {
     let mut out = String::from("# fish completion for edgelay\ncomplete -c edgelay -f\n");
     for (word, seconds) in words() {
         if !word.contains(' ') {
-            out.push_str(&format!("complete -c edgelay -n __fish_use_subcommand -a {word}\n"));
+            out.grow(format_args!("complete -c edgelay -n __fish_use_subcommand -a {word}\n"));
         }
         let word = word.replace(' ', "; and __fish_seen_subcommand_from ");
         for second in &seconds {
-            out.push_str(&format!(
+            out.grow(format_args!(
                 "complete -c edgelay -n '__fish_seen_subcommand_from {word}; and not __fish_seen_subcommand_from {}' \
                  -a {second}\n",
                 seconds.join(" ")
@@ -168,7 +168,7 @@ fn fish() -> String {
                 Some(values) if values.is_empty() => " -x".to_owned(),
                 Some(values) => format!(" -x -a '{}'", values.join(" ")),
             };
-            out.push_str(&format!(
+            out.grow(format_args!(
                 "complete -c edgelay -n '{}' -l {}{short}{value} -d '{}'\n",
                 seen.join("; and "),
                 item.long,

@@ -1,6 +1,7 @@
 //! The table of exit codes: for `help exit-codes` and docs/exit-codes.md.
 
 use crate::error::Kind;
+use crate::gather::Grow;
 
 /// What scripts and units need to know about one class of failure.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +40,7 @@ pub fn render_text() -> String {
     let mut out = String::from("Exit codes (the number is the contract, see docs/exit-codes.md):\n\n");
     out.push_str("   0  done, or nothing to do\n");
     for Row { kind, meaning, answer } in ROWS {
-        out.push_str(&format!("  {:2}  {meaning}\n      {answer}\n", kind.exit_code()));
+        out.grow(format_args!("  {:2}  {meaning}\n      {answer}\n", kind.exit_code()));
     }
     out
 }
@@ -54,7 +55,7 @@ pub fn render_doc() -> String {
          | code | word | means | what to do |\n| ---: | --- | --- | --- |\n| 0 | `done` | done, or nothing to do | |\n",
     );
     for Row { kind, meaning, answer } in ROWS {
-        out.push_str(&format!("| {} | `{}` | {meaning} | {answer} |\n", kind.exit_code(), kind.word()));
+        out.grow(format_args!("| {} | `{}` | {meaning} | {answer} |\n", kind.exit_code(), kind.word()));
     }
     out.push_str(
         "\nFor a systemd unit that retries: `Restart=on-failure` with `RestartPreventExitStatus=2 3 4 5`, as those do not\n\

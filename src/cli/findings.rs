@@ -1,6 +1,6 @@
 //! What the checks of steps said, for stdout: the plan of an installation, and the status of a node.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use crate::json::Text;
 use crate::plan::{Finding, Status};
 use crate::report::one_line;
@@ -42,7 +42,7 @@ fn text(findings: &[Finding], view: View) -> String {
     for Finding { id, summary, status } in findings {
         let (word, seen) = word(status, view);
         let seen = if seen.is_empty() { String::new() } else { format!(": {}", one_line(seen)) };
-        out.push_str(&format!("{word:words$}  {id:width$}  {}{seen}\n", one_line(summary)));
+        out.grow(format_args!("{word:words$}  {id:width$}  {}{seen}\n", one_line(summary)));
     }
     out
 }

@@ -53,7 +53,7 @@ fn command(spec: &Spec) -> String {
     }
     out.push_str(" [FLAGS]\n");
     if !spec.alias.is_empty() {
-        out.push_str(&format!("       edgelay {} [FLAGS]\n", spec.alias.join(" ")));
+        out.grow(format_args!("       edgelay {} [FLAGS]\n", spec.alias.join(" ")));
     }
     for paragraph in spec.about.split("\n\n") {
         out.push('\n');

@@ -23,7 +23,7 @@ pub fn render() -> String {
         ".SH SETTINGS\nA flag wins over the environment, the environment over the file, the file over the default.\n",
     );
     for (table, whose) in Table::ALL.into_iter().zip(["an edge node", "the cloud side"]) {
-        out.push_str(&format!(".SS \"Of {whose}\"\n"));
+        out.grow(format_args!(".SS \"Of {whose}\"\n"));
         for key in table.keys() {
             out.push_str(&tag(&format!("--{} {}", key.flag, key.placeholder)));
             out.push_str(&line(&format!("{}.", key.help)));
@@ -33,7 +33,7 @@ pub fn render() -> String {
     }
     out.push_str(".SH \"EXIT STATUS\"\n.TP\n.B 0\nDone, or nothing to do.\n");
     for Row { kind, meaning, answer } in ROWS {
-        out.push_str(&format!(".TP\n.B {}\n", kind.exit_code()));
+        out.grow(format_args!(".TP\n.B {}\n", kind.exit_code()));
         out.push_str(&line(&format!("{meaning}: {answer}.")));
     }
     out

@@ -3,6 +3,7 @@
 use super::cloud_keys::CLOUD_KEYS;
 use super::keys::{KEYS, Key};
 use super::value::Form;
+use crate::gather::Grow;
 
 const HEAD: &str = r#"# Configuration of an edge node
 
@@ -67,10 +68,10 @@ fn render(head: &str, keys: &[Key]) -> String {
     for key in keys {
         let Key { path, flag, env, default, .. } = key;
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        out.push_str(&format!("| `{path}` | `--{flag}` | `{env}` | {default} |\n"));
+        out.grow(format_args!("| `{path}` | `--{flag}` | `{env}` | {default} |\n"));
     }
     for key in keys {
-        out.push_str(&format!("\n## `{}`\n\n", key.path));
+        out.grow(format_args!("\n## `{}`\n\n", key.path));
         let kind = match key.form {
             Form::Text => "Text",
             Form::Number => "Number",
@@ -81,7 +82,7 @@ fn render(head: &str, keys: &[Key]) -> String {
         };
         out.push_str(&wrap(&format!("{kind}: {}.", key.help)));
         if !key.more.is_empty() {
-            out.push_str(&format!("\n{}", wrap(key.more)));
+            out.grow(format_args!("\n{}", wrap(key.more)));
         }
     }
     out

@@ -10,6 +10,7 @@
 use std::io::{self, Read, Write};
 
 use crate::feed::Feed;
+use crate::gather::Grow;
 
 /// Writes one archive.
 pub struct Archive<'w> {
@@ -73,7 +74,7 @@ impl<'w> Archive<'w> {
         self.inode = inode;
         let mut text = String::from("070701");
         for field in [inode, mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0] {
-            text.push_str(&format!("{field:08X}"));
+            text.grow(format_args!("{field:08X}"));
         }
         text.push_str(name);
         text.push('\0');

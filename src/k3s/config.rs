@@ -1,6 +1,6 @@
 //! k3s's config.yaml. Its keys are the names of k3s's flags.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 
 use crate::config::CloudConfig;
@@ -69,7 +69,7 @@ impl Yaml {
     }
 
     fn one(&mut self, key: &str, value: &str) {
-        self.0.push_str(&format!("{key}: {}\n", Text(value)));
+        self.0.grow(format_args!("{key}: {}\n", Text(value)));
     }
 
     fn one_opt(&mut self, key: &str, value: Option<&str>) {
@@ -80,9 +80,9 @@ impl Yaml {
 
     fn list(&mut self, key: &str, values: &[String]) {
         if !values.is_empty() {
-            self.0.push_str(&format!("{key}:\n"));
+            self.0.grow(format_args!("{key}:\n"));
             for value in values {
-                self.0.push_str(&format!("- {}\n", Text(value)));
+                self.0.grow(format_args!("- {}\n", Text(value)));
             }
         }
     }

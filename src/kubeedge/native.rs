@@ -4,6 +4,7 @@
 
 use crate::config::{EdgeConfig, Identity};
 use crate::error::{Kind, Lift, Result};
+use crate::gather::Grow;
 use crate::ids::{HostPort, RelPath};
 use crate::json::Text;
 
@@ -29,12 +30,12 @@ struct Yaml(String);
 
 impl Yaml {
     fn key(&mut self, depth: usize, key: &str) -> &mut Self {
-        self.0.push_str(&format!("{:1$}{key}:\n", "", depth * 2));
+        self.0.grow(format_args!("{:1$}{key}:\n", "", depth * 2));
         self
     }
 
     fn plain(&mut self, depth: usize, key: &str, value: impl std::fmt::Display) -> &mut Self {
-        self.0.push_str(&format!("{:1$}{key}: {value}\n", "", depth * 2));
+        self.0.grow(format_args!("{:1$}{key}: {value}\n", "", depth * 2));
         self
     }
 
@@ -75,7 +76,7 @@ fn edged(yaml: &mut Yaml, config: &EdgeConfig, identity: &Identity, cgroup_drive
     let endpoint = format!("unix://{}", config.containerd_address.display());
     yaml.key(2, "tailoredKubeletConfig").plain(3, "cgroupDriver", cgroup_driver);
     if config.edgemesh {
-        yaml.key(3, "clusterDNS").0.push_str(&format!("      - {EDGEMESH_DNS}\n"));
+        yaml.key(3, "clusterDNS").0.grow(format_args!("      - {EDGEMESH_DNS}\n"));
         yaml.plain(3, "clusterDomain", CLUSTER_DOMAIN);
     }
     yaml.text(3, "containerRuntimeEndpoint", &endpoint).text(3, "imageServiceEndpoint", &endpoint);
@@ -84,7 +85,7 @@ fn edged(yaml: &mut Yaml, config: &EdgeConfig, identity: &Identity, cgroup_drive
     if !config.node.taints.is_empty() {
         yaml.key(3, "registerWithTaints");
         for taint in &config.node.taints {
-            yaml.0.push_str(&format!("      - effect: {}\n", taint.effect.as_str()));
+            yaml.0.grow(format_args!("      - effect: {}\n", taint.effect.as_str()));
             yaml.text(4, "key", taint.key.as_str()).text(4, "value", taint.value.as_str());
         }
     }

@@ -117,7 +117,7 @@ fn render(keys: &[&str], depth: usize, to: &To) -> Vec<String> {
         To::Absent => lines.clear(),
         To::Scalar(value) => {
             if let Some(last) = lines.last_mut() {
-                last.push_str(&format!(" {value}"));
+                last.grow(format_args!(" {value}"));
             }
         }
         To::Map(pairs) => lines.add_all(pairs.iter().map(|(key, value)| format!("{:1$}{key}: {value}", "", own + 2))),

@@ -31,9 +31,9 @@ pub fn detect(machine: &Path, profiles: Option<&Path>, format: Format) -> Result
             let mut out =
                 format!("board     {}  {}\nbecause   {}\n", profile.id, profile.name, one_line(&reason.to_string()));
             if let Some(model) = &facts.model {
-                out.push_str(&format!("model     {}\n", one_line(model)));
+                out.grow(format_args!("model     {}\n", one_line(model)));
             }
-            out.push_str(&format!("memory    {}class {class}\n", mib(facts.memory)));
+            out.grow(format_args!("memory    {}class {class}\n", mib(facts.memory)));
             out.push_str(&match (found, problem) {
                 (Some(found), _) => format!("identity  {} (from {})\n", found.value, found.source),
                 (None, problem) => format!("identity  none: {}\n", one_line(&problem.unwrap_or_default())),
@@ -127,9 +127,9 @@ fn flat(value: &Value, path: &str, out: &mut String) {
         }
         Data::List(items) => {
             let words: Vec<String> = items.iter().map(plain).gather();
-            out.push_str(&format!("{path} = {}\n", words.join(" ")));
+            out.grow(format_args!("{path} = {}\n", words.join(" ")));
         }
-        _ => out.push_str(&format!("{path} = {}\n", plain(value))),
+        _ => out.grow(format_args!("{path} = {}\n", plain(value))),
     }
 }
 

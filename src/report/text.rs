@@ -1,6 +1,6 @@
 //! How lines look: pure text, no state.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use std::time::Duration;
 
 use super::{Outcome, Style};
@@ -42,9 +42,9 @@ pub fn seconds(d: Duration) -> String {
 pub(super) fn step_line(count: (usize, usize), summary: &str, outcome: Outcome, spent: (Duration, u64)) -> String {
     let mut line = format!("{:<56} {:<8}", numbered(count, summary), outcome.word());
     if outcome != Outcome::Skipped {
-        line.push_str(&format!("{:>8}", seconds(spent.0)));
+        line.grow(format_args!("{:>8}", seconds(spent.0)));
         if spent.1 > 0 {
-            line.push_str(&format!(" {:>10}", bytes(spent.1)));
+            line.grow(format_args!(" {:>10}", bytes(spent.1)));
         }
     }
     line.trim_end().to_owned()

@@ -1,5 +1,7 @@
 //! A service as data, and its systemd unit.
 
+use crate::gather::Grow;
+
 /// A program that runs as long as the machine does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -26,10 +28,10 @@ impl Service {
         );
         for (key, units) in [("After", self.after), ("Wants", self.wants)] {
             if !units.is_empty() {
-                text.push_str(&format!("{key}={}\n", units.join(" ")));
+                text.grow(format_args!("{key}={}\n", units.join(" ")));
             }
         }
-        text.push_str(&format!("\n[Service]\nExecStart={}\n", self.command.join(" ").replace('%', "%%")));
+        text.grow(format_args!("\n[Service]\nExecStart={}\n", self.command.join(" ").replace('%', "%%")));
         for line in self.settings {
             text.push_str(line);
             text.push('\n');

@@ -1,11 +1,10 @@
 //! Findings as text for people and as JSON for programs.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
 use super::{Finding, Verdict};
 use crate::error::Result;
+use crate::gather::Grow;
 use crate::report::one_line;
 
 /// One line per finding with its advice below, and a summary. Ends with a line break.
@@ -13,20 +12,19 @@ pub fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|f| f.check.len()).max().unwrap_or(0);
     let mut out = String::new();
     for finding in findings {
-        // Writing to a string cannot fail; ignoring: there is no error to lose.
-        let _ = writeln!(out, "{}  {:width$}  {}", finding.verdict.word(), finding.check, one_line(&finding.seen));
+        let (word, seen) = (finding.verdict.word(), one_line(&finding.seen));
+        out.grow(format_args!("{word}  {:width$}  {seen}\n", finding.check));
         if let Some(advice) = &finding.advice {
-            let _ = writeln!(out, "      {:width$}  -> {}", "", one_line(advice));
+            out.grow(format_args!("      {:width$}  -> {}\n", "", one_line(advice)));
         }
     }
     let count = Count::of(findings);
-    let _ = writeln!(
-        out,
-        "preflight: {} passed, {} warned, {} failed, {} skipped",
+    out.grow(format_args!(
+        "preflight: {} passed, {} warned, {} failed, {} skipped\n",
         count.pass, count.warn, count.fail, count.skip
-    );
+    ));
     if count.fail > 0 {
-        let _ = writeln!(out, "hint: go on in spite of a failure with --ignore-check NAME[,NAME]");
+        out.push_str("hint: go on in spite of a failure with --ignore-check NAME[,NAME]\n");
     }
     out
 }

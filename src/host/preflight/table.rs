@@ -5,6 +5,7 @@ use super::{
     surroundings, target,
 };
 use crate::error::Result;
+use crate::gather::Grow;
 
 pub(super) const fn check(name: &'static str, probe: fn(&Look<'_>) -> Result<Outcome>, about: &'static str) -> Check {
     Check { name, about, probe }
@@ -171,7 +172,7 @@ pub fn render_doc() -> String {
         out.push_str(title);
         for Check { name, about, .. } in checks {
             let mark = if TEMPORARY.contains(name) { " *" } else { "" };
-            out.push_str(&format!("| `{name}`{mark} | {about} |\n"));
+            out.grow(format_args!("| `{name}`{mark} | {about} |\n"));
         }
     }
     out.push_str(
@@ -189,7 +190,7 @@ pub fn render_doc() -> String {
          | check | what is looked at |\n| --- | --- |\n",
     );
     for Check { name, about, .. } in TARGET {
-        out.push_str(&format!("| `{name}` | {about} |\n"));
+        out.grow(format_args!("| `{name}` | {about} |\n"));
     }
     out.push_str(
         "\n## JSON\n\n\
