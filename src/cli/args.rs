@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::config::{Key, Table, nearest};
 use crate::error::{Error, Kind, Result};
+use crate::gather::{Gather, Grow};
 
 use super::commands::COMMANDS;
 use super::flags::{self, Flag};
@@ -65,36 +66,51 @@ impl Args {
 }
 
 /// Every flag there is, of any command. A test sees to it that a name means the same kind of thing everywhere.
-pub fn every_flag() -> impl Iterator<Item = &'static Flag> {
-    flags::COMMON.iter().chain(COMMANDS.iter().flat_map(|spec| spec.flags))
+pub fn every_flag() -> Vec<&'static Flag> {
+    let mut all: Vec<&Flag> = flags::COMMON.iter().gather();
+    for spec in COMMANDS {
+        all.add_all(spec.flags);
+    }
+    all
 }
 
 /// Every setting there is, of any kind of node.
-pub fn every_key() -> impl Iterator<Item = &'static Key> {
-    Table::ALL.into_iter().flat_map(Table::keys)
+pub fn every_key() -> Vec<&'static Key> {
+    let mut all = Vec::new();
+    for table in Table::ALL {
+        all.add_all(table.keys());
+    }
+    all
+}
+
+/// The setting with the flag `long`, of any kind of node.
+pub(super) fn key_of_flag(long: &str) -> Option<&'static Key> {
+    every_key().into_iter().find(|key| key.flag == long)
 }
 
 fn by_long(name: &str) -> Result<(&'static str, bool)> {
-    if let Some(flag) = every_flag().find(|flag| flag.long == name) {
+    let (flags, keys) = (every_flag(), every_key());
+    if let Some(flag) = flags.iter().find(|flag| flag.long == name) {
         return Ok((flag.long, flag.value.is_some()));
     }
-    if let Some(key) = every_key().find(|key| key.flag == name) {
+    if let Some(key) = keys.iter().find(|key| key.flag == name) {
         return Ok((key.flag, true));
     }
     let e = usage(format!("unknown flag '--{}'", name.escape_debug()));
     if name == "token" {
         return Err(e.hint("write the token to a file that only root can read, and give --token-file FILE"));
     }
-    let foreign = every_key().find(|key| key.known_as.contains(&name)).map(|key| key.flag);
-    let known = every_flag().map(|flag| flag.long).chain(every_key().map(|key| key.flag));
-    Err(match foreign.or_else(|| nearest(name, known)) {
+    let foreign = keys.iter().find(|key| key.known_as.contains(&name)).map(|key| key.flag);
+    let mut known: Vec<&str> = flags.iter().map(|flag| flag.long).gather();
+    known.add_all(keys.iter().map(|key| key.flag));
+    Err(match foreign.or_else(|| nearest(name, &known)) {
         Some(near) => e.hint(format!("did you mean '--{near}'?")),
         None => e.hint("'edgelay help COMMAND' lists the flags of a command"),
     })
 }
 
 fn by_short(letter: char) -> Result<(&'static str, bool)> {
-    match every_flag().find(|flag| flag.short == Some(letter)) {
+    match every_flag().iter().find(|flag| flag.short == Some(letter)) {
         Some(flag) => Ok((flag.long, flag.value.is_some())),
         None => Err(usage(format!("unknown flag '-{}'", letter.escape_debug()))
             .hint("'edgelay help COMMAND' lists the flags of a command")),
@@ -173,7 +189,7 @@ mod tests {
                     assert!(flag.short.is_none() || flag.short != other.short, "{flag:?} {other:?}");
                 }
             }
-            assert!(every_key().all(|key| key.flag != flag.long), "{flag:?}");
+            assert!(every_key().iter().all(|key| key.flag != flag.long), "{flag:?}");
             assert!(flag.choices.is_empty() || flag.value.is_some());
         }
     }

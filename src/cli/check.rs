@@ -52,7 +52,7 @@ pub(super) fn bundle_create(parsed: &Parsed) -> Result<Command> {
         with: parsed.list(&flags::WITH)?,
         built: typed(parsed, &flags::BUILT)?,
     };
-    Ok(Command::Bundle(BundleCommand::Create { request, to }))
+    Ok(Command::Bundle(BundleCommand::Create { request: Box::new(request), to }))
 }
 
 pub(super) fn bundle_split(parsed: &Parsed) -> Result<Command> {
@@ -107,10 +107,10 @@ pub(super) fn initramfs_create(parsed: &Parsed) -> Result<Command> {
         },
         to: parsed.path(&flags::IMAGE_OUTPUT).ok_or_else(|| needed(&flags::IMAGE_OUTPUT))?,
     };
-    Ok(Command::Initramfs(InitramfsCommand::Create(request)))
+    Ok(Command::Initramfs(InitramfsCommand::Create(Box::new(request))))
 }
 
-fn target(parsed: &Parsed) -> Result<Target> {
+fn target(parsed: &Parsed) -> Result<Box<Target>> {
     let bundle = parsed.path(&flags::BUNDLE).map(|path| match path.as_os_str() == "-" {
         true => BundleSource::pipe(Box::new(Stoppable(std::io::stdin())), "-"),
         false => BundleSource::file(path),
@@ -126,7 +126,7 @@ fn target(parsed: &Parsed) -> Result<Target> {
         true => Ignored::default(),
         false => Ignored::parse_among(&names.join(","), known)?,
     };
-    Ok(Target { root: root(parsed), bundle, ignored, factory: foreign_system(parsed)? })
+    Ok(Box::new(Target { root: root(parsed), bundle, ignored, factory: foreign_system(parsed)? }))
 }
 
 /// Both flags are about a system that does not run.

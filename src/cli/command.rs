@@ -121,7 +121,7 @@ pub enum ImageCommand {
 #[derive(Debug)]
 pub enum InitramfsCommand {
     /// `initramfs create`
-    Create(initramfs::Request),
+    Create(Box<initramfs::Request>),
     /// `initramfs run`
     Run,
 }
@@ -141,14 +141,14 @@ pub enum EdgeCommand {
     /// `edge install`, `edge stage`, `edge join`
     Install {
         /// On what.
-        target: Target,
+        target: Box<Target>,
         /// How far.
         scope: Scope,
     },
     /// The same with `--dry-run`.
     Plan {
         /// On what.
-        target: Target,
+        target: Box<Target>,
         /// How far.
         scope: Scope,
         /// Of the output.
@@ -157,7 +157,7 @@ pub enum EdgeCommand {
     /// `preflight`
     Preflight {
         /// Of what.
-        target: Target,
+        target: Box<Target>,
         /// Of the output.
         format: Format,
     },
@@ -181,14 +181,14 @@ pub enum CloudCommand {
     /// `cloud install`, `cloud init`, `cloud worker install`
     Install {
         /// On what.
-        target: Target,
+        target: Box<Target>,
         /// What it becomes.
         scope: cloud::Scope,
     },
     /// The same with `--dry-run`.
     Plan {
         /// On what.
-        target: Target,
+        target: Box<Target>,
         /// What it becomes.
         scope: cloud::Scope,
         /// Of the output.
@@ -236,7 +236,7 @@ pub enum BundleCommand {
     /// `bundle create`
     Create {
         /// What to make it of.
-        request: bundle::Request,
+        request: Box<bundle::Request>,
         /// Where it goes; `-` is the standard output.
         to: PathBuf,
     },

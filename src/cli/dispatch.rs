@@ -41,13 +41,13 @@ pub(super) fn run(command: Command, resolved: Option<Settled>, report: &Report) 
 
 fn edge(command: EdgeCommand, config: Box<EdgeConfig>, report: &Report) -> Result<()> {
     match command {
-        EdgeCommand::Install { target, scope } => mode::edge::install(request(target, scope, config), report),
+        EdgeCommand::Install { target, scope } => mode::edge::install(request(*target, scope, config), report),
         EdgeCommand::Plan { target, scope, format } => {
-            let findings = mode::edge::plan(request(target, scope, config), report)?;
+            let findings = mode::edge::plan(request(*target, scope, config), report)?;
             say(report, &findings::render(&findings, findings::PLAN, format))
         }
         EdgeCommand::Preflight { target, format } => {
-            let findings = mode::edge::preflight(request(target, Scope::Install, config), report)?;
+            let findings = mode::edge::preflight(request(*target, Scope::Install, config), report)?;
             let text = match format {
                 Format::Text => preflight::text(&findings),
                 Format::Json => preflight::json(&findings)?,
@@ -96,9 +96,9 @@ fn cloud(command: CloudCommand, config: Box<CloudConfig>, report: &Report) -> Re
         mode::cloud::Request { root, config, bundle, scope, ignored }
     };
     match command {
-        CloudCommand::Install { target, scope } => mode::cloud::install(request(target, scope), report),
+        CloudCommand::Install { target, scope } => mode::cloud::install(request(*target, scope), report),
         CloudCommand::Plan { target, scope, format } => {
-            let findings = mode::cloud::plan(request(target, scope), report)?;
+            let findings = mode::cloud::plan(request(*target, scope), report)?;
             say(report, &findings::render(&findings, findings::PLAN, format))
         }
         CloudCommand::Token { root, to } => mode::cloud::token(&root, to.as_deref(), report),

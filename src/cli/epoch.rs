@@ -41,7 +41,7 @@ mod tests {
             with: vec![],
             built: flag.map(|text| text.parse().unwrap()),
         };
-        let create = Command::Bundle(BundleCommand::Create { request, to: "-".into() });
+        let create = Command::Bundle(BundleCommand::Create { request: Box::new(request), to: "-".into() });
         match apply(create, value)? {
             Command::Bundle(BundleCommand::Create { request, .. }) => Ok(request.built.map(|t| t.to_string())),
             _ => panic!("another command"),

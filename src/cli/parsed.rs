@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::config::{Form, Key, Table, nearest};
 use crate::error::Result;
 
-use super::args::{Args, every_key, usage};
+use super::args::{Args, key_of_flag, usage};
 use super::command::{Format, Shell, Topic};
 use super::commands::{COMMANDS, Spec};
 use super::flags::{self, Flag};
@@ -123,7 +123,7 @@ impl Parsed {
     pub fn settings(&self) -> Result<Vec<(&'static str, String)>> {
         let mut settings: Vec<(&'static str, String)> = Vec::new();
         for given in &self.args.flags {
-            if !every_key().any(|key| key.flag == given.long) {
+            if key_of_flag(given.long).is_none() {
                 continue;
             }
             let text = utf8(given.long, given.value.as_deref().unwrap_or_default())?;
@@ -207,17 +207,17 @@ fn find(names: &[String]) -> Result<&'static Spec> {
         }
         Some(second) if !seconds.is_empty() => {
             let e = usage(format!("unknown command '{first} {}'", second.escape_debug()));
-            Err(match nearest(second, seconds.iter().copied()) {
+            Err(match nearest(second, &seconds) {
                 Some(near) => e.hint(format!("did you mean '{first} {near}'?")),
                 None => e.hint(format!("write 'edgelay {first} {}'", seconds.join("|"))),
             })
         }
         _ => {
             let e = usage(format!("unknown command '{}'", first.escape_debug()));
-            let firsts = COMMANDS.iter().filter_map(|spec| spec.path.first()).copied();
+            let firsts: Vec<&str> = COMMANDS.iter().filter_map(|spec| spec.path.first()).copied().gather();
             // `edgelay install`: the second word alone.
             let second = COMMANDS.iter().find(|spec| spec.path.get(1) == Some(&first.as_str()));
-            Err(match (second, nearest(first, firsts)) {
+            Err(match (second, nearest(first, &firsts)) {
                 (Some(spec), _) => e.hint(format!("did you mean '{}'?", spec.name())),
                 (None, Some(near)) => e.hint(format!("did you mean '{near}'?")),
                 (None, None) => e.hint(list),

@@ -1,8 +1,7 @@
 //! The settings with their types.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use crate::sorted::Map;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -238,8 +237,7 @@ impl EdgeConfig {
         let names: Vec<String> = missing.iter().map(|path| format!("'{path}'")).gather();
         let mut what = format!("a join needs {}, which the configuration does not set", names.join(", "));
         if let Some(problem) = &self.node.name_problem {
-            // Writing to a String cannot fail; ignoring: there is no error to see.
-            let _ = write!(what, " ({problem})");
+            what.grow(format_args!(" ({problem})"));
         }
         let ways = missing.iter().filter_map(|path| super::key_of_path(path));
         let ways: Vec<String> = ways.map(|key| format!("--{} {}", key.flag, key.placeholder)).gather();

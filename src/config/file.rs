@@ -60,7 +60,7 @@ impl File<'_> {
                 .any(|key| !dotted && key.path.strip_prefix(&path).is_some_and(|k| k.starts_with('.')));
             match known {
                 // As if it were not there.
-                _ if (known.is_some() || group) && member.value.data == Data::Null => {}
+                _ if (known.is_some() || group) && member.value.is_null() => {}
                 Some(key) => settings.push(self.setting(key, &member.value)?),
                 None if group => self.object(&member.value, &path, settings)?,
                 None if path == "schema" => self.schema(&member.value)?,
@@ -117,21 +117,17 @@ impl File<'_> {
         if matches!(path.rsplit('.').next(), Some("token")) {
             return e.hint("write the token to a file that only root can read, and name that file in 'token_file'");
         }
-        if let Some((group, name)) =
-            self.table.keys().iter().find(|key| key.path == path).and_then(|key| key.path.split_once('.'))
-        {
+        let keys = self.table.keys();
+        if let Some((group, name)) = path.split_once('.').filter(|_| keys.iter().any(|key| key.path == path)) {
             return e.hint(format!("write {{\"{group}\": {{\"{name}\": …}}}}"));
         }
-        let alias = self
-            .table
-            .keys()
-            .iter()
-            .find(|key| key.known_as.contains(&path.replace('_', "-").as_str()))
-            .map(|key| key.path);
-        let known = self.table.keys().iter().map(|key| key.path).chain(["schema"]);
+        let flag = path.replace('_', "-");
+        let alias = keys.iter().find(|key| key.known_as.contains(&flag.as_str())).map(|key| key.path);
+        let mut known: Vec<&str> = keys.iter().map(|key| key.path).gather();
+        known.push("schema");
         // `{"host": …}` at the top is `cloud.host`, but a name alone says little: only a full match counts.
-        let bare = self.table.keys().iter().map(|key| key.path).find(|known| known.rsplit('.').next() == Some(path));
-        match alias.or_else(|| nearest(path, known)).or(bare) {
+        let bare = keys.iter().map(|key| key.path).find(|known| known.rsplit('.').next() == Some(path));
+        match alias.or_else(|| nearest(path, &known)).or(bare) {
             Some(near) => e.hint(format!("did you mean '{near}'?")),
             None if self.table == Table::CLOUD => {
                 e.hint("docs/config-cloud.md and 'edgelay help cloud install' list every key")

@@ -8,24 +8,27 @@ const MAX_WORD: usize = 64;
 ///
 /// ```
 /// use edgelay::config::nearest;
-/// assert_eq!(nearest("pod_cdir", ["pod_cidr", "node.ip"]), Some("pod_cidr"));
-/// assert_eq!(nearest("banana", ["pod_cidr", "node.ip"]), None);
+/// assert_eq!(nearest("pod_cdir", &["pod_cidr", "node.ip"]), Some("pod_cidr"));
+/// assert_eq!(nearest("banana", &["pod_cidr", "node.ip"]), None);
 /// ```
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     if word.len() > MAX_WORD {
         return None;
     }
     let folded = fold(word);
     let allowed = (word.len() / 3).max(1);
-    let scored = candidates.into_iter().filter_map(|candidate| {
+    let (mut least, mut found) = (usize::MAX, None);
+    for candidate in candidates {
         let other = fold(candidate);
         let distance = match folded.len() >= 3 && other.starts_with(&folded) {
             true => 1,
             false => distance(&folded, &other),
         };
-        (distance <= allowed).then_some((distance, candidate))
-    });
-    scored.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+        if distance <= allowed && distance < least {
+            (least, found) = (distance, Some(*candidate));
+        }
+    }
+    found
 }
 
 /// Case and the kind of separator do not count: `Node-Name`, `node_name` and `node.name` are one word.
@@ -86,8 +89,8 @@ mod tests {
             ("", None),
             ("registry", None),
         ] {
-            assert_eq!(nearest(typed, known), want, "{typed}");
+            assert_eq!(nearest(typed, &known), want, "{typed}");
         }
-        assert_eq!(nearest(&"m".repeat(1000), known), None);
+        assert_eq!(nearest(&"m".repeat(1000), &known), None);
     }
 }

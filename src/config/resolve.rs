@@ -1,5 +1,6 @@
 //! Which value counts: flag > environment > file > default.
 
+use crate::gather::Gather;
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
@@ -259,8 +260,8 @@ fn check_stranger(table: Table, name: &str) -> Result<()> {
         return Err(e().hint("write the token to a file that only root can read, and name it in EDGELAY_TOKEN_FILE"));
     }
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
-    let known = table.keys().iter().filter_map(|key| key.env.strip_prefix(PREFIX));
-    match nearest(rest, known) {
+    let known: Vec<&str> = table.keys().iter().filter_map(|key| key.env.strip_prefix(PREFIX)).gather();
+    match nearest(rest, &known) {
         Some(near) => Err(e().hint(format!("did you mean {PREFIX}{near}? otherwise unset it"))),
         None => Ok(()),
     }

@@ -1,7 +1,6 @@
 //! A configuration as text: `--show-config`, and the file that would say the same.
 
-use crate::gather::Gather;
-use std::fmt::Write as _;
+use crate::gather::{Gather, Grow};
 
 use crate::json::Text;
 
@@ -64,13 +63,12 @@ fn render(table: Table, config: ConfigRef<'_>, default: ConfigRef<'_>) -> String
         }
         match group {
             Some(group) if open != Some(group) => {
-                // Writing to a String cannot fail; ignoring: there is no error to see.
-                let _ = write!(out, ",\n  {}: {{", Text(group));
+                out.grow(format_args!(",\n  {}: {{", Text(group)));
             }
             _ => out.push(','),
         }
         let indent = if group.is_some() { "    " } else { "  " };
-        let _ = write!(out, "\n{indent}{}: {}", Text(name), json(key, &raw));
+        out.grow(format_args!("\n{indent}{}: {}", Text(name), json(key, &raw)));
         open = group;
     }
     if open.is_some() {

@@ -31,7 +31,7 @@ impl Ignored {
                 None => {
                     let names: Vec<&str> = known.iter().map(|check| check.name).chain([ALL]).gather();
                     let what = format!("unknown check '{}'; known checks: {}", name.escape_debug(), names.join(", "));
-                    let hint = nearest(name, names).map(|near| format!("write '--ignore-check {near}'"));
+                    let hint = nearest(name, &names).map(|near| format!("write '--ignore-check {near}'"));
                     let hint = hint.unwrap_or_else(|| "give names out of this list to --ignore-check".to_owned());
                     return Err(Error::new(Kind::Usage, what).hint(hint));
                 }
