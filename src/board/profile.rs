@@ -216,10 +216,11 @@ impl Profile {
         let faults = FORM.check(&value);
         let checked = match faults.into_iter().next() {
             Some(fault) => Err(fault),
-            None => read(&value),
+            None => read(value),
         };
-        let profile = checked.map_err(|e| fault(name, &e))?;
-        Ok(Profile { value, is_added: name != BUILT_IN, ..profile })
+        let mut profile = checked.map_err(|e| fault(name, &e))?;
+        profile.is_added = name != BUILT_IN;
+        Ok(profile)
     }
 
     /// The memory class of a board of this kind with so many bytes.
@@ -234,7 +235,7 @@ pub(super) fn fault(name: &str, e: &JsonError) -> Error {
         .hint("board-profiles/README.md has every key; 'edgelay board check FILE' tries a file")
 }
 
-fn read(value: &Value) -> std::result::Result<Profile, JsonError> {
+fn read(value: Value) -> std::result::Result<Profile, JsonError> {
     let reader = Reader { fault: OnceCell::new() };
     let profile = reader.profile(value);
     match reader.fault.into_inner() {
@@ -279,7 +280,8 @@ impl Reader {
         self.note(fault);
     }
 
-    fn profile(&self, value: &Value) -> Profile {
+    fn profile(&self, whole: Value) -> Profile {
+        let value = &whole;
         self.schema(self.need(value, "schema"));
         Profile {
             id: self.id(self.need(value, "id")),
@@ -296,7 +298,7 @@ impl Reader {
             identity: self.identity(value.get("identity")),
             junk: self.texts(value.get("junk")).iter().map(|text| text.to_lowercase()).gather(),
             quirks: self.quirks(value.get("quirks")),
-            value: value.clone(),
+            value: whole,
             is_added: false,
         }
     }

@@ -85,7 +85,7 @@ impl Take for u32 {
 
 impl<T: Take> Take for Option<T> {
     fn take(value: &Value) -> Result<Self, JsonError> {
-        if value.data == Data::Null { Ok(None) } else { T::take(value).map(Some) }
+        if value.is_null() { Ok(None) } else { T::take(value).map(Some) }
     }
 
     fn absent() -> Option<Self> {

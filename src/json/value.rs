@@ -96,7 +96,12 @@ impl Value {
     /// The member `key` of an object. `null` counts as not there.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let Data::Object(members) = &self.data else { return None };
-        members.iter().find(|m| m.key == key).map(|m| &m.value).filter(|v| v.data != Data::Null)
+        members.iter().find(|m| m.key == key).map(|m| &m.value).filter(|v| !v.is_null())
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(self.data, Data::Null)
     }
 
     /// The member `key`, which must be there.

@@ -1,6 +1,6 @@
 //! `edgelay bundle create`, `show` and `verify`.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use std::io::{BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub fn create(request: &Request, to: &Path, format: Format, out: &mut dyn Write)
     })?;
     let Some(identity) = identity else { return Ok(()) };
     let manifest = draft.manifest();
-    match format {
+    let text = match format {
         Format::Json => {
             let notes = draft.notes();
             let created = Created {
@@ -54,17 +54,21 @@ pub fn create(request: &Request, to: &Path, format: Format, out: &mut dyn Write)
                 notes,
                 manifest,
             };
-            line(out, &json::to_string(&created)?)
+            json::to_line(&created)?
         }
         Format::Text => {
+            let mut text = String::new();
             for note in draft.notes() {
-                line(out, &format!("note: {note}"))?;
+                text.grow(format_args!("note: {note}\n"));
             }
-            let (components, images) = (manifest.components.len(), manifest.images.len());
-            line(out, &format!("{}: {file} bytes, {components} components, {images} images", to.display()))?;
-            line(out, &format!("identity {identity}"))
+            let (to, components, images) = (to.display(), manifest.components.len(), manifest.images.len());
+            text.grow(format_args!(
+                "{to}: {file} bytes, {components} components, {images} images\nidentity {identity}\n"
+            ));
+            text
         }
-    }
+    };
+    write(out, &text)
 }
 
 /// Where a new bundle goes.
@@ -132,17 +136,19 @@ pub fn split(from: &Path, to: &Path, size: u64, out: &mut dyn Write) -> Result<(
             break;
         }
     }
-    line(out, &format!("{}: {length} bytes in {count} volumes, from '{}' on", to.display(), path_of(0)))
+    let first = path_of(0);
+    write(out, &format!("{}: {length} bytes in {count} volumes, from '{first}' on\n", to.display()))
 }
 
 /// Prints what the bundle in `file` (`-`: standard input) is for and what it holds.
 pub fn show(file: &Path, format: Format, out: &mut dyn Write) -> Result<()> {
     let bundle = open(file)?;
-    let contents = Contents { identity: bundle.identity(), manifest: bundle.manifest().clone(), sizes: bundle.sizes() };
-    match format {
-        Format::Json => line(out, &json::to_string(&Shown::of(file, &contents))?),
-        Format::Text => show_text(file, &contents, out),
-    }
+    let (identity, manifest, sizes) = (bundle.identity(), bundle.manifest(), bundle.sizes());
+    let text = match format {
+        Format::Json => json::to_line(&Shown::of(file, &identity, manifest, sizes))?,
+        Format::Text => show_text(file, &identity, manifest, &sizes),
+    };
+    write(out, &text)
 }
 
 fn open(file: &Path) -> Result<Bundle> {
@@ -152,31 +158,37 @@ fn open(file: &Path) -> Result<Bundle> {
 /// Prints the line that a signature of the bundle in `file` (`-`: standard input) is made over.
 pub fn statement(file: &Path, out: &mut dyn Write) -> Result<()> {
     let text = signature::statement(&open(file)?.identity());
-    out.write_all(text.as_bytes()).lift(Kind::Host, || "write the output".into())
+    write(out, &text)
 }
 
-fn show_text(file: &Path, contents: &Contents, out: &mut dyn Write) -> Result<()> {
-    let Contents { identity, manifest, sizes } = contents;
-    line(out, &format!("bundle        {}", file.display()))?;
-    line(out, &format!("identity      {identity}"))?;
-    line(out, &format!("role          {}", manifest.role))?;
-    line(out, &format!("architecture  {}", manifest.architecture))?;
-    line(out, &format!("KubeEdge      {}", manifest.kubeedge))?;
-    line(out, &format!("built         {}", manifest.built))?;
-    line(out, &format!("needs edgelay {}", manifest.min_tool))?;
-    line(out, &format!("size          {} bytes; images unpack to {} bytes", sizes.file, sizes.unpacked))?;
-    line(out, "components")?;
+fn show_text(file: &Path, identity: &Digest, manifest: &Manifest, sizes: &Sizes) -> String {
+    let Manifest { role, architecture, kubeedge, built, min_tool, .. } = manifest;
+    let mut text = format!(
+        "bundle        {}\n\
+         identity      {identity}\n\
+         role          {role}\n\
+         architecture  {architecture}\n\
+         KubeEdge      {kubeedge}\n\
+         built         {built}\n\
+         needs edgelay {min_tool}\n\
+         size          {} bytes; images unpack to {} bytes\n\
+         components\n",
+        file.display(),
+        sizes.file,
+        sizes.unpacked
+    );
     for c in &manifest.components {
         let version = c.version.as_deref().unwrap_or("-");
-        line(out, &format!("  {:<24} {version:<12} {:>12}  {} {}", c.name, c.size, c.mode, c.destination()))?;
+        let destination = c.destination();
+        text.grow(format_args!("  {:<24} {version:<12} {:>12}  {} {destination}\n", c.name, c.size, c.mode));
     }
-    line(out, "images")?;
+    text.push_str("images\n");
     for image in &manifest.images {
         let names: Vec<&str> = image.names.iter().map(crate::ids::ImageRef::as_str).gather();
         let need = if image.required { "required" } else { "optional" };
-        line(out, &format!("  {} ({need}, unpacks to {} bytes)", names.join(" "), image.unpacked))?;
+        text.grow(format_args!("  {} ({need}, unpacks to {} bytes)\n", names.join(" "), image.unpacked));
     }
-    Ok(())
+    text
 }
 
 /// What to verify, and against what.
@@ -211,32 +223,37 @@ pub fn verify(request: &VerifyRequest, format: Format, out: &mut dyn Write) -> R
             Err(flaw) => verdict.flaws.push(flaw),
         }
     }
-    match format {
-        Format::Json => line(out, &json::to_string(&Verified::of(file, &verdict, signed.as_ref()))?)?,
-        Format::Text => verify_text(file, &verdict, signed.as_ref(), out)?,
-    }
+    let text = match format {
+        Format::Json => json::to_line(&Verified::of(file, &verdict, signed.as_ref()))?,
+        Format::Text => verify_text(file, &verdict, signed.as_ref()),
+    };
+    write(out, &text)?;
     let Some(flaw) = verdict.worst() else { return Ok(()) };
     let fault = flaw.fault();
     Err(Error::from(flaw.clone())).doing(|| format!("bundle '{}' is {}", file.display(), fault.words()))
 }
 
-fn verify_text(file: &Path, verdict: &Verdict, signed: Option<&Signed>, out: &mut dyn Write) -> Result<()> {
+fn verify_text(file: &Path, verdict: &Verdict, signed: Option<&Signed>) -> String {
+    let mut text = String::new();
     for flaw in &verdict.flaws {
-        line(out, &format!("{}: {}", flaw.fault().word(), flaw.what()))?;
+        text.grow(format_args!("{}: {}\n", flaw.fault().word(), flaw.what()));
     }
     if let (None, Some(Contents { identity, manifest, sizes })) = (verdict.fault(), &verdict.contents) {
         let Manifest { role, architecture, kubeedge, .. } = manifest;
-        line(out, &format!("{}: ok, {role} bundle for {architecture}, KubeEdge {kubeedge}", file.display()))?;
-        line(out, &format!("{} bytes read, identity {identity}", sizes.file))?;
+        text.grow(format_args!(
+            "{}: ok, {role} bundle for {architecture}, KubeEdge {kubeedge}\n{} bytes read, identity {identity}\n",
+            file.display(),
+            sizes.file
+        ));
         if let Some(Signed { by, comment }) = signed {
-            line(out, &format!("signed by '{by}': {}", comment.escape_debug()))?;
+            text.grow(format_args!("signed by '{by}': {}\n", comment.escape_debug()));
         }
     }
-    Ok(())
+    text
 }
 
-fn line(out: &mut dyn Write, text: &str) -> Result<()> {
-    writeln!(out, "{text}").lift(Kind::Host, || "write the output".into())
+fn write(out: &mut dyn Write, text: &str) -> Result<()> {
+    out.write_all(text.as_bytes()).lift(Kind::Host, || "write the output".into())
 }
 
 #[derive(Serialize)]
@@ -266,14 +283,13 @@ struct ShownSizes {
 }
 
 impl<'a> Shown<'a> {
-    fn of(file: &Path, contents: &'a Contents) -> Self {
-        let Sizes { file: size, components, blobs, unpacked } = contents.sizes;
-        let digest: Digest = contents.identity;
+    fn of(file: &Path, identity: &Digest, manifest: &'a Manifest, sizes: Sizes) -> Self {
+        let Sizes { file: size, components, blobs, unpacked } = sizes;
         Shown {
             file: file.display().to_string(),
-            identity: digest.to_string(),
+            identity: identity.to_string(),
             sizes: ShownSizes { file: size, components, blobs, unpacked },
-            manifest: &contents.manifest,
+            manifest,
         }
     }
 }

@@ -227,8 +227,9 @@ impl Prepared {
             config.containerd_address.clone_from(&record.config.containerd_address);
         }
         // Staging asks nobody who the node is, and must not forget it.
-        if let (Scope::Stage, Some(record), true) = (scope, &record, joined) {
-            let mut known = record.config.clone();
+        if let (Scope::Stage, Some(_), true) = (scope, &record, joined) {
+            // Read once more: what is recorded is still to be compared with.
+            let mut known = Record::load(root)?.config;
             known.pod_cidr = config.pod_cidr;
             known.containerd = config.containerd;
             known.containerd_address = config.containerd_address;

@@ -61,8 +61,10 @@ pub fn failure(findings: &[Finding]) -> Option<Error> {
     if findings.is_empty() {
         return None;
     }
-    let names: std::collections::BTreeSet<&str> = findings.iter().map(|finding| finding.check).collect();
-    let names = names.into_iter().gather::<Vec<_>>().join(", ");
+    let mut names: Vec<&str> = findings.iter().map(|finding| finding.check).gather();
+    names.sort_unstable();
+    names.dedup();
+    let names = names.join(", ");
     let error = Error::new(Kind::Preflight, format!("not fit for being copied: {names}"));
     Some(match findings.iter().any(|finding| !finding.removable) {
         true => error.hint("do what is said of each, then run again"),
@@ -122,13 +124,13 @@ fn finish(installed: &Installed, bundle: &Bundle, cx: &mut Cx<'_>, removed: Vec<
     marks::machine_id(cx)?;
     marks::containerd_identity(cx, installed.config.containerd_root())?;
     presets::freeze(cx)?;
-    let record = Record::new(bundle, &installed.config, cx, removed)?;
+    let record = Record::new(bundle, &installed.config, cx);
     // Durable before the marker says so.
     cx.root.sync_all()?;
-    cx.root.write(MARKER, 0o644, record.marker()?.as_bytes())?;
+    cx.root.write(MARKER, 0o644, record.json()?.as_bytes())?;
     let store = installed.config.containerd_root();
     super::edge::settle_times(cx, store, Some(built))?;
     marks::settle_times(cx, store, built)?;
     cx.root.sync_all()?;
-    Ok(record.sealed_at(cx.clock.unix()))
+    Ok(record.sealed_at(cx.clock.unix(), removed))
 }

@@ -131,7 +131,7 @@ fn attempt(request: &Request, root: &Root, tries: u32, report: &Report) -> Resul
         },
         report,
     )?;
-    finish::finish(root, source.as_ref(), report, &Outcome::done(node, place, tries))
+    finish::finish(root, source.as_ref(), report, Outcome::done(node, place, tries))
 }
 
 /// The configuration of a node that has joined, should a cut or a hasty hand have left us without its file.

@@ -4,6 +4,7 @@ mod native;
 
 use crate::gather::Grow;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::clock::rfc3339;
 use crate::config::{EdgeConfig, Identity, load_token};
@@ -49,8 +50,8 @@ const HOSTNAME: &str = "modules.edged.hostnameOverride";
 #[derive(Debug)]
 pub struct JoinCloud {
     manager: Manager,
-    config: EdgeConfig,
-    identity: Identity,
+    config: Rc<EdgeConfig>,
+    identity: Rc<Identity>,
     version: String,
     way: Way,
     /// The image with EdgeCore, where the bundle does not bring it as a component.
@@ -71,8 +72,8 @@ impl JoinCloud {
     /// `v`) and the image that holds EdgeCore.
     pub fn new(
         manager: Manager,
-        config: EdgeConfig,
-        identity: Identity,
+        config: Rc<EdgeConfig>,
+        identity: Rc<Identity>,
         way: Way,
         (version, package): (String, Option<Image>),
     ) -> Self {

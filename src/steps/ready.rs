@@ -1,6 +1,7 @@
 //! The proof that the node works: EdgeCore is connected to the cloud, and the node says of itself that it is Ready.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Probe, rfc3339, wait_for};
@@ -31,7 +32,7 @@ const YOUNG: u64 = 60;
 #[derive(Debug)]
 pub struct NodeReady {
     manager: Manager,
-    identity: Identity,
+    identity: Rc<Identity>,
     metaserver: Option<SocketAddr>,
 }
 
@@ -47,7 +48,7 @@ enum Seen {
 
 impl NodeReady {
     /// `metaserver`: EdgeCore's metaServer is on and can be asked.
-    pub fn new(manager: Manager, identity: Identity, metaserver: bool) -> Self {
+    pub fn new(manager: Manager, identity: Rc<Identity>, metaserver: bool) -> Self {
         NodeReady { manager, identity, metaserver: metaserver.then_some(METASERVER) }
     }
 
@@ -170,7 +171,7 @@ mod tests {
         config.cloud.host = Some("10.77.0.2".into());
         config.node.name = Some("edge-1".parse().unwrap());
         config.token_file = Some("/t".into());
-        NodeReady { metaserver, ..NodeReady::new(Manager::Systemd, config.identity().unwrap(), true) }
+        NodeReady { metaserver, ..NodeReady::new(Manager::Systemd, config.identity().unwrap().into(), true) }
     }
 
     fn at(epoch: u64, moved: i64) -> CountingClock {

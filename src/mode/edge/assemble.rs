@@ -2,6 +2,7 @@
 
 use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::board::Class;
 use crate::bundle::{Bundle, Component};
@@ -33,9 +34,10 @@ const BESIDE_EXISTING: [&str; 2] = ["keadm", "edgecore"];
 /// Everything that the steps are made from.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    pub(super) config: Box<EdgeConfig>,
+    /// Shared with the steps.
+    pub(super) config: Rc<EdgeConfig>,
     pub(super) scope: Scope,
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<Rc<Identity>>,
     pub(super) token: Option<Result<Token>>,
     pub(super) ignored: Option<Ignored>,
     pub(super) bundle: Option<Facts>,
@@ -77,7 +79,7 @@ impl Assembly {
     ) -> Result<Box<Self>> {
         let identity = match scope {
             Scope::Stage => None,
-            Scope::Join | Scope::Install => Some(config.identity()?),
+            Scope::Join | Scope::Install => Some(Rc::new(config.identity()?)),
         };
         let facts = bundle.map(|bundle| {
             let (manifest, sizes) = (bundle.manifest(), bundle.sizes());
@@ -95,7 +97,7 @@ impl Assembly {
         Ok(Box::new(Assembly {
             board: board::look(&config, root, need)?,
             system: board::system(root),
-            config,
+            config: Rc::from(config),
             way,
             scope,
             identity,
@@ -116,8 +118,10 @@ impl Assembly {
     pub(super) fn take_board_storage(&mut self) {
         let Some(board) = &self.board else { return };
         let root = board.containerd_root();
-        if self.config.containerd_root.is_none() && is_managed(&self.config) && root != runtime::ROOT.to_string() {
-            self.config.containerd_root = Some(root.to_owned());
+        // No step has it yet.
+        let Some(config) = Rc::get_mut(&mut self.config) else { return };
+        if config.containerd_root.is_none() && is_managed(config) && root != runtime::ROOT.to_string() {
+            config.containerd_root = Some(root.to_owned());
         }
     }
 
@@ -166,7 +170,7 @@ impl Assembly {
         steps.push(Box::new(KernelArguments::new(arguments, self.system, self.config.board.reboot)));
         if let Some(identity) = &self.identity {
             let version = bundle.manifest().kubeedge.to_string();
-            let (way, config) = (self.way.clone(), (*self.config).clone());
+            let (way, config) = (self.way.clone(), self.config.clone());
             let address = self.config.containerd_address.clone();
             steps.push(Box::new(PodRuns::new(address.clone(), sandbox_image(bundle)?, self.pods(bundle))));
             let package = package(bundle);

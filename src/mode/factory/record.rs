@@ -1,6 +1,6 @@
 //! What the imaging line is told about a sealed system.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use serde::Serialize;
 
 use super::unique::Finding;
@@ -16,8 +16,8 @@ use crate::steps::KeptBundle;
 /// Version of the record. Fields are only ever added.
 const SCHEMA: u32 = 1;
 
-/// The record. All but the time is the same for the same bundle and the same work.
-#[derive(Debug, Clone, Serialize)]
+/// The record. All but the time and what was removed is the same for the same bundle and the same work.
+#[derive(Debug, Serialize)]
 pub struct Record {
     schema: u32,
     /// By this machine's clock; absent in the marker that lies in the image.
@@ -34,7 +34,7 @@ pub struct Record {
     removed: Vec<Finding>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 struct BundleRecord {
     identity: String,
     architecture: &'static str,
@@ -44,7 +44,7 @@ struct BundleRecord {
 }
 
 /// Which boards it is for, as it was staged.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 struct BoardRecord {
     /// Id of the profile; null where each copy finds its own at its first boot.
     profile: Option<String>,
@@ -53,14 +53,14 @@ struct BoardRecord {
     containerd_root: String,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 struct ImageRecord {
     names: Vec<String>,
     manifest: String,
     unpacked: u64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 struct ComponentRecord {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +71,7 @@ struct ComponentRecord {
 }
 
 impl Record {
-    pub(super) fn new(bundle: &Bundle, config: &EdgeConfig, cx: &Cx<'_>, removed: Vec<Finding>) -> Result<Self> {
+    pub(super) fn new(bundle: &Bundle, config: &EdgeConfig, cx: &Cx<'_>) -> Self {
         let profile = config.board.profile.clone();
         // A directory of profiles may be gone since, ignoring: the id is recorded all the same.
         let set = Set::load(config.board.profiles.as_deref()).ok();
@@ -91,7 +91,7 @@ impl Record {
             bytes: component.size,
         });
         let kept = cx.journal.knows(KeptBundle::ID);
-        Ok(Record {
+        Record {
             schema: SCHEMA,
             sealed: None,
             edgelay: env!("CARGO_PKG_VERSION"),
@@ -106,18 +106,14 @@ impl Record {
             images_are: if kept { "first-boot" } else { "stored" },
             images: images.gather(),
             components: components.gather(),
-            removed,
-        })
+            removed: Vec::new(),
+        }
     }
 
-    /// For the image: without what was done today.
-    pub(super) fn marker(&self) -> Result<String> {
-        let marker = Record { sealed: None, removed: Vec::new(), ..self.clone() };
-        json::to_line(&marker)
-    }
-
-    pub(super) fn sealed_at(mut self, unix: u64) -> Self {
+    /// With what was done today, which the image knows nothing of.
+    pub(super) fn sealed_at(mut self, unix: u64, removed: Vec<Finding>) -> Self {
         self.sealed = Some(rfc3339(unix));
+        self.removed = removed;
         self
     }
 
@@ -131,9 +127,9 @@ impl Record {
         let BundleRecord { identity, architecture, kubeedge, built, .. } = &self.bundle;
         let mut text = String::new();
         for finding in &self.removed {
-            text.push_str(&format!("removed  {:<14} {}\n", finding.check, finding.seen));
+            text.grow(format_args!("removed  {:<14} {}\n", finding.check, finding.seen));
         }
-        text.push_str(&format!(
+        text.grow(format_args!(
             "sealed: KubeEdge {kubeedge} for {architecture}, board {}, {} images {}, bundle {identity} of {built}\n",
             self.board.profile.as_deref().unwrap_or("to be found at the first boot"),
             self.images.len(),

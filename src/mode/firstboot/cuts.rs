@@ -36,7 +36,7 @@ fn child() {
     let (config, source, place) = prepare(&Request { config: None, patience: Patience::Once }, &root).unwrap();
     let outcome = Outcome::done(config.identity().unwrap().node.to_string(), place, 1);
     let report = Report::new(Box::new(std::io::sink()), Style::Quiet);
-    finish::finish(&root, source.as_ref(), &report, &outcome).unwrap();
+    finish::finish(&root, source.as_ref(), &report, outcome).unwrap();
 }
 
 /// Exit status; none if it was cut.

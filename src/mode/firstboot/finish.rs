@@ -18,9 +18,9 @@ use super::find::Source;
 use super::medium::Access;
 use super::outcome::{self, Outcome, TokenFate};
 
-pub(super) fn finish(root: &Root, source: Option<&Source>, report: &Report, outcome: &Outcome) -> Result<()> {
+pub(super) fn finish(root: &Root, source: Option<&Source>, report: &Report, outcome: Outcome) -> Result<()> {
     let clock = SystemClock::default();
-    let mut outcome = outcome.clone().at(clock.unix());
+    let mut outcome = outcome.at(clock.unix());
     root.wipe(super::TOKEN)?;
     outcome.token = source.map(|source| wipe(root, source, report));
     outcome::write(root, &outcome)?;

@@ -29,7 +29,7 @@ pub(super) enum TokenFate {
 }
 
 /// The object. Fields are only ever added.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     schema: u32,
     pub(super) state: State,

@@ -39,8 +39,7 @@ pub(super) fn both(job: &mut Job<'_>) -> std::result::Result<Found, Failure> {
     let label = Selector::Label(job.parameters.stick.clone());
     let devices = settled(job.root, &job.clock, job.report, job.parameters.wait, |devices| {
         !label.among(devices).is_empty() && !rule.among(devices, &label).is_empty()
-    })
-    .map_err(|e| Failure::new("failed", e))?;
+    })?;
     let stick = one_stick(&label, &devices, &rule)?;
     job.told.stick = Some(stick.clone());
     let target = one_target(&rule, &devices, &label)?;

@@ -55,6 +55,12 @@ impl Failure {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::new("failed", error)
+    }
+}
+
 /// What is known of an installation.
 #[derive(Debug, Default)]
 pub(super) struct Told {

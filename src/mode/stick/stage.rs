@@ -42,12 +42,12 @@ impl fmt::Display for OnStick {
 
 /// Mounts the stick read-only, and reads the bundle for `arch` on it from end to end.
 pub(super) fn bundle_on_stick(job: &mut Job<'_>, stick: &Device, arch: Arch) -> std::result::Result<OnStick, Failure> {
-    look_at(job, stick, STICK).map_err(|e| Failure::new("failed", e))?;
-    let root = Root::open(Path::new(STICK)).map_err(|e| Failure::new("failed", e))?;
+    look_at(job, stick, STICK)?;
+    let root = Root::open(Path::new(STICK))?;
     let path = find(&root, arch).map_err(|e| Failure::new("no-bundle", e))?;
     let size = Bundle::try_open(&path).map(|bundle| bundle.sizes().file).unwrap_or(0);
     job.say(&format!("reading all of '{}', {}, before anything is written", path.display(), bytes(size)));
-    let verdict = bundle::verify(&path, Some(arch)).map_err(|e| Failure::new("failed", e))?;
+    let verdict = bundle::verify(&path, Some(arch))?;
     let flaw = verdict.worst().cloned();
     let (Some(contents), None) = (verdict.contents, &flaw) else {
         let flaw = flaw.unwrap_or_else(|| Flaw::new(Fault::Damaged, ""));
@@ -93,7 +93,7 @@ fn find(root: &Root, arch: Arch) -> Result<PathBuf> {
 /// Whether the target, which is mounted read-only at [`TARGET`], is fit for the bundle.
 pub(super) fn judge(job: &mut Job<'_>, bundle: &OnStick) -> std::result::Result<(), Failure> {
     let request = request(job, bundle)?;
-    let mut findings = edge::judge(request, job.report).map_err(|e| Failure::new("failed", e))?;
+    let mut findings = edge::judge(request, job.report)?;
     // It is mounted so by us; the installation looks again when it is not.
     findings.retain(|finding| finding.check != "read-only");
     for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Pass) {
@@ -119,7 +119,7 @@ pub(super) fn onto(job: &mut Job<'_>, target: &Device, bundle: &OnStick) -> std:
     boot::remount(Path::new(TARGET), Access::Root, "").map_err(|e| {
         Failure::new("failed", e.hint(format!("look whether {target} is write-protected or needs a file system check")))
     })?;
-    link_libraries(job.root).map_err(|e| Failure::new("failed", e))?;
+    link_libraries(job.root)?;
     drivers::load(job.root, "overlay", job.report);
     // Its log is on the target, and must be closed before that is unmounted.
     let report = Report::new(Box::new(Consoles::open(job.root)), Style::Plain);

@@ -40,7 +40,7 @@ const PROGRAMS: [RelPath<'static>; 4] = [
 /// Mounts `device` read-only at [`TARGET`] and looks at it.
 pub(super) fn judge(job: &Job<'_>, device: &Device, arch: Arch) -> std::result::Result<System, Failure> {
     look_at(job, device, TARGET).map_err(|e| Failure::new("no-system", e))?;
-    let root = Root::open(Path::new(TARGET)).map_err(|e| Failure::new("failed", e))?;
+    let root = Root::open(Path::new(TARGET))?;
     system(&root, device, arch)
 }
 
