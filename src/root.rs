@@ -23,13 +23,14 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::error::{Error, Kind, Lift, Result};
 use crate::feed;
 use crate::ids::RelPath;
+use crate::sys::at::{lstatat, openat, readlinkat};
 
 /// What lies at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +225,7 @@ impl Root {
         name: &std::ffi::OsStr,
         path: RelPath<'_>,
     ) -> Result<Option<Meta>> {
-        match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match lstatat(parent, name) {
             Ok(stat) => Ok(Some(Meta::from_stat(&stat))),
             Err(Errno::ENOENT) => Ok(None),
             Err(e) => Err(e).at(self, "look at", path),
@@ -234,7 +235,7 @@ impl Root {
     /// Text of the symbolic link `path`. `None`: nothing there, or no link.
     pub fn read_link(&self, path: RelPath<'_>) -> Result<Option<String>> {
         let Some((parent, name)) = self.find_parent(path)? else { return Ok(None) };
-        match nix::fcntl::readlinkat(&parent, name) {
+        match readlinkat(&parent, name) {
             Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
             Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
             Err(e) => Err(e).at(self, "read the link", path),
@@ -244,7 +245,7 @@ impl Root {
     /// A text that changes whenever the file `path` is changed or replaced: inode, size and both times.
     pub fn stamp(&self, path: RelPath<'_>) -> Result<String> {
         let stat = match self.find_parent(path)? {
-            Some((parent, name)) => fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW),
+            Some((parent, name)) => lstatat(parent, name),
             None => Err(Errno::ENOENT),
         };
         let s = stat.at(self, "look at", path)?;

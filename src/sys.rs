@@ -2,6 +2,7 @@
 
 pub mod ahead;
 pub mod apart;
+pub mod at;
 pub mod child;
 pub mod cores;
 pub mod signal;

@@ -28,13 +28,13 @@ mod upper;
 mod whiteout;
 
 use crate::gather::Gather;
+use crate::sys::at::lutimensat;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
 use nix::errno::Errno;
-use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::{TimeSpec, TimeValLike};
 
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown};
@@ -208,7 +208,7 @@ impl<'t> Applier<'t> {
 /// Times in nanoseconds since 1970; of a link itself.
 fn set_times(dir: &OwnedFd, name: &[u8], mtime: i64, atime: i64) -> nix::Result<()> {
     let (mtime, atime) = (TimeSpec::nanoseconds(mtime), TimeSpec::nanoseconds(atime));
-    utimensat(dir, name, &atime, &mtime, UtimensatFlags::NoFollowSymlink)
+    lutimensat(dir, name, &atime, &mtime)
 }
 
 /// What the kernel's refusal means: whether the layer or this machine is to blame.

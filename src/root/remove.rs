@@ -1,13 +1,14 @@
 //! Removing what was written, and nothing else.
 
 use crate::gather::Gather;
+use crate::sys::at::{lstatat, openat, unlinkat};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::{UnlinkatFlags, fsync};
 
 use super::write::hinted;
 use super::{At, Change, Root};
@@ -51,7 +52,7 @@ impl Root {
     /// point inside is an error, so that nothing of a mounted disk is ever lost.
     pub fn remove_tree(&self, path: RelPath<'_>) -> Result<Change> {
         let Some((parent, name)) = self.find_parent(path)? else { return Ok(Change::Kept) };
-        let stat = match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        let stat = match lstatat(&parent, name) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(Change::Kept),
             Err(e) => return Err(e).at(self, "look at", path),

@@ -1,13 +1,14 @@
 //! Times of files, where what was made must look the same whenever it is made.
 
 use crate::gather::Gather;
+use crate::sys::at::{lstatat, lutimensat, openat};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstatat, futimens, utimensat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, futimens};
 use nix::sys::time::TimeSpec;
 
 use super::{At, Root};
@@ -26,7 +27,7 @@ impl Root {
     pub fn set_time(&self, path: RelPath<'_>, unix: u64) -> Result<()> {
         let Some((dir, name)) = self.find_parent(path)? else { return Ok(()) };
         let time = spec(unix);
-        match utimensat(&dir, name, &time, &time, UtimensatFlags::NoFollowSymlink) {
+        match lutimensat(&dir, name, &time, &time) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(e).at(self, "set the time of", path),
         }
@@ -61,7 +62,7 @@ fn below(dir: &OwnedFd, unix: u64, closed: &str, depth: usize) -> nix::Result<()
     let mut list = Dir::from_fd(dir.try_clone().map_err(|_| Errno::EMFILE)?)?;
     let names: Vec<_> = list.iter().map(|entry| entry.map(|e| e.file_name().to_owned())).gather::<nix::Result<_>>()?;
     for name in names.iter().map(|name| name.as_c_str()).filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
-        let stat = fstatat(dir.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let stat = lstatat(dir.as_fd(), name)?;
         let is_dir = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
         if is_dir && name.to_bytes() == closed.as_bytes() {
             if stat.st_mtime > time.tv_sec() || (stat.st_mtime == time.tv_sec() && stat.st_mtime_nsec > 0) {
@@ -80,7 +81,7 @@ fn below(dir: &OwnedFd, unix: u64, closed: &str, depth: usize) -> nix::Result<()
 }
 
 fn set(dir: &OwnedFd, name: &CStr, time: &TimeSpec) -> nix::Result<()> {
-    utimensat(dir, name, time, time, UtimensatFlags::NoFollowSymlink)
+    lutimensat(dir, name, time, time)
 }
 
 #[cfg(test)]

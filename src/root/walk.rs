@@ -9,13 +9,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::{At, Root};
 use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
+use crate::sys::at::{mkdirat, openat, readlinkat};
 
 /// As the kernel's own limit (path_resolution(7)).
 const MAX_LINKS: usize = 40;

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::Write;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::{At, Change, Root};
 use crate::error::Result;
 use crate::ids::RelPath;
+use crate::sys::at::openat;
 
 /// A secret has some KiB; what is larger is overwritten no further.
 const MAX_WIPED: usize = 64 << 10;

@@ -5,15 +5,16 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, geteuid, linkat, symlinkat, unlinkat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::{UnlinkatFlags, fsync, geteuid};
 
 use super::{At, Meta, Root, Type};
 use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::feed::Feed;
 use crate::ids::RelPath;
+use crate::sys::at::{linkat, lstatat, openat, readlinkat, renameat, symlinkat, unlinkat};
 use crate::sys::signal;
 
 /// Whether a call had to touch anything. Drives "changed" counts and service restarts.
@@ -94,7 +95,7 @@ impl Root {
         let temp = temp_name(name);
         let filled = self.fill(&dir, &temp, mode, path, fill).and_then(|size| {
             crash::point();
-            renameat(&dir, temp.as_str(), &dir, name).at(self, "rename into place", path)?;
+            renameat(&dir, temp.as_str(), name).at(self, "rename into place", path)?;
             Ok(size)
         });
         match filled {
@@ -161,7 +162,7 @@ impl Root {
             }
             symlinkat(target, &dir, temp.as_str())?;
             crash::point();
-            renameat(&dir, temp.as_str(), &dir, name)?;
+            renameat(&dir, temp.as_str(), name)?;
             crash::point();
             fsync(&dir)
         })();
@@ -172,12 +173,12 @@ impl Root {
     /// Moves the file `from` to the name `to` in the same directory, replacing nothing: `to` must be free.
     pub fn set_aside(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
         let (dir, name, to_name) = self.beside(from, to)?;
-        if fstatat(dir.as_fd(), to_name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() {
+        if lstatat(dir.as_fd(), to_name).is_ok() {
             let what = format!("set aside '{from}': '{}' is there already", self.absolute(to).display());
             return Err(Error::new(Kind::Host, what).hint("move one of the two files away"));
         }
         crash::point();
-        renameat(&dir, name, &dir, to_name).at(self, "set aside", from).map_err(hinted)?;
+        renameat(&dir, name, to_name).at(self, "set aside", from).map_err(hinted)?;
         fsync(&dir).at(self, "sync the directory of", from)
     }
 
@@ -185,7 +186,7 @@ impl Root {
     pub fn link(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<Change> {
         let (dir, name, to_name) = self.beside(from, to)?;
         crash::point();
-        match linkat(&dir, name, &dir, to_name, AtFlags::empty()) {
+        match linkat(&dir, name, &dir, to_name) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Ok(Change::Kept),
             Err(e) => return Err(e).at(self, "keep", from).map_err(hinted),
@@ -198,7 +199,7 @@ impl Root {
     pub fn replace(&self, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
         let (dir, name, to_name) = self.beside(from, to)?;
         crash::point();
-        renameat(&dir, name, &dir, to_name).at(self, "bring back", from).map_err(hinted)?;
+        renameat(&dir, name, to_name).at(self, "bring back", from).map_err(hinted)?;
         fsync(&dir).at(self, "sync the directory of", from)
     }
 

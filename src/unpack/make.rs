@@ -6,18 +6,17 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, futimens, makedev, mkdirat, mknodat,
-};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, futimens, makedev};
 use nix::sys::time::{TimeSpec, TimeValLike};
-use nix::unistd::{Gid, Uid, fchown, fchownat, linkat, symlinkat};
+use nix::unistd::{Gid, Uid, fchown};
 
 use super::path::{self, Start};
 use super::tree::{Found, file_type, is_dir, look_at};
 use super::{Applier, Place, failed, set_times};
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown, unreadable};
 use crate::error::{Error, Kind, Lift, Result};
+use crate::sys::at::{fchmodat, lchownat, linkat, lstatat, mkdirat, mknodat, openat, symlinkat};
 use crate::sys::xattr::{self, Existing};
 use crate::sys::{signal, writeback};
 
@@ -123,7 +122,7 @@ impl Applier<'_> {
             Found::Thing(stat) if is_dir(&stat) => return refuse("is a directory"),
             _ => {}
         }
-        match linkat(&from, last, &place.fd, name, AtFlags::empty()) {
+        match linkat(&from, last, &place.fd, name) {
             Ok(()) => Ok(Made::Done),
             Err(Errno::EEXIST) => Ok(Made::InTheWay),
             Err(e) => Err(doing(e)),
@@ -192,14 +191,14 @@ fn dress(place: &Place, name: &[u8], member: &Member, file: Option<&File>) -> Re
         // It has the owner, mode and attributes of a file that was there, and a new owner takes some of them away.
         (MemberKind::HardLink(_), _) => None,
         (_, Some(file)) => Some(fstat(file)),
-        _ => Some(fstatat(&place.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)),
+        _ => Some(lstatat(&place.fd, name)),
     };
     let as_made = as_made.transpose().map_err(|e| failed(e, "look at it"))?;
     if as_made.is_none_or(|stat| !owned(&stat, member)) {
-        let (uid, gid) = (Some(Uid::from_raw(member.uid)), Some(Gid::from_raw(member.gid)));
+        let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
         let done = match file {
-            Some(file) => fchown(file, uid, gid),
-            None => fchownat(&place.fd, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW),
+            Some(file) => fchown(file, Some(uid), Some(gid)),
+            None => lchownat(&place.fd, name, uid, gid),
         };
         done.map_err(|e| failed(e, "set its owner"))?;
     }
@@ -252,7 +251,7 @@ fn set_mode(place: &Place, name: &[u8], member: &Member, file: Option<&File>) ->
         (None, MemberKind::Symlink(_)) => Ok(()),
         // It may be one to a symbolic link, which has no mode of its own.
         (None, MemberKind::HardLink(_)) if matches!(look_at(&place.fd, name).map_err(doing)?, Found::Link) => Ok(()),
-        (None, _) => fchmodat(&place.fd, name, mode, FchmodatFlags::FollowSymlink).map_err(doing),
+        (None, _) => fchmodat(&place.fd, name, mode).map_err(doing),
     }
 }
 

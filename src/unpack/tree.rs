@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::unistd::UnlinkatFlags;
 
 use super::path::{self, Start};
 use crate::error::{Kind, Lift, Result};
+use crate::sys::at::{lstatat, openat, readlinkat, unlinkat};
 
 /// Links followed for one path; as many as containerd follows.
 const MAX_LINKS: usize = 255;
@@ -219,7 +220,7 @@ pub(super) fn enter(from: &OwnedFd, name: &[u8]) -> nix::Result<OwnedFd> {
 
 /// What `name` in `dir` is.
 pub(super) fn look_at(dir: &OwnedFd, name: &[u8]) -> nix::Result<Found> {
-    match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+    match lstatat(dir, name) {
         Ok(stat) if file_type(&stat) == SFlag::S_IFLNK => Ok(Found::Link),
         Ok(stat) => Ok(Found::Thing(Box::new(stat))),
         Err(Errno::ENOENT) => Ok(Found::Nothing),

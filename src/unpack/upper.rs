@@ -4,15 +4,15 @@ use std::hash::{DefaultHasher, Hasher};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, mkdirat};
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::sys::stat::{FileStat, Mode};
+use nix::unistd::{Gid, Uid};
 
 use super::path::{self, Start};
 use super::tree::{Found, Tree, enter, is_dir};
 use super::{Applier, Place, failed};
 use crate::archive::{MAKE_AGAIN, bad, shown};
 use crate::error::Result;
+use crate::sys::at::{fchmodat, lchownat, mkdirat};
 use crate::sys::xattr::{self, Existing};
 
 /// Directories of a base layer that no entry names: 1 MiB of hashes. Only tars that name no directory at all have many.
@@ -44,7 +44,7 @@ impl Applier<'_> {
         let doing = |e| failed(e, &format!("make its directory '{}'", shown(path)));
         let mode = Mode::from_bits_truncate(0o755);
         mkdirat(above, name, mode).map_err(doing)?;
-        fchmodat(above, name, mode, FchmodatFlags::FollowSymlink).map_err(doing)?;
+        fchmodat(above, name, mode).map_err(doing)?;
         let made = enter(above, name).map_err(doing)?;
         for lower in &self.target.lowers {
             match covered(lower, path).map_err(doing)? {
@@ -115,8 +115,8 @@ fn covered(lower: &Tree, path: &[u8]) -> nix::Result<Covered> {
 /// Owner, mode, times and attributes, except those of overlayfs itself.
 fn copy(from: &OwnedFd, stat: &FileStat, to: &OwnedFd) -> nix::Result<()> {
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    fchownat(to, ".", Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    fchmodat(to, ".", Mode::from_bits_truncate(stat.st_mode & 0o7777), FchmodatFlags::FollowSymlink)?;
+    lchownat(to, ".", uid, gid)?;
+    fchmodat(to, ".", Mode::from_bits_truncate(stat.st_mode & 0o7777))?;
     let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
     super::set_times(to, b".", nanos(stat.st_mtime, stat.st_mtime_nsec), nanos(stat.st_atime, stat.st_atime_nsec))?;
     let names = match xattr::list(from.as_fd(), b".") {

@@ -3,13 +3,13 @@
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{Mode, SFlag, mknodat};
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::sys::stat::{Mode, SFlag};
+use nix::unistd::{Gid, Uid};
 
 use super::{Applier, Form, Place, failed, path};
 use crate::archive::{MAKE_AGAIN, Member, bad};
 use crate::error::Result;
+use crate::sys::at::{lchownat, mknodat};
 use crate::sys::xattr::{self, Existing};
 
 const PREFIX: &[u8] = b".wh.";
@@ -71,6 +71,5 @@ fn cover(place: &Place, name: &[u8], member: &Member) -> Result<()> {
         made => made.map_err(|e| failed(e, "make a whiteout"))?,
     }
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-    fchownat(&place.fd, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
-        .map_err(|e| failed(e, "set the owner of a whiteout"))
+    lchownat(&place.fd, name, uid, gid).map_err(|e| failed(e, "set the owner of a whiteout"))
 }
