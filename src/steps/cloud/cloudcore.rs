@@ -20,8 +20,12 @@ use crate::kubeedge::{Chart, Difference, NAMESPACE, SERVER_LABEL};
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
 
-/// The CA's hash as it was when CloudCore had been restarted once.
+/// The CA's hash as it was when CloudCore had been restarted once, with all that is set; or one of the next two.
 pub(super) const FACT: &str = "cloudcore-ca";
+/// In its place from before an upgrade: it is to be started again.
+const SET: &str = "to be started again";
+/// The same, and is to make its certificate anew: it makes one only where there is none.
+const NAMED: &str = "to be started again with other names";
 /// A namespace with running pods takes half a minute to go.
 const GONE: Duration = Duration::from_secs(180);
 const NAMESPACE_JSON: &str = include_str!("../../k3s/manifests/namespace.json");
@@ -116,14 +120,21 @@ impl CloudCore {
     }
 
     fn upgrade(&self, difference: Difference, cx: &mut Cx<'_>) -> Result<()> {
+        // On disk first: when it is done and we are cut, nothing else tells that CloudCore runs with what was before.
+        let named = matches!(difference, Difference::Names(_)) || cx.journal.fact(FACT) == Some(NAMED);
+        cx.journal.remember(FACT, if named { NAMED } else { SET })?;
         let mut kube = Kube::new(&self.kubeconfig, cx.exec);
         kube.delete_all("secrets", NAMESPACE, CUT)?;
-        self.keadm(self.chart.upgrade(), cx).doing(|| "keadm upgrade cloud".to_owned())?;
-        if matches!(difference, Difference::Names(_)) {
-            // CloudCore makes its certificate once; without it, it makes one for the new names.
+        self.keadm(self.chart.upgrade(), cx).doing(|| "keadm upgrade cloud".to_owned())
+    }
+
+    /// Starts CloudCore again after an upgrade, perhaps one of a run that was cut.
+    fn follow_up(&self, cx: &mut Cx<'_>) -> Result<bool> {
+        let Some(fact @ (SET | NAMED)) = cx.journal.fact(FACT) else { return Ok(false) };
+        if fact == NAMED {
             self.kube(cx).delete("secret", NAMESPACE, "cloudcoresecret")?;
         }
-        self.restart(cx)
+        self.restart(cx).map(|()| true)
     }
 
     /// Its ReplicaSet starts another one; a rollout would wait for ports that the old one holds.
@@ -224,7 +235,7 @@ impl Step for CloudCore {
         };
         Ok(match cx.journal.fact(FACT) == Some(hash.as_str()) {
             true => Status::Done,
-            false => Status::todo("CloudCore was not started again with the CA that it made"),
+            false => Status::todo("CloudCore was not started again with the CA that it made, or what was set"),
         })
     }
 
@@ -232,6 +243,7 @@ impl Step for CloudCore {
         localtime::provide(cx)?;
         self.mark_node(cx)?;
         self.release(cx)?;
+        let is_started = self.follow_up(cx)?;
         self.wait(cx)?;
         let elsewhere = release::elsewhere(&mut self.kube(cx), &self.chart)?;
         for pod in elsewhere.iter().take(TOLD) {
@@ -244,9 +256,11 @@ impl Step for CloudCore {
         if hash.is_ok_and(|hash| cx.journal.fact(FACT) == Some(hash.as_str())) {
             return Ok(());
         }
-        // Two instances at the very first start can each make a CA; the second start takes the one that was stored.
-        self.restart(cx)?;
-        self.wait(cx)?;
+        if !is_started {
+            // Two instances at the very first start can each make a CA; the second start takes the one that was stored.
+            self.restart(cx)?;
+            self.wait(cx)?;
+        }
         let hash = release::ca_hash(&self.kubeconfig, cx.exec)?.hex();
         cx.journal.remember(FACT, &hash)
     }
@@ -276,7 +290,35 @@ impl Step for CloudCore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::Script;
     use crate::json::read;
+    use crate::plan::tests::with_cx;
+
+    #[test]
+    fn what_an_upgrade_is_followed_by_outlives_a_cut() {
+        let config = CloudConfig { kubeconfig: "/k".into(), ..CloudConfig::default() };
+        let chart = Chart::new(&config, "v1.22.0".into());
+        let step = CloudCore::new(&config, chart.clone());
+        let delete = |what: &str| format!("k3s kubectl --kubeconfig=/k delete {what} --ignore-not-found --wait=false");
+        let restart = delete(&format!("pods --namespace=kubeedge --selector={CORE}"));
+        let cut = delete(&format!("secrets --namespace=kubeedge --selector={CUT}"));
+        let secret = delete("secret cloudcoresecret --namespace=kubeedge");
+        let keadm = chart.upgrade().to_string();
+        with_cx(|cx| {
+            let mut script = Script::default();
+            script.programs.push("apt".into());
+            // Names differ; then, when that was cut, values do; then nothing.
+            script = script.expect(&cut, 0, "").expect(&keadm, 1, "Error: cut");
+            script = script.expect(&cut, 0, "").expect(&keadm, 0, "").expect(&secret, 0, "").expect(&restart, 0, "");
+            let Cx { root, clock, report, .. } = *cx;
+            let cx = &mut Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+            assert!(!step.follow_up(cx).unwrap());
+            step.upgrade(Difference::Names("x".into()), cx).unwrap_err();
+            step.upgrade(Difference::Values("x".into()), cx).unwrap();
+            assert!(step.follow_up(cx).unwrap());
+            assert!(script.done());
+        });
+    }
 
     #[test]
     fn a_namespace_that_stays_tells_why() {

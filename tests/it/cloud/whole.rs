@@ -164,6 +164,11 @@ fn an_address_is_added(machine: &Machine<'_>) {
     };
     let (before, key) = (agents(), field(machine, "secret/edgemesh-agent-psk", ".data.psk"));
     assert_eq!(before.len(), 3, "{before:?}");
+    // cut when keadm is done, and CloudCore neither has its new certificate nor was started again
+    machine.sh("mkdir -p /run/standin; : >/run/standin/keadm-last").good();
+    assert_eq!(install(machine, &[&format!("--advertise-address={BOTH}")]).code, 137);
+    machine.sh("rm /run/standin/keadm-last").good();
+    machine.run(&["edgelay", "cloud", "status"]).fails(11, "CloudCore was not started again");
     good(install(machine, &[&format!("--advertise-address={BOTH}")]), machine);
     is_green(machine);
     let anew = wait_for(PATIENCE, || {
