@@ -122,7 +122,7 @@ pub fn wait_for<T>(
     limit: Duration,
     mut probe: impl FnMut() -> Result<Probe<T>>,
 ) -> Result<T> {
-    let mut patience = Patience { clock, what, limit, start: clock.elapsed(), pause: FIRST_PAUSE };
+    let mut patience = Patience::new(clock, what, limit);
     loop {
         match probe()? {
             Probe::Ready(value) => return Ok(value),
@@ -140,7 +140,12 @@ struct Patience<'a> {
     pause: Duration,
 }
 
-impl Patience<'_> {
+impl<'a> Patience<'a> {
+    #[inline(never)]
+    fn new(clock: &'a dyn Clock, what: &'a str, limit: Duration) -> Self {
+        Patience { clock, what, limit, start: clock.elapsed(), pause: FIRST_PAUSE }
+    }
+
     /// Lets some time pass, or fails if there is none left.
     fn pause(&mut self, seen: &str) -> Result<()> {
         crate::sys::signal::check()?;

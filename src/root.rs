@@ -207,6 +207,11 @@ impl Root {
         Ok(self.read(path, limit)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// The same, for files that need not be there: nothing is as good as an empty one.
+    pub fn text_or_empty(&self, path: RelPath<'_>, limit: usize) -> Result<String> {
+        Ok(self.read_text(path, limit)?.unwrap_or_default())
+    }
+
     /// What lies at `path`, following links. `None`: nothing, or a link that leads nowhere.
     pub fn stat(&self, path: RelPath<'_>) -> Result<Option<Meta>> {
         let Some((parent, name)) = self.find(path)? else { return Ok(None) };
@@ -260,6 +265,11 @@ impl Root {
     pub fn list(&self, path: RelPath<'_>) -> Result<Option<Vec<String>>> {
         let Some(fd) = self.open_dir(path)? else { return Ok(None) };
         names(fd).at(self, "list", path).map(Some)
+    }
+
+    /// The same, for directories that need not be there: nothing is as good as an empty one.
+    pub fn list_or_empty(&self, path: RelPath<'_>) -> Result<Vec<String>> {
+        Ok(self.list(path)?.unwrap_or_default())
     }
 
     /// Names in the root directory itself, as [`Root::list`].

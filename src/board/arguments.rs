@@ -81,7 +81,7 @@ pub fn with(text: &str, format: Format, arguments: &[String]) -> Option<String> 
         _ => {}
     }
     let drop: &[&str] = if enables_memory(arguments) { &[DISABLED] } else { &[] };
-    edited(text, format, |content| {
+    edited(text, format, &|content| {
         let mut content = without_words(content, drop);
         for argument in arguments {
             if !has(&content, argument) {
@@ -100,11 +100,11 @@ pub fn with(text: &str, format: Format, arguments: &[String]) -> Option<String> 
 /// `text` without any of `arguments`.
 pub fn without(text: &str, format: Format, arguments: &[String]) -> String {
     let drop: Vec<&str> = arguments.iter().map(String::as_str).gather();
-    edited(text, format, |content| without_words(content, &drop)).unwrap_or_else(|| text.to_owned())
+    edited(text, format, &|content| without_words(content, &drop)).unwrap_or_else(|| text.to_owned())
 }
 
 /// Every part replaced by what `change` makes of it; nothing if there is none.
-fn edited(text: &str, format: Format, change: impl Fn(&str) -> String) -> Option<String> {
+fn edited(text: &str, format: Format, change: &dyn Fn(&str) -> String) -> Option<String> {
     let spans = spans(text, format);
     let (mut out, mut at) = (String::new(), 0);
     for span in &spans {

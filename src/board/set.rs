@@ -143,7 +143,7 @@ fn read_directory(directory: &Path) -> Result<Vec<Draft>> {
     let root = Root::open(Path::new("/"))?;
     let place = place.to_string_lossy();
     let place = RelPath::from_absolute(&place).lift(Kind::Config, || format!("the path '{place}'"))?;
-    let names = root.list(place)?.unwrap_or_default();
+    let names = root.list_or_empty(place)?;
     if names.len() > MAX_FILES {
         let what = format!("it holds {} files, more than {MAX_FILES}", names.len());
         return Err(Error::new(Kind::Config, what).hint("give a directory with nothing but profiles"));

@@ -65,7 +65,9 @@ impl Request {
                 .hint(format!("take one of: {}", known.join(", "))));
         };
         if self.role == Role::Cloud {
-            k3s_images::adopt(&mut needs.images, &[&self.components[..], &self.images].concat())?;
+            let mut dirs = self.components.clone();
+            dirs.extend_from_slice(&self.images);
+            k3s_images::adopt(&mut needs.images, &dirs)?;
         }
         let wish = Wish { arch: self.arch, kubeedge, with: &self.with };
         let selection = select(&needs.components, &self.components, wish)?;

@@ -1,6 +1,5 @@
 //! Where the bytes of a component come from: a file, or a file inside a release archive.
 
-use crate::sorted::Map;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -71,13 +70,13 @@ pub(super) fn measure_file(path: &Path) -> Result<Measure> {
 }
 
 /// Looks at some files of an archive, in one pass over it. What is not there is not in the result.
-pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<Map<String, Measure>> {
-    let mut found = Map::new();
+pub(super) fn measure_archive(path: &Path, wanted: &[&str]) -> Result<Vec<(String, Measure)>> {
+    let mut found: Vec<(String, Measure)> = Vec::new();
     let mut archive = open_archive(path)?;
     while let Some(entry) = archive.advance().doing(|| read_of(path))? {
-        if wanted.iter().any(|name| is_file(&entry, name)) && !found.contains_key(&entry.name) {
+        if wanted.iter().any(|name| is_file(&entry, name)) && !found.iter().any(|(name, _)| *name == entry.name) {
             let measure = measure(&mut archive).lift(Kind::Bundle, || read_of(path))?;
-            found.insert(entry.name, measure);
+            found.push((entry.name, measure));
         }
     }
     Ok(found)

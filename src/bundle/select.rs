@@ -1,7 +1,7 @@
 //! Finds the components that a role needs among local files.
 
 use crate::gather::{Gather, Grow};
-use crate::sorted::{Map, Set};
+use crate::sorted::Set;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Need, Rule};
@@ -124,20 +124,23 @@ fn candidates(patterns: &[Filled], files: &[(String, PathBuf)]) -> Vec<Candidate
 
 /// Hashes what was chosen, each archive in one pass.
 fn measure_all(chosen: Vec<(&Rule, Candidate)>, arch: Arch, selection: &mut Selection) -> Result<()> {
-    let mut wanted: Map<&Path, Vec<&str>> = Map::new();
-    for (_, candidate) in &chosen {
-        if let Some(inside) = &candidate.origin.inside {
-            wanted.or_insert_with(&candidate.origin.file, Vec::new).push(inside);
+    let mut archives: Vec<(&Path, Vec<(String, Measure)>)> = Vec::new();
+    let origins: Vec<Origin> = chosen.iter().map(|(_, candidate)| candidate.origin.clone()).gather();
+    for origin in &origins {
+        if origin.inside.is_some() && !archives.iter().any(|(path, _)| *path == origin.file) {
+            let inside = origins.iter().filter(|other| other.file == origin.file);
+            let names: Vec<&str> = inside.filter_map(|origin| origin.inside.as_deref()).gather();
+            archives.push((&origin.file, measure_archive(&origin.file, &names)?));
         }
-    }
-    let mut archives = Map::new();
-    for (path, names) in wanted {
-        archives.insert(path.to_owned(), measure_archive(path, &names)?);
     }
     for (rule, candidate) in chosen {
         let measure = match &candidate.origin.inside {
             None => Some(measure_file(&candidate.origin.file)?),
-            Some(inside) => archives.get(&candidate.origin.file).and_then(|found| found.get(inside)).cloned(),
+            Some(inside) => {
+                let archive = archives.iter().find(|(path, _)| *path == candidate.origin.file);
+                let found = archive.and_then(|(_, found)| found.iter().find(|(name, _)| name == inside));
+                found.map(|(_, measure)| measure.clone())
+            }
         };
         match measure {
             Some(measure) => take(rule, candidate, measure, arch, selection),

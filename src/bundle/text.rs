@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::ser::Serializer;
 
-use crate::json::{JsonError, Value};
+use crate::json::{JsonError, Place, Value};
 
 pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&value.to_string())
@@ -14,7 +14,8 @@ pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S
 
 /// The member `key` of an object.
 pub(super) fn field<T: FromStr<Err: Display> + Display>(object: &Value, key: &'static str) -> Result<T, JsonError> {
-    take(object.need(key)?).map_err(|e| e.inside(key))
+    let value = object.need(key)?;
+    parse(value, value.place).map_err(|e| e.inside(key))
 }
 
 /// The member `key`, a list.
@@ -23,30 +24,25 @@ where
     T: FromStr<Err: Display> + Display,
 {
     let list = object.need(key)?;
-    let mut out = Vec::new();
-    for item in list.items().map_err(|e| e.inside(key))? {
-        out.push(parse(item.text()?).map_err(|why| JsonError::at(list.place, why).inside(key))?);
-    }
-    Ok(out)
+    let items = list.items().map_err(|e| e.inside(key))?;
+    items.iter().map(|item| parse(item, list.place).map_err(|e| e.inside(key))).gather()
 }
 
-fn take<T: FromStr<Err: Display> + Display>(value: &Value) -> Result<T, JsonError> {
-    parse(value.text()?).map_err(|why| JsonError::at(value.place, why))
-}
-
-fn parse<T: FromStr<Err: Display> + Display>(text: &str) -> Result<T, String> {
-    let value = text.parse::<T>().map_err(|why| refused(text, &format_args!(": {why}")))?;
-    is_normal(text, &value)?;
+/// `place` is told where the text is no `T`.
+fn parse<T: FromStr<Err: Display> + Display>(value: &Value, place: Place) -> Result<T, JsonError> {
+    let text = value.text()?;
+    let value = text.parse::<T>().map_err(|why| refused(place, text, &format_args!(": {why}")))?;
+    is_normal(place, text, &value)?;
     Ok(value)
 }
 
 /// A name with two spellings would give one bundle two identities.
-fn is_normal(text: &str, value: &dyn Display) -> Result<(), String> {
-    if value.to_string() == text { Ok(()) } else { Err(refused(text, &", which is not in its normal form")) }
+fn is_normal(place: Place, text: &str, value: &dyn Display) -> Result<(), JsonError> {
+    if value.to_string() == text { Ok(()) } else { Err(refused(place, text, &", which is not in its normal form")) }
 }
 
-fn refused(text: &str, why: &dyn Display) -> String {
-    format!("is '{}'{why}", text.chars().take(80).gather::<String>().escape_debug())
+fn refused(place: Place, text: &str, why: &dyn Display) -> JsonError {
+    JsonError::at(place, format!("is '{}'{why}", text.chars().take(80).gather::<String>().escape_debug()))
 }
 
 /// The same for lists.

@@ -53,7 +53,7 @@ const NEEDED_V2: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 impl Cgroups {
     /// Reads the mounts and `/proc/cgroups`, under v2 also `cgroup.controllers` of the mounted hierarchy.
     pub fn load(root: &Root) -> Result<Self> {
-        let mounts = root.read_text(RelPath::literal("proc/self/mounts"), TABLE)?.unwrap_or_default();
+        let mounts = root.text_or_empty(RelPath::literal("proc/self/mounts"), TABLE)?;
         let (mut v1, mut unified, mut read_only) = (Set::new(), None, None);
         for line in mounts.lines() {
             let mut words = line.split_whitespace().skip(1);
@@ -110,13 +110,13 @@ fn is_controller(option: &str) -> bool {
 fn controllers(root: &Root, mounted_at: &str) -> Result<Set<String>> {
     let path = format!("{mounted_at}/cgroup.controllers");
     let Ok(path) = RelPath::from_absolute(&path) else { return Ok(Set::new()) };
-    let text = root.read_text(path, SMALL)?.unwrap_or_default();
+    let text = root.text_or_empty(path, SMALL)?;
     Ok(text.split_whitespace().map(str::to_owned).gather())
 }
 
 /// Lines of `/proc/cgroups`: name, hierarchy, number of groups, enabled.
 fn disabled(root: &Root) -> Result<Set<String>> {
-    let text = root.read_text(RelPath::literal("proc/cgroups"), SMALL)?.unwrap_or_default();
+    let text = root.text_or_empty(RelPath::literal("proc/cgroups"), SMALL)?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let off = lines.filter_map(|line| {
         let mut words = line.split_whitespace();

@@ -120,45 +120,41 @@ impl<'a> Kernel<'a> {
     /// Collects the evidence.
     pub fn load(root: &'a Root) -> Result<Self> {
         let release = kernel_release(root)?;
-        let read = |path| -> Result<String> { Ok(root.read_text(RelPath::literal(path), SMALL)?.unwrap_or_default()) };
-        let xtables = read("proc/net/ip_tables_matches")? + &read("proc/net/ip_tables_targets")?;
-        Ok(Kernel {
-            root,
-            tried: Tried::new(),
-            loadable: modules(root, &release, "modules.dep")?,
-            built_in: modules(root, &release, "modules.builtin")?,
-            options: options(root, &release)?,
-            filesystems: read("proc/filesystems")?,
-            xtables,
-            runs: true,
-            release,
-        })
+        let read = |path| root.text_or_empty(RelPath::literal(path), SMALL);
+        let mut kernel = Kernel::of(root, release)?;
+        kernel.options = options(root, &kernel.release)?;
+        kernel.filesystems = read("proc/filesystems")?;
+        kernel.xtables = read("proc/net/ip_tables_matches")? + &read("proc/net/ip_tables_targets")?;
+        kernel.runs = true;
+        Ok(kernel)
     }
 
     /// Those that are installed in a system that does not run, as far as they have modules.
     pub fn installed(root: &'a Root) -> Result<Vec<Self>> {
         let mut kernels = Vec::new();
-        for release in root.list(RelPath::literal("lib/modules"))?.unwrap_or_default() {
-            let (loadable, built_in) =
-                (modules(root, &release, "modules.dep")?, modules(root, &release, "modules.builtin")?);
-            if loadable.is_none() || built_in.is_none() {
-                continue;
+        for release in root.list_or_empty(RelPath::literal("lib/modules"))? {
+            let mut kernel = Kernel::of(root, release)?;
+            if kernel.loadable.is_some() && kernel.built_in.is_some() {
+                kernel.options = boot_options(root, &kernel.release)?;
+                kernels.push(kernel);
             }
-            let options = boot_options(root, &release)?;
-            let (tried, filesystems, xtables) = (Tried::new(), String::new(), String::new());
-            kernels.push(Kernel {
-                root,
-                tried,
-                loadable,
-                built_in,
-                options,
-                filesystems,
-                xtables,
-                runs: false,
-                release,
-            });
         }
         Ok(kernels)
+    }
+
+    /// One that does not run.
+    fn of(root: &'a Root, release: String) -> Result<Self> {
+        Ok(Kernel {
+            root,
+            tried: Tried::new(),
+            loadable: modules(root, &release, "modules.dep")?,
+            built_in: modules(root, &release, "modules.builtin")?,
+            options: None,
+            filesystems: String::new(),
+            xtables: String::new(),
+            runs: false,
+            release,
+        })
     }
 
     /// First number of the release; 0 if it is none.

@@ -21,7 +21,7 @@ pub struct Listener {
 pub fn listeners(root: &Root) -> Result<Vec<Listener>> {
     let mut found = Vec::new();
     for path in [RelPath::literal("proc/net/tcp"), RelPath::literal("proc/net/tcp6")] {
-        let text = root.read_text(path, TABLE)?.unwrap_or_default();
+        let text = root.text_or_empty(path, TABLE)?;
         found.add_all(text.lines().filter_map(listener));
     }
     Ok(found)
@@ -83,7 +83,7 @@ const RTF_REJECT: u32 = 0x200;
 
 /// The main table's routes for IPv4 that are up (`/proc/net/route`).
 pub fn routes(root: &Root) -> Result<Vec<Route>> {
-    let text = root.read_text(RelPath::literal("proc/net/route"), TABLE)?.unwrap_or_default();
+    let text = root.text_or_empty(RelPath::literal("proc/net/route"), TABLE)?;
     Ok(text.lines().filter_map(route).gather())
 }
 
@@ -105,7 +105,7 @@ pub fn default_route(root: &Root) -> Result<Option<String>> {
     if let Some(route) = routes(root)?.into_iter().find(Route::is_default) {
         return Ok(Some(route.interface));
     }
-    let text = root.read_text(RelPath::literal("proc/net/ipv6_route"), TABLE)?.unwrap_or_default();
+    let text = root.text_or_empty(RelPath::literal("proc/net/ipv6_route"), TABLE)?;
     Ok(text.lines().find_map(default_v6))
 }
 
@@ -121,7 +121,7 @@ fn default_v6(line: &str) -> Option<String> {
 /// Addresses of this machine, loopback included (`/proc/net/fib_trie`, `if_inet6`).
 pub fn addresses(root: &Root) -> Result<Vec<IpAddr>> {
     let mut found = Vec::new();
-    let text = root.read_text(RelPath::literal("proc/net/fib_trie"), TABLE)?.unwrap_or_default();
+    let text = root.text_or_empty(RelPath::literal("proc/net/fib_trie"), TABLE)?;
     let mut last = None;
     for line in text.lines().map(str::trim) {
         // A leaf `|-- 10.0.0.1`, then what it is: `/32 host LOCAL`.
@@ -133,7 +133,7 @@ pub fn addresses(root: &Root) -> Result<Vec<IpAddr>> {
             found.push(IpAddr::V4(address));
         }
     }
-    let text = root.read_text(RelPath::literal("proc/net/if_inet6"), TABLE)?.unwrap_or_default();
+    let text = root.text_or_empty(RelPath::literal("proc/net/if_inet6"), TABLE)?;
     let v6 = text.lines().filter_map(|line| u128::from_str_radix(line.split_whitespace().next()?, 16).ok());
     found.add_all(v6.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))));
     found.sort_unstable();
@@ -171,7 +171,7 @@ pub fn iptables(root: &Root) -> Result<Iptables> {
 
 /// Addresses that `/etc/hosts` gives to `name`.
 pub fn hosts_entry(root: &Root, name: &str) -> Result<Vec<IpAddr>> {
-    let text = root.read_text(RelPath::literal("etc/hosts"), TABLE)?.unwrap_or_default();
+    let text = root.text_or_empty(RelPath::literal("etc/hosts"), TABLE)?;
     let mut found = Vec::new();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();

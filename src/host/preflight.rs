@@ -208,13 +208,14 @@ pub fn failure(findings: &[Finding]) -> Option<Error> {
 
 /// `a`, `a and b`, `a, b and c`.
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    joined(&items.iter().map(T::to_string).gather::<Vec<_>>())
+}
+
+fn joined(items: &[String]) -> String {
     match items {
         [] => String::new(),
-        [one] => one.to_string(),
-        [most @ .., last] => {
-            let most: Vec<String> = most.iter().map(T::to_string).gather();
-            format!("{} and {last}", most.join(", "))
-        }
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }
 

@@ -92,7 +92,7 @@ pub fn network(root: &Root, pid: &str) -> Option<String> {
 }
 
 fn pids(root: &Root) -> Result<Vec<u32>> {
-    let names = root.list(RelPath::literal("proc"))?.unwrap_or_default();
+    let names = root.list_or_empty(RelPath::literal("proc"))?;
     Ok(names.iter().filter_map(|name| name.parse().ok()).take(MAX_PIDS).gather())
 }
 

@@ -51,6 +51,11 @@ impl<'a> Kube<'a> {
         good(&args.join(" "), output)
     }
 
+    /// Runs kubectl for what it does, not for what it prints.
+    fn done(&mut self, args: &[&str]) -> Result<()> {
+        self.text(args).map(|_| ())
+    }
+
     /// The object `name`. `None`: there is none, or the cluster does not know the kind.
     pub fn get(&mut self, kind: &str, space: &str, name: &str) -> Result<Option<Value>> {
         Ok(self.some(space, &[&format!("{kind}/{name}")])?.into_iter().next())
@@ -153,36 +158,36 @@ impl<'a> Kube<'a> {
 
     fn apply_path(&mut self, path: &Path, check: &str) -> Result<()> {
         let file = format!("--filename={}", path.display());
-        self.text(&["apply", "--server-side", "--force-conflicts", MANAGER, check, &file]).map(|_| ())
+        self.done(&["apply", "--server-side", "--force-conflicts", MANAGER, check, &file])
     }
 
     /// Takes the taint `key` from the node `name`.
     pub fn untaint(&mut self, name: &str, key: &str) -> Result<()> {
-        self.text(&["taint", "node", name, &format!("{key}-")]).map(|_| ())
+        self.done(&["taint", "node", name, &format!("{key}-")])
     }
 
     /// Sets a label, `KEY=VALUE`, or takes it, `KEY-`, from the nodes that `which` says: a name, or `--selector=…`.
     pub fn label_nodes(&mut self, which: &str, label: &str) -> Result<()> {
-        self.text(&["label", "nodes", which, label, "--overwrite"]).map(|_| ())
+        self.done(&["label", "nodes", which, label, "--overwrite"])
     }
 
     /// Changes fields of the object `name` by a patch of this form; one that is null goes.
     pub fn patch(&mut self, kind: &str, space: &str, name: &str, (form, patch): (&str, &str)) -> Result<()> {
         let (space, form, patch) =
             (format!("--namespace={space}"), format!("--type={form}"), format!("--patch={patch}"));
-        self.text(&["patch", kind, name, &space, &form, &patch]).map(|_| ())
+        self.done(&["patch", kind, name, &space, &form, &patch])
     }
 
     /// Deletes the object `name`, if it is there; does not wait until it is gone.
     pub fn delete(&mut self, kind: &str, space: &str, name: &str) -> Result<()> {
         let space = format!("--namespace={space}");
-        self.text(&["delete", kind, name, &space, "--ignore-not-found", "--wait=false"]).map(|_| ())
+        self.done(&["delete", kind, name, &space, "--ignore-not-found", "--wait=false"])
     }
 
     /// Deletes every object of `kind` with the labels `selector`.
     pub fn delete_all(&mut self, kind: &str, space: &str, selector: &str) -> Result<()> {
         let (space, selector) = (format!("--namespace={space}"), format!("--selector={selector}"));
-        self.text(&["delete", kind, &space, &selector, "--ignore-not-found", "--wait=false"]).map(|_| ())
+        self.done(&["delete", kind, &space, &selector, "--ignore-not-found", "--wait=false"])
     }
 }
 

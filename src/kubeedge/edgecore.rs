@@ -80,7 +80,7 @@ pub struct Link {
 /// The TCP connection of EdgeCore to `port` somewhere, if one stands: it keeps one to CloudHub.
 pub fn link(root: &Root, port: u16) -> Result<Option<Link>> {
     for path in [RelPath::literal("proc/net/tcp"), RelPath::literal("proc/net/tcp6")] {
-        let text = root.read_text(path, MAX_TABLE)?.unwrap_or_default();
+        let text = root.text_or_empty(path, MAX_TABLE)?;
         for line in text.lines().filter(|line| is_established(line, port)) {
             // The tenth field. The port may be a common one, such as 443, that others talk to as well.
             let Some(inode) = line.split_whitespace().nth(9).and_then(|inode| inode.parse().ok()) else { continue };

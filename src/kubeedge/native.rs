@@ -35,6 +35,10 @@ impl Yaml {
     }
 
     fn plain(&mut self, depth: usize, key: &str, value: impl std::fmt::Display) -> &mut Self {
+        self.line(depth, key, &value)
+    }
+
+    fn line(&mut self, depth: usize, key: &str, value: &dyn std::fmt::Display) -> &mut Self {
         self.0.grow(format_args!("{:1$}{key}: {value}\n", "", depth * 2));
         self
     }

@@ -37,7 +37,7 @@ const CMDLINE: RelPath<'static> = RelPath::literal("proc/cmdline");
 pub fn run() -> Result<()> {
     let root = Root::open(Path::new("/"))?;
     let report = Report::new(Box::new(Consoles::open(&root)), Style::Plain);
-    let line = root.read_text(CMDLINE, host::SMALL)?.unwrap_or_default();
+    let line = root.text_or_empty(CMDLINE, host::SMALL)?;
     let (parameters, understood) = Parameters::parse(&line);
     let mut job =
         Job { root: &root, report: &report, clock: SystemClock::default(), parameters, told: Told::default() };

@@ -48,14 +48,14 @@ pub(super) fn keys_of_this_machine() -> Result<Keys> {
 
 fn keys_of(root: &Root) -> Result<Keys> {
     let mut keys = Keys::default();
-    let files = root.list(KEYS)?.unwrap_or_default();
+    let files = root.list_or_empty(KEYS)?;
     for file in &files {
         let Some(name) = file.strip_suffix(".pub") else { continue };
         let path = format!("{}/{file}", KEYS.as_str());
         let path = RelPath::parse(&path).lift(Kind::Config, || format!("key file '{}'", file.escape_debug()))?;
         let shown = root.absolute(path);
         [HOME, KEYS, path].into_iter().try_for_each(|there| guarded(root, there))?;
-        add(&mut keys, name, &root.read_text(path, MAX_TEXT)?.unwrap_or_default(), &shown)?;
+        add(&mut keys, name, &root.text_or_empty(path, MAX_TEXT)?, &shown)?;
     }
     // A key under another name must not turn into none at all.
     match files.first() {

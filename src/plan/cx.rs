@@ -251,7 +251,7 @@ impl Cx<'_> {
                     self.journal.released(&path)?;
                     continue;
                 }
-                for name in self.root.list(rel)?.unwrap_or_default() {
+                for name in &self.root.list_or_empty(rel)? {
                     if let Ok(inner) = RelPath::parse(&format!("{path}/{name}")) {
                         self.root.remove_tree(inner)?;
                     }

@@ -36,7 +36,7 @@ impl Root {
                 Ok(Some(Lock(locked)))
             }
             Err((_, Errno::EWOULDBLOCK)) => {
-                let holder = self.read_text(path, 32)?.unwrap_or_default();
+                let holder = self.text_or_empty(path, 32)?;
                 let what = format!("another edgelay is running here (process {})", holder.trim());
                 Err(Error::new(Kind::Locked, what).hint("wait until it has ended, then run again"))
             }

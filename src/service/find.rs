@@ -54,14 +54,14 @@ pub(super) fn number(root: &Root, file: &str) -> Result<Option<i32>> {
 pub(super) fn cmdline(root: &Root, pid: i32) -> Result<String> {
     let file = format!("proc/{pid}/cmdline");
     let Ok(path) = RelPath::parse(&file) else { return Ok(String::new()) };
-    Ok(root.read_text(path, 64 << 10)?.unwrap_or_default())
+    root.text_or_empty(path, 64 << 10)
 }
 
 /// By the third field of `/proc/PID/stat` (proc(5)); the second, in parentheses, may hold anything.
 pub(super) fn is_alive(root: &Root, pid: i32) -> Result<bool> {
     let file = format!("proc/{pid}/stat");
     let Ok(path) = RelPath::parse(&file) else { return Ok(false) };
-    let text = root.read_text(path, 4 << 10)?.unwrap_or_default();
+    let text = root.text_or_empty(path, 4 << 10)?;
     let state = text.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
     Ok(state.is_some_and(|state| !matches!(state, 'Z' | 'X')))
 }

@@ -118,7 +118,7 @@ impl Step for Edgecore {
 impl Edgecore {
     /// EdgeCore and containerd must put pods into cgroups in the same way.
     fn drivers(&self, cx: &Cx<'_>) -> Result<Status> {
-        let yaml = cx.root.read_text(EDGECORE_YAML, MAX_YAML)?.unwrap_or_default();
+        let yaml = cx.root.text_or_empty(EDGECORE_YAML, MAX_YAML)?;
         let edgecore = lookup(&yaml, "modules.edged.tailoredKubeletConfig.cgroupDriver").unwrap_or_default();
         Ok(match health::cgroup_driver(&self.address) {
             Ok(containerd) if containerd == edgecore => Status::Done,

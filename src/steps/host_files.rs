@@ -65,7 +65,7 @@ pub fn prepare_kernel(root: &Root, exec: &mut dyn Exec) -> Result<()> {
     // A kernel with both built in has nothing to load, and one without them fails where it matters, with CRI's own
     // words: preflight has warned.
     if exec.find("modprobe").is_some() {
-        let text = root.read_text(MODULES, MAX)?.unwrap_or_default();
+        let text = root.text_or_empty(MODULES, MAX)?;
         let listed = text.lines().filter(|line| !line.starts_with('#'));
         let modules: Vec<&str> = std::iter::once("-a").chain(listed).gather();
         let loaded = exec.run(&Cmd::new("modprobe", &modules))?;

@@ -82,7 +82,7 @@ impl JoinCloud {
 
     /// When the node's certificate ended, if it has.
     fn ended(cx: &Cx<'_>) -> Result<Option<u64>> {
-        let text = cx.root.read_text(CERTIFICATE, MAX_CERTIFICATE)?.unwrap_or_default();
+        let text = cx.root.text_or_empty(CERTIFICATE, MAX_CERTIFICATE)?;
         Ok(not_after(&text).filter(|end| *end <= cx.clock.unix()))
     }
 
@@ -131,7 +131,7 @@ impl JoinCloud {
                 .hint(format!("move '{etc}' away if the KubeEdge installation it belongs to is no longer wanted")));
         }
         // A configuration that a cut left empty is no join that stands.
-        let yaml = cx.root.read_text(EDGECORE_YAML, MAX_YAML)?.unwrap_or_default();
+        let yaml = cx.root.text_or_empty(EDGECORE_YAML, MAX_YAML)?;
         if certificates_there(cx.root)?
             && lookup(&yaml, HOSTNAME).is_some()
             && let Status::Todo(why) = self.belongs(cx)?

@@ -133,7 +133,7 @@ impl Wanted {
 }
 
 fn boot_id(cx: &Cx<'_>) -> Result<String> {
-    Ok(cx.root.read_text(BOOT_ID, 64)?.unwrap_or_default().trim().to_owned())
+    Ok(cx.root.text_or_empty(BOOT_ID, 64)?.trim().to_owned())
 }
 
 impl Step for KernelArguments {
@@ -230,7 +230,7 @@ fn edit(wanted: &Wanted, lacking: &[String], boot: &str, cx: &mut Cx<'_>) -> Res
 }
 
 fn running_kernel_has(wanted: &Wanted, cx: &Cx<'_>) -> Result<bool> {
-    let running = cx.root.read_text(RUNNING, MAX)?.unwrap_or_default();
+    let running = cx.root.text_or_empty(RUNNING, MAX)?;
     Ok(wanted.arguments.iter().all(|argument| running.split_whitespace().any(|word| word == argument)))
 }
 

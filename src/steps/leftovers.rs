@@ -3,7 +3,6 @@
 use crate::gather::Gather;
 use std::path::Path;
 
-use crate::cni;
 use crate::containerd::Client;
 use crate::containerd::api::cri::{PodSandbox, PodSandboxFilter};
 use crate::containerd::health::KUBELETS;
@@ -40,11 +39,12 @@ pub(super) fn end_kubelets_pods(address: &Path, cx: &Cx<'_>) {
     remove_pods(address, cx, |pod| pod.labels.contains_key(KUBELETS));
 }
 
-/// Removes the bridge of our conflist; without pods nothing hangs on it.
-pub(super) fn remove_bridge(cx: &mut Cx<'_>) -> Result<()> {
-    const BRIDGE: RelPath<'static> = RelPath::literal("sys/class/net/cni0");
-    if cx.root.is_live() && cx.root.lstat(BRIDGE)?.is_some() && cx.exec.find("ip").is_some() {
-        cx.exec.succeed(&Cmd::new("ip", &["link", "delete", cni::BRIDGE]))?;
+/// Removes the network device `name`, if there is one: of a pod network, on which nothing hangs without pods.
+pub(super) fn remove_link(name: &str, cx: &mut Cx<'_>) -> Result<()> {
+    let path = format!("sys/class/net/{name}");
+    let Ok(path) = RelPath::parse(&path) else { return Ok(()) };
+    if cx.root.is_live() && cx.root.lstat(path)?.is_some() && cx.exec.find("ip").is_some() {
+        cx.exec.succeed(&Cmd::new("ip", &["link", "delete", name]))?;
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
     if !cx.root.is_live() {
         return Ok(());
     }
-    let text = cx.root.read_text(MOUNTS, MAX_MOUNTS)?.unwrap_or_default();
+    let text = cx.root.text_or_empty(MOUNTS, MAX_MOUNTS)?;
     mounts_below(&text, &dir.to_string()).iter().try_for_each(|path| unmount(path))
 }
 
@@ -86,7 +86,7 @@ fn unmount(path: &str) -> Result<()> {
 /// Forgets network namespaces, each named as `/proc/PID/ns/net` names it: mounts keep those of pods alive, with their
 /// devices, when the last process in them has ended.
 pub(super) fn forget_networks(networks: &[String], cx: &Cx<'_>) -> Result<()> {
-    let text = cx.root.read_text(MOUNTS, MAX_MOUNTS)?.unwrap_or_default();
+    let text = cx.root.text_or_empty(MOUNTS, MAX_MOUNTS)?;
     for path in places_of(&text, networks) {
         unmount(&path)?;
         if let Ok(path) = RelPath::from_absolute(&path) {

@@ -6,8 +6,7 @@
 use std::path::PathBuf;
 
 use crate::containerd::api::cri::{
-    ContainerConfig, ContainerMetadata, ContainerState, ImageSpec, LinuxPodSandboxConfig, PodSandboxConfig,
-    PodSandboxFilter, PodSandboxMetadata,
+    ContainerConfig, ContainerMetadata, ContainerState, ImageSpec, PodSandboxConfig, PodSandboxFilter,
 };
 use crate::containerd::{CallResult, Client, health};
 use crate::error::{Error, Kind, Result};
@@ -33,24 +32,13 @@ impl PodRuns {
     }
 
     fn prove(&self, client: &mut Client, cgroup_parent: &str) -> CallResult<ContainerState> {
-        let pod = PodSandboxConfig {
-            metadata: PodSandboxMetadata {
-                name: NAME.into(),
-                uid: NAME.into(),
-                namespace: NAMESPACE.into(),
-                attempt: 0,
-            },
-            hostname: NAME.into(),
-            linux: LinuxPodSandboxConfig { cgroup_parent: cgroup_parent.to_owned(), ..Default::default() },
-            ..Default::default()
-        };
         let container = ContainerConfig {
             metadata: ContainerMetadata { name: "pause".into(), attempt: 0 },
             image: ImageSpec { image: self.image.clone(), ..Default::default() },
             ..Default::default()
         };
-        let id = client.cri().run_pod(pod.clone())?;
-        let container = client.cri().create_container(&id, container, pod)?;
+        let id = client.cri().run_pod(pod(cgroup_parent))?;
+        let container = client.cri().create_container(&id, container, pod(cgroup_parent))?;
         client.cri().start_container(&container)?;
         client.cri().container_status(&container).map(|status| status.state)
     }
@@ -65,6 +53,16 @@ impl PodRuns {
         }
         Ok(())
     }
+}
+
+fn pod(cgroup_parent: &str) -> PodSandboxConfig {
+    let mut pod = PodSandboxConfig::default();
+    pod.metadata.name = NAME.into();
+    pod.metadata.uid = NAME.into();
+    pod.metadata.namespace = NAMESPACE.into();
+    pod.hostname = NAME.into();
+    pod.linux.cgroup_parent = cgroup_parent.into();
+    pod
 }
 
 fn has_mount(cx: &Cx<'_>) -> bool {

@@ -125,7 +125,7 @@ impl Step for RuntimeStart {
         let mut services = cx.services(self.manager);
         services.stop(&self.service)?;
         services.forget(&self.service)?;
-        leftovers::remove_bridge(cx)?;
+        leftovers::remove_link(cni::BRIDGE, cx)?;
         for dir in self.made() {
             leftovers::unmount_below(dir, cx)?;
         }

@@ -27,7 +27,7 @@ impl Settings {
     }
 
     fn yaml(cx: &Cx<'_>) -> Result<String> {
-        Ok(cx.root.read_text(EDGECORE_YAML, MAX_YAML)?.unwrap_or_default())
+        cx.root.text_or_empty(EDGECORE_YAML, MAX_YAML)
     }
 }
 

@@ -183,7 +183,7 @@ fn ranges(look: &Look<'_>) -> Result<Outcome> {
 /// Both drop what comes to the host, and some of what is forwarded, unless they are told otherwise.
 fn firewall(look: &Look<'_>) -> Result<Outcome> {
     const UFW: RelPath<'static> = RelPath::literal("etc/ufw/ufw.conf");
-    let ufw = look.cx.machine.read_text(UFW, SMALL)?.unwrap_or_default();
+    let ufw = look.cx.machine.text_or_empty(UFW, SMALL)?;
     let found = if look.foreign("firewalld")?.next().is_some() {
         "firewalld runs"
     } else if ufw.lines().any(|line| line.trim() == "ENABLED=yes") {

@@ -117,7 +117,7 @@ pub(super) fn foreign_network(look: &Look<'_>) -> Result<Outcome> {
     if look.cx.wanted.containerd_store.is_none() {
         return Ok(Outcome::skip("containerd is not ours, and neither is its network"));
     }
-    let mut names = look.cx.target.list(NETWORKS)?.unwrap_or_default();
+    let mut names = look.cx.target.list_or_empty(NETWORKS)?;
     names.retain(|name| {
         name.as_str() < NETWORK && [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end))
     });
@@ -187,7 +187,7 @@ pub(super) fn shown(names: &[String]) -> String {
 
 pub(super) fn kubeedge_files(look: &Look<'_>) -> Result<Outcome> {
     let dir = RelPath::literal("etc/kubeedge");
-    let names = look.cx.target.list(dir)?.unwrap_or_default();
+    let names = look.cx.target.list_or_empty(dir)?;
     if names.is_empty() {
         return Ok(Outcome::pass(format!("{dir} is not there or empty")));
     }
@@ -202,7 +202,7 @@ const KUBELET: RelPath<'static> = RelPath::literal("var/lib/kubelet");
 
 /// EdgeCore's own kubelet takes over what lies there: pods, volumes and plugins of another cluster.
 pub(super) fn kubelet_files(look: &Look<'_>) -> Result<Outcome> {
-    let names = look.cx.target.list(KUBELET)?.unwrap_or_default();
+    let names = look.cx.target.list_or_empty(KUBELET)?;
     if names.is_empty() {
         return Ok(Outcome::pass(format!("{KUBELET} is not there or empty")));
     }

@@ -71,7 +71,7 @@ pub(super) fn limits(look: &Look<'_>) -> Result<Outcome> {
 }
 
 pub(super) fn swap(look: &Look<'_>) -> Result<Outcome> {
-    let text = look.cx.machine.read_text(RelPath::literal("proc/swaps"), super::super::SMALL)?.unwrap_or_default();
+    let text = look.cx.machine.text_or_empty(RelPath::literal("proc/swaps"), super::super::SMALL)?;
     let areas: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).gather();
     if areas.is_empty() {
         return Ok(Outcome::pass("none"));

@@ -145,11 +145,14 @@ impl<'a> Wanted<'a> {
     /// What an edge node of this configuration wants, as far as the configuration tells. Still to be filled in from
     /// elsewhere: bundle (`architecture`, `disk`, `time_floor`), journal (`own_programs`, `kubeedge_files_are_ours`),
     /// and `token`.
+    #[allow(clippy::field_reassign_with_default, reason = "a literal copies what stays: 1 KiB of code")]
     pub fn of_edge(config: &'a EdgeConfig) -> Self {
         let mut ports = vec![PortNeed::AGENT];
         ports.extend_from_slice(if config.edgemesh { &[PortNeed::META_SERVER, PortNeed::EDGEMESH][..] } else { &[] });
         ports.add_all(config.mqtt.then_some(PortNeed::MQTT));
-        let mut wanted = Wanted { joins_with_keadm: true, pod_bridge: POD_BRIDGE, ..Wanted::default() };
+        let mut wanted = Wanted::default();
+        wanted.joins_with_keadm = true;
+        wanted.pod_bridge = POD_BRIDGE;
         wanted.memory = Some(MemoryNeed::EDGE);
         wanted.writable = Self::EDGE_WRITABLE.to_vec();
         wanted.programs = ProgramNeed::KEADM.to_vec();
@@ -175,8 +178,10 @@ impl<'a> Wanted<'a> {
     }
 
     /// What the cloud side wants as far as its configuration tells.
+    #[allow(clippy::field_reassign_with_default, reason = "a literal copies what stays: 1 KiB of code")]
     pub fn of_cloud(config: &CloudConfig) -> Self {
-        let mut wanted = Wanted { k3s: Some(K3s::New), ..Wanted::default() };
+        let mut wanted = Wanted::default();
+        wanted.k3s = Some(K3s::New);
         wanted.writable = Self::EDGE_WRITABLE.to_vec();
         if config.server.is_some() {
             wanted.memory = Some(MemoryNeed::WORKER);

@@ -95,7 +95,7 @@ fn identity(root: &Root, findings: &mut Vec<Finding>) -> Result<()> {
         if root.lstat(path)?.is_none_or(|meta| meta.kind != Type::File) {
             continue;
         }
-        let text = root.read_text(path, 4096)?.unwrap_or_default();
+        let text = root.text_or_empty(path, 4096)?;
         if !matches!(text.trim(), "" | "uninitialized") {
             findings.push(Finding {
                 check: "machine-id",
@@ -143,7 +143,7 @@ fn join(path: &str, name: &str) -> String {
 /// Names in a directory; none where there is no directory.
 fn list(root: &Root, path: RelPath<'_>) -> Result<Vec<String>> {
     Ok(match root.stat(path)? {
-        Some(meta) if meta.kind == Type::Directory => root.list(path)?.unwrap_or_default(),
+        Some(meta) if meta.kind == Type::Directory => root.list_or_empty(path)?,
         _ => Vec::new(),
     })
 }
@@ -153,7 +153,7 @@ fn holds_something(root: &Root, path: RelPath<'_>) -> Result<bool> {
     let Some(meta) = root.lstat(path)? else { return Ok(false) };
     Ok(match meta.kind {
         Type::Directory => {
-            let names = root.list(path)?.unwrap_or_default();
+            let names = root.list_or_empty(path)?;
             let mut any = false;
             for name in names {
                 let below = join(path.as_str(), &name);

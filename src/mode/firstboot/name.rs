@@ -90,7 +90,7 @@ fn profile(machine: &Root, settings: &[Setting]) -> Result<Profile> {
 /// One that every board of a vendor has is no name.
 fn host_name(machine: &Root) -> Result<String> {
     let path = crate::ids::RelPath::literal("proc/sys/kernel/hostname");
-    let name = machine.read_text(path, 256)?.unwrap_or_default().trim().to_ascii_lowercase();
+    let name = machine.text_or_empty(path, 256)?.trim().to_ascii_lowercase();
     if name.is_empty() || name == "localhost" || VENDOR_NAMES.contains(&name.as_str()) {
         let what = format!("no {{hostname}} for the node's name: this machine is called '{}'", name.escape_debug());
         return Err(Error::new(Kind::Config, what).hint("use {serial} or {mac}, or give the machine a name of its own"));

@@ -9,7 +9,6 @@ use crate::clock::{Probe, wait_for};
 use crate::containerd::config::NRI;
 use crate::containerd::health::{self, Unfit};
 use crate::error::{Error, Kind, Result};
-use crate::exec::Cmd;
 use crate::host::process;
 use crate::ids::RelPath;
 use crate::k3s::{DATA, ETC, SOCKET};
@@ -261,7 +260,7 @@ fn remove_cgroups(root: &Root) {
 fn remove_empty(root: &Root, path: &str) {
     let Ok(dir) = RelPath::parse(path) else { return };
     let Ok(Some(names)) = root.list(dir) else { return };
-    for name in names {
+    for name in &names {
         remove_empty(root, &format!("{path}/{name}"));
     }
     // ignoring: this file system cannot be synced, and what stays costs only time
@@ -273,11 +272,7 @@ fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
     const LINKS: [&str; 7] =
         ["cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", "edgemesh0"];
     for name in LINKS {
-        let path = format!("sys/class/net/{name}");
-        let Ok(path) = RelPath::parse(&path) else { continue };
-        if cx.root.is_live() && cx.root.lstat(path)?.is_some() && cx.exec.find("ip").is_some() {
-            cx.exec.succeed(&Cmd::new("ip", &["link", "delete", name]))?;
-        }
+        leftovers::remove_link(name, cx)?;
     }
     Ok(())
 }

@@ -74,11 +74,11 @@ impl Pod<'_> {
     /// `None`: it is Ready.
     pub(super) fn lack(&self) -> Option<String> {
         let why = not_ready(self.0)?;
-        let waiting = self.states().map(|c| {
+        let mut waiting = self.states().map(|c| {
             let (reason, message) = (["state", "waiting", "reason"], ["state", "waiting", "message"]);
             format!("{} {}", text(c, &reason), text(c, &message)).trim().to_owned()
         });
-        let why = waiting.into_iter().find(|w| !w.is_empty()).unwrap_or(why);
+        let why = waiting.find(|w| !w.is_empty()).unwrap_or(why);
         Some(format!("{why}{}", self.ends()))
     }
 

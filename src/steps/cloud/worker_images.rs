@@ -122,7 +122,7 @@ fn carried(root: &Root, exec: &mut dyn Exec) -> Result<std::result::Result<PathB
         return Ok(Err("this k3s does not tell the version of its ctr".to_owned()));
     };
     // Its link `current` may point to another release: k3s turns it when it unpacks, not when it comes back to one.
-    for name in root.list(CARRIED)?.unwrap_or_default() {
+    for name in &root.list_or_empty(CARRIED)? {
         let path = format!("{CARRIED}/{name}/bin/containerd");
         // Not all that lies there is a directory.
         let there = RelPath::from_absolute(&path).ok().and_then(|path| root.stat(path).ok().flatten());
@@ -138,7 +138,7 @@ fn carried(root: &Root, exec: &mut dyn Exec) -> Result<std::result::Result<PathB
 
 /// Why the images would not be found where they were put.
 fn elsewhere(root: &Root) -> Result<Option<String>> {
-    for name in root.list(OWN_CONFIG)?.unwrap_or_default() {
+    for name in &root.list_or_empty(OWN_CONFIG)? {
         let path = format!("{OWN_CONFIG}/{name}");
         let Ok(rel) = RelPath::from_absolute(&path) else { continue };
         let text = root.read_text(rel, SMALL).ok().flatten().unwrap_or_default();

@@ -62,7 +62,7 @@ pub(super) fn forget_token(cx: &mut Cx<'_>) -> Result<()> {
 /// EdgeCore writes its configuration back with the token in it, if it thinks that it is of another version.
 fn clear_token(cx: &mut Cx<'_>) -> Result<()> {
     const TOKEN: &str = "modules.edgeHub.token";
-    let yaml = cx.root.read_text(EDGECORE_YAML, MAX_YAML)?.unwrap_or_default();
+    let yaml = cx.root.text_or_empty(EDGECORE_YAML, MAX_YAML)?;
     if lookup(&yaml, TOKEN).is_some_and(|token| !token.is_empty()) {
         let text = set(&yaml, TOKEN, &To::Scalar("\"\"".to_owned()));
         cx.root.write(EDGECORE_YAML, 0o600, text.as_bytes())?;
