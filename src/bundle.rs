@@ -90,7 +90,7 @@ impl Bundle {
     /// bundle which was cut short is refused here.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        Self::try_open(path).map_err(|flaw| flaw.on(&format_args!("bundle '{name}'")).into())
+        named(Self::try_open(path), &name)
     }
 
     /// [`Bundle::open`], with the class of what is wrong.
@@ -126,7 +126,7 @@ impl Bundle {
     /// From a pipe, which can only be read forward: blobs must be opened in the order in which they lie, and each
     /// once. `name` is for messages.
     pub fn from_pipe(pipe: impl Read + Send + 'static, name: &str) -> Result<Self> {
-        Self::try_from_pipe(pipe, name).map_err(|flaw| flaw.on(&format_args!("bundle '{name}'")).into())
+        named(Self::try_from_pipe(pipe, name), name)
     }
 
     /// [`Bundle::from_pipe`], with the class of what is wrong.
@@ -197,7 +197,7 @@ impl Bundle {
         if self.cursor.is_seekable() {
             return Ok(());
         }
-        self.cursor.scan().map_err(|flaw| flaw.on(&format_args!("bundle '{}'", self.name)).into())
+        named(self.cursor.scan(), &self.name)
     }
 
     fn metadata(&self, digest: &Digest) -> Option<&[u8]> {
@@ -222,7 +222,7 @@ impl Blobs for Bundle {
             let what = format!("{label} has {} bytes, expected {}", part.header.size, blob.size);
             return Err(Error::new(Kind::Bundle, what));
         }
-        self.cursor.go(index).map_err(|flaw| Error::from(flaw.on(&format_args!("bundle '{}'", self.name))))?;
+        named(self.cursor.go(index), &self.name)?;
         let inner = Verified::new(&mut self.cursor, blob.digest, blob.size);
         Ok(Box::new(Labelled { inner, label }))
     }
@@ -237,6 +237,11 @@ impl Blobs for Bundle {
     fn rewinds(&self) -> bool {
         self.is_seekable()
     }
+}
+
+/// Names the bundle in a flaw.
+fn named<T>(result: std::result::Result<T, Flaw>, name: &str) -> Result<T> {
+    result.map_err(|flaw| flaw.on(&format_args!("bundle '{name}'")).into())
 }
 
 /// Names the blob in every error of its reader.

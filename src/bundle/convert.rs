@@ -59,8 +59,8 @@ fn fill(from: &mut dyn Feed, head: &mut [u8]) -> Result<usize> {
     Ok(bytes.len())
 }
 
-/// `image` with OCI media types throughout; its layers are checked against their diff ids on the way.
-pub(super) fn to_oci(mut image: Image, blobs: &mut dyn Blobs, layers: &mut Layers) -> Result<Image> {
+/// Gives `image` OCI media types throughout; its layers are checked against their diff ids on the way.
+pub(super) fn to_oci(image: &mut Image, blobs: &mut dyn Blobs, layers: &mut Layers) -> Result<()> {
     let label = image.label();
     for (number, layer) in image.layers.iter_mut().enumerate() {
         let on = || format!("layer {} of image '{label}'", number + 1);
@@ -87,7 +87,7 @@ pub(super) fn to_oci(mut image: Image, blobs: &mut dyn Blobs, layers: &mut Layer
         let digest = Digest::of(&image.manifest_bytes);
         image.manifest = Descriptor { media_type: IMAGE_TYPE.into(), digest, size: image.manifest_bytes.len() as u64 };
     }
-    Ok(image)
+    Ok(())
 }
 
 /// An OCI image manifest: compact, keys in the order of the specification (manifest.md).

@@ -71,7 +71,7 @@ impl Request {
         }
         let wish = Wish { arch: self.arch, kubeedge, with: &self.with };
         let selection = select(&needs.components, &self.components, wish)?;
-        let images = pull(&needs.images, &self.images, self.arch)?;
+        let mut images = pull(&needs.images, &self.images, self.arch)?;
         let mut problems = selection.problems;
         problems.add_all(images.problems.iter().cloned());
         if !problems.is_empty() {
@@ -90,7 +90,7 @@ impl Request {
         let mut notes = selection.notes;
         notes.add_all(self.left_out(&images.left_out));
         notes.add_all(images.others.iter().map(|other| format!("not taken: {other}")));
-        let all: Vec<Image> = images.pulled.iter().map(|pulled| pulled.image.clone()).gather();
+        let all: Vec<Image> = std::mem::take(&mut images.pulled).into_iter().map(|pulled| pulled.image).gather();
         head::check(&manifest, &all)?;
         Ok(Draft { manifest, images: all, sources: Sources { origins, images }, notes })
     }

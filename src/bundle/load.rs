@@ -10,7 +10,7 @@ use super::image::{assemble, parse_manifest};
 use super::index;
 use super::manifest::{ImageEntry, Manifest};
 use super::tape::Tape;
-use super::tar::{Found, Header, Name};
+use super::tar::{Found, Name};
 use crate::digest::Digest;
 use crate::oci::Image;
 
@@ -25,9 +25,9 @@ pub(super) fn load(mut tape: Tape, name: String) -> Sound<Bundle> {
         Found::Entry(header) if header.name == Name::Index => header,
         _ => return Err(Flaw::damaged("'index.json' is not where it belongs")),
     };
-    let index_bytes = tape.body(index_header)?;
+    let index_bytes = tape.body(&index_header)?;
     let blob = index::find_manifest(&index_bytes)?;
-    let manifest_bytes = tape.small(Header { name: Name::Blob(blob.digest), size: blob.size })?;
+    let manifest_bytes = tape.small(blob.digest, blob.size)?;
     let manifest = Manifest::parse(&manifest_bytes)?;
     if index::render(&manifest, &blob) != index_bytes {
         return Err(Flaw::damaged("index.json does not say what the edgelay manifest says"));
@@ -54,7 +54,7 @@ fn layout(tape: &mut Tape) -> Sound<()> {
         Err(Some(name)) => return Err(not(format!("its first entry is '{name}', in another form than a bundle's"))),
         Err(None) => return Err(not("it does not begin with a tar header".into())),
     };
-    match tape.body(header)? {
+    match tape.body(&header)? {
         bytes if bytes == index::LAYOUT => Ok(()),
         _ => Err(Flaw::damaged("'oci-layout' does not have the content that it has in a bundle")),
     }
@@ -68,14 +68,14 @@ fn image(tape: &mut Tape, bundle: &Manifest, entry: &ImageEntry, before: &[Image
         Ok(())
     };
     spend(entry.size)?;
-    let manifest_bytes = tape.small(Header { name: Name::Blob(entry.digest), size: entry.size })?;
+    let manifest_bytes = tape.small(entry.digest, entry.size)?;
     let manifest = parse_manifest(&manifest_bytes)?;
     // A config that images share is stored once, but held in memory for each.
     spend(manifest.config.size)?;
     let known = before.iter().find(|image| image.config == manifest.config).map(|image| image.config_bytes.clone());
     let config_bytes = match known {
         Some(bytes) => bytes,
-        None => tape.small(Header { name: Name::Blob(manifest.config.digest), size: manifest.config.size })?,
+        None => tape.small(manifest.config.digest, manifest.config.size)?,
     };
     assemble(entry, manifest, [manifest_bytes, config_bytes], bundle.architecture)
 }

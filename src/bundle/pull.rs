@@ -106,7 +106,7 @@ pub(super) fn pull(needs: &[(ImageRef, Need)], inputs: &[PathBuf], arch: Arch) -
         files.into_iter().filter(|(name, path)| is_archive(name) && jobs.iter().all(|job| job.path != *path));
     collector.images.left_out = left_out.map(|(_, path)| path).gather();
     // Not the order of the arguments: same input, same bytes.
-    jobs.sort_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
+    jobs.sort_unstable_by(|a, b| (a.path.file_name(), &a.path, &a.only).cmp(&(b.path.file_name(), &b.path, &b.only)));
     for job in &jobs {
         collector.load(job)?;
     }
@@ -169,10 +169,10 @@ impl Collector {
         let wanted =
             |image: &Image| job.only.as_ref().is_none_or(|only| only.iter().any(|name| image.names.contains(name)));
         let mut some = false;
-        for image in loaded.images.into_iter().filter(wanted) {
+        for mut image in loaded.images.into_iter().filter(wanted) {
             some = true;
-            match to_oci(image, &mut *blobs, &mut self.layers) {
-                Ok(image) => self.add(image, &job.path),
+            match to_oci(&mut image, &mut *blobs, &mut self.layers) {
+                Ok(()) => self.add(image, &job.path),
                 Err(e) if e.kind() == Kind::Bundle => self.problem(format!("'{}': {e}", job.path.display())),
                 Err(e) => return Err(e),
             }
@@ -229,7 +229,7 @@ impl Collector {
             }
         }
         let mut rest: Vec<Image> = self.found.into_values().map(|(image, _)| image).gather();
-        rest.sort_by(|a, b| a.names.cmp(&b.names));
+        rest.sort_unstable_by(|a, b| (&a.names, a.manifest.digest).cmp(&(&b.names, b.manifest.digest)));
         order.add_all(rest.into_iter().map(|image| (image, Need::Optional)));
         let mut chains = Set::new();
         for (image, need) in order {

@@ -63,7 +63,7 @@ impl Tape {
             self.pos = to;
             return Ok(());
         }
-        self.drain(n, |_| ())
+        self.drain(n, &mut |_| ())
     }
 
     /// Goes to a position of a file.
@@ -73,7 +73,7 @@ impl Tape {
     }
 
     /// Reads `n` bytes and shows them to `look`.
-    pub(super) fn drain(&mut self, n: u64, mut look: impl FnMut(&[u8])) -> Sound<()> {
+    pub(super) fn drain(&mut self, n: u64, look: &mut dyn FnMut(&[u8])) -> Sound<()> {
         let size = usize::try_from(n).unwrap_or(CHUNK).min(CHUNK);
         let mut buffer = vec![0; size];
         let mut left = n;
@@ -93,7 +93,7 @@ impl Tape {
     /// Reads zeros: padding or the second block of the end.
     pub(super) fn zeros(&mut self, n: u64) -> Sound<()> {
         let mut clean = true;
-        self.drain(n, |bytes| clean &= bytes.iter().all(|b| *b == 0))?;
+        self.drain(n, &mut |bytes| clean &= bytes.iter().all(|b| *b == 0))?;
         if clean { Ok(()) } else { Err(Flaw::damaged(format!("the {n} bytes before byte {} are not zero", self.pos))) }
     }
 
@@ -115,30 +115,29 @@ impl Tape {
         })
     }
 
-    /// Reads a small entry that must come next, with padding. The blob's digest is checked.
-    pub(super) fn small(&mut self, want: Header) -> Sound<Vec<u8>> {
-        let name = want.name;
+    /// Reads a small blob that must come next, with padding. Its digest is checked.
+    pub(super) fn small(&mut self, digest: Digest, size: u64) -> Sound<Vec<u8>> {
+        let name = Name::Blob(digest);
         match self.header()? {
             Found::Entry(found) if found.name != name => {
-                return Err(Flaw::damaged(format!("'{}' stands where '{name}' belongs", found.name)));
+                Err(Flaw::damaged(format!("'{}' stands where '{name}' belongs", found.name)))
             }
-            Found::Entry(found) if found != want => {
-                return Err(Flaw::damaged(format!("'{name}' has {} bytes, expected {}", found.size, want.size)));
+            Found::Entry(found) if found.size != size => {
+                Err(Flaw::damaged(format!("'{name}' has {} bytes, expected {size}", found.size)))
             }
-            Found::Entry(_) => {}
-            Found::End => return Err(Flaw::damaged(format!("'{name}' is missing"))),
+            Found::Entry(found) => self.body(&found),
+            Found::End => Err(Flaw::damaged(format!("'{name}' is missing"))),
         }
-        self.body(want)
     }
 
     /// The content of a small entry whose header was just read.
-    pub(super) fn body(&mut self, header: Header) -> Sound<Vec<u8>> {
-        let Header { name, size } = header;
+    pub(super) fn body(&mut self, header: &Header) -> Sound<Vec<u8>> {
+        let Header { name, size } = *header;
         if size > MAX_METADATA as u64 {
             return Err(Flaw::damaged(format!("'{name}' has {size} bytes, the limit is {MAX_METADATA}")));
         }
         let mut bytes = Vec::new();
-        self.drain(size, |part| bytes.extend_from_slice(part))?;
+        self.drain(size, &mut |part| bytes.extend_from_slice(part))?;
         self.zeros(tar::padding(size))?;
         match name {
             Name::Blob(want) if Digest::of(&bytes) != want => {
