@@ -6,8 +6,15 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::gather::Gather;
+
 /// What a program written in Go says where a file system is full.
 pub const FULL: &str = "no space left on device";
+
+/// The first `most` characters of a text from outside, in a form that is safe to print.
+pub fn excerpt(text: &str, most: usize) -> String {
+    text.chars().take(most).flat_map(char::escape_debug).gather()
+}
 
 /// Result with our [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -289,6 +296,12 @@ mod tests {
         assert_eq!(e.hint_text(), Some("free space"));
         assert_eq!(e.errno(), Some(28));
         assert_eq!(e.kind().exit_code(), 6);
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_before_it_is_escaped() {
+        assert_eq!(excerpt("a\n\u{1b}[2Jé", 5), "a\\n\\u{1b}[2");
+        assert_eq!(excerpt("é", 80), "é");
     }
 
     #[test]

@@ -12,12 +12,11 @@ pub use media::{LayerForm, Meaning};
 pub use parse::{Config, DockerEntry, IndexEntry, MAX_DOCUMENT, Manifest, docker_list, index, layout_version};
 pub use select::{Choice, Found, MAX_LAYERS, Store, check_layers, choose, foreign};
 
-use crate::gather::Gather;
 use std::fmt;
 
 use crate::archive::Window;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Result, excerpt};
 use crate::feed::Feed;
 use crate::ids::ImageRef;
 
@@ -71,7 +70,7 @@ impl Platform {
 impl fmt::Display for Platform {
     /// `linux/arm64/v8`. The words come from outside: they are cut and escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |text: &str| -> String { text.chars().take(32).flat_map(char::escape_debug).gather() };
+        let shown = |text: &str| -> String { excerpt(text, 32) };
         write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))?;
         if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", shown(&self.variant)) }
     }

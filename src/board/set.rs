@@ -6,7 +6,7 @@ use std::path::Path;
 use super::builtin::BUILTIN;
 use super::form::FORM;
 use super::profile::{BUILT_IN, Profile, fault, is_id};
-use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::error::{Error, Kind, Lift, Result, Trail, excerpt};
 use crate::ids::RelPath;
 use crate::json::{self, Data, Member, Value};
 use crate::root::Root;
@@ -74,15 +74,20 @@ impl Set {
         };
         let profile = Profile::from_value(value, name)?;
         let id = profile.id.clone();
-        let mut profiles = known.profiles;
-        profiles.retain(|old| old.id != id);
-        profiles.push(profile);
-        profiles.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Ok((Set { profiles }, id))
+        let mut set = known;
+        set.profiles.retain(|old| old.id != id);
+        set.add(profile);
+        Ok((set, id))
+    }
+
+    /// Where its id belongs.
+    fn add(&mut self, profile: Profile) {
+        let at = self.profiles.partition_point(|known| known.id < profile.id);
+        self.profiles.insert(at, profile);
     }
 
     fn join(drafts: &[Draft]) -> Result<Set> {
-        let mut profiles = Vec::new();
+        let mut set = Set { profiles: Vec::new() };
         for Draft { name, value } in drafts {
             let base = value.get("base").and_then(|base| base.text().ok());
             let value = match base {
@@ -94,10 +99,9 @@ impl Set {
                     merged(&found.value, value)
                 }
             };
-            profiles.push(Profile::from_value(value, name)?);
+            set.add(Profile::from_value(value, name)?);
         }
-        profiles.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Ok(Set { profiles })
+        Ok(set)
     }
 
     fn base(&self, id: &str, name: &str) -> Result<&Value> {
@@ -118,7 +122,7 @@ impl Set {
 }
 
 pub(super) fn unknown(id: &str) -> Error {
-    let shown: String = id.chars().take(40).flat_map(char::escape_debug).gather();
+    let shown = excerpt(id, 40);
     Error::new(Kind::Config, format!("there is no board profile '{shown}'"))
         .hint("'edgelay board list' shows all; a directory with others is the setting board.profiles")
 }

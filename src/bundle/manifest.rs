@@ -2,7 +2,6 @@
 //!
 //! Its digest is the bundle's identity: through digests it pins every other byte of the file.
 
-use crate::gather::Gather;
 use crate::sorted::Set;
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use super::names::{Destination, Mode, Role, Version};
 use super::text;
 use super::time::Timestamp;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Result, excerpt};
 use crate::ids::{Arch, ImageRef, RelPath};
 use crate::json::{self, JsonError, Take, Value};
 use crate::oci::Descriptor;
@@ -185,7 +184,7 @@ impl Manifest {
         let ours = env!("CARGO_PKG_VERSION");
         match (tool_version(needs), tool_version(ours)) {
             (None, _) => {
-                let needs: String = needs.chars().take(40).flat_map(char::escape_debug).gather();
+                let needs = excerpt(needs, 40);
                 return Err(Flaw::damaged(format!("edgelay manifest: 'min_tool' is '{needs}', no version")));
             }
             (needed, ours_is) if needed > ours_is => {

@@ -1,5 +1,6 @@
 //! Text → typed value, for the values that have rules of their own.
 
+use crate::error::excerpt;
 use crate::gather::Gather;
 use crate::sorted::Map;
 use std::net::{IpAddr, Ipv4Addr};
@@ -300,7 +301,7 @@ pub(super) fn taints(list: &[String]) -> Result<Vec<Taint>, Refusal> {
 /// A value as it may be shown in a message: short, and without anything that moves a terminal's cursor.
 pub(super) fn shown(text: &str) -> String {
     const MAX: usize = 80;
-    let mut out: String = text.chars().take(MAX).flat_map(char::escape_debug).gather();
+    let mut out = excerpt(text, MAX);
     if text.chars().nth(MAX).is_some() {
         out.push('…');
     }

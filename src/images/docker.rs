@@ -4,7 +4,7 @@ use super::held::Held;
 use super::shelf::Item;
 use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad, entry_name};
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::error::{Error, Kind, Lift, Result, Trail, excerpt};
 use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::oci::{self, Choice, Config, Descriptor, DockerEntry, Image, Platform};
@@ -29,7 +29,7 @@ pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held, others: 
         let names: Result<Vec<_>> = entry.tags.iter().map(|tag| normal(tag, "manifest.json")).gather();
         let names = names?;
         let Some(label) = names.first().map(ToString::to_string) else {
-            others.push(unnamed(&entry.config.chars().take(MAX_TOLD).flat_map(char::escape_debug).gather::<String>()));
+            others.push(unnamed(&excerpt(&entry.config, MAX_TOLD)));
             continue;
         };
         match image(&entry, &label, platform, held)? {
@@ -54,7 +54,7 @@ pub(super) fn unnamed(label: &str) -> Error {
 pub(super) fn normal(text: &str, place: &str) -> Result<ImageRef> {
     text.parse::<ImageRef>()
         .lift(Kind::Bundle, || {
-            let text: String = text.chars().take(MAX_TOLD).flat_map(char::escape_debug).gather();
+            let text = excerpt(text, MAX_TOLD);
             format!("entry '{place}': image name '{text}'")
         })
         .hint("give the image a name of the form REGISTRY/PATH:TAG and save it again")

@@ -1,6 +1,6 @@
 //! What is wrong with a JSON text, and where.
 
-use crate::gather::Gather;
+use crate::error::excerpt;
 use std::fmt;
 
 /// A position in a text: both numbers start at 1; columns count characters.
@@ -112,7 +112,7 @@ impl JsonError {
 
 /// `key` in a form that is safe to print and not too long.
 fn shown(key: &str) -> String {
-    let mut out: String = key.chars().take(MAX_SHOWN).flat_map(char::escape_debug).gather();
+    let mut out = excerpt(key, MAX_SHOWN);
     if key.chars().nth(MAX_SHOWN).is_some() {
         out.push_str("...");
     }

@@ -8,7 +8,7 @@ use crate::sorted::Map;
 use super::{Descriptor, Meaning, Platform};
 use crate::archive::{COPY_AGAIN, MAKE_AGAIN, bad};
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Result, Trail};
+use crate::error::{Error, Kind, Result, Trail, excerpt};
 use crate::json::{self, JsonError, Take, Value};
 
 /// Limit on the size of one document in bytes, for memory's sake. The largest real ones, configs of images that were
@@ -189,7 +189,7 @@ impl RawDescriptor {
 
 fn parse_digest(text: &str) -> Result<Digest> {
     text.parse().map_err(|e| {
-        let shown: String = text.chars().take(80).flat_map(char::escape_debug).gather();
+        let shown = excerpt(text, 80);
         bad(format!("digest '{shown}'")).because(e).hint(MAKE_AGAIN)
     })
 }
@@ -209,7 +209,7 @@ impl RawDocument {
         }
         let said = document.media_type.as_deref().unwrap_or("");
         if !said.is_empty() && Meaning::of(said) != meaning {
-            let said: String = said.chars().take(80).flat_map(char::escape_debug).gather();
+            let said = excerpt(said, 80);
             return Err(bad(format!("says that it is a '{said}', expected {what}")).hint(MAKE_AGAIN));
         }
         // Read as a manifest by one and as an index by another tool, one digest would be two images.
@@ -279,7 +279,7 @@ pub fn layout_version(bytes: &[u8]) -> Result<()> {
     match layout.image_layout_version.as_str() {
         "1.0.0" => Ok(()),
         other => {
-            let other: String = other.chars().take(40).flat_map(char::escape_debug).gather();
+            let other = excerpt(other, 40);
             Err(bad(format!("OCI layout has version '{other}', expected '1.0.0'")).hint(MAKE_AGAIN))
         }
     }

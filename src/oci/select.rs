@@ -7,7 +7,7 @@ use super::media::is_layer;
 use super::parse::index;
 use super::{Config, Descriptor, Image, IndexEntry, Layer, LayerForm, Manifest, Meaning, Platform};
 use crate::archive::{COPY_AGAIN, Compression, MAKE_AGAIN, bad};
-use crate::error::{Error, Result, Trail};
+use crate::error::{Error, Result, Trail, excerpt};
 
 /// Indexes within indexes. Real archives have two levels; more than this only serves to keep us busy.
 const MAX_NESTING: usize = 4;
@@ -178,7 +178,7 @@ pub fn check_layers(blobs: Vec<Descriptor>, config: &Config, store: &mut dyn Sto
     for (blob, diff_id) in blobs.into_iter().zip(&config.diff_ids) {
         let name = store.name(&blob);
         let Some(form) = LayerForm::of(&blob.media_type) else {
-            let media_type: String = blob.media_type.chars().take(80).flat_map(char::escape_debug).gather();
+            let media_type = excerpt(&blob.media_type, 80);
             return Err(bad(format!("{name} is a '{media_type}', expected a layer")).hint(MAKE_AGAIN));
         };
         let Some(found) = store.layer(&blob)? else {

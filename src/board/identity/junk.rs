@@ -1,4 +1,5 @@
 //! Values that look like an identity and are the same on a whole shelf of boards.
+use crate::error::excerpt;
 use crate::gather::Gather;
 
 /// What firmware vendors leave in the fields (lower case), seen in the field again and again.
@@ -41,7 +42,7 @@ const SHORTEST: usize = 4;
 /// Why `value` does not tell one board from another; `vendor` has further texts in lower case.
 pub(crate) fn reason(value: &str, vendor: &[String]) -> Option<String> {
     let text = value.trim().to_lowercase();
-    let shown = || text.chars().take(40).flat_map(char::escape_debug).gather::<String>();
+    let shown = || excerpt(&text, 40);
     if TEXTS.contains(&text.as_str()) || UUIDS.contains(&text.as_str()) || vendor.contains(&text) {
         return Some(format!("is '{}', which its vendor writes into every board", shown()));
     }
