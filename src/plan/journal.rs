@@ -28,7 +28,7 @@ pub struct Journal {
     /// None when only looking: nothing is written then.
     file: Option<File>,
     time: Time,
-    state: State,
+    state: Box<State>,
 }
 
 /// What stands in new lines as their time.
@@ -269,8 +269,8 @@ fn line(record: &Record) -> Result<Vec<u8>> {
 }
 
 /// State, number of good lines, and whether the whole text was good. Only the end may be torn; a newer schema is an error.
-fn replay(bytes: &[u8]) -> Result<(State, usize, bool)> {
-    let (mut state, mut lines, mut rest) = (State::default(), 0, bytes);
+fn replay(bytes: &[u8]) -> Result<(Box<State>, usize, bool)> {
+    let (mut state, mut lines, mut rest) = (Box::<State>::default(), 0, bytes);
     while let Some(end) = rest.iter().position(|b| *b == b'\n') {
         let (line, tail) = (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default());
         let Some(record) = record(line)? else {
