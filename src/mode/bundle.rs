@@ -36,7 +36,7 @@ pub fn create(request: &Request, to: &Path, format: Format, out: &mut dyn Write)
         draft.write(&mut stdout)?;
         return stdout.flush().lift(Kind::Host, || "write the bundle".into());
     };
-    let path = RelPath::parse(&name).lift(Kind::Usage, || format!("-o: file name '{name}'"))?;
+    let path = file_name(&name)?;
     let mut identity = None;
     let file = root.write_with(path, 0o644, &mut |file| {
         identity = Some(draft.write(&mut Stoppable(file))?);
@@ -110,6 +110,11 @@ pub(super) fn place_of(to: &Path) -> Result<(Root, String)> {
     Ok((Root::open(dir)?, name.to_owned()))
 }
 
+/// A name that the user gave, or that was made of it.
+pub(super) fn file_name(name: &str) -> Result<RelPath<'_>> {
+    RelPath::parse(name).lift(Kind::Usage, || format!("-o: file name '{name}'"))
+}
+
 /// Cuts the file `from` into volumes of `size` bytes that are read as one again: `TO.000`, `TO.001` and on. Volumes that
 /// an earlier, longer one left there are removed.
 pub fn split(from: &Path, to: &Path, size: u64, out: &mut dyn Write) -> Result<()> {
@@ -126,12 +131,12 @@ pub fn split(from: &Path, to: &Path, size: u64, out: &mut dyn Write) -> Result<(
     let path_of = |number| volumes::name(Path::new(&name), number).display().to_string();
     for number in 0..count {
         let text = path_of(number);
-        let path = RelPath::parse(&text).lift(Kind::Usage, || format!("-o: file name '{text}'"))?;
+        let path = file_name(&text)?;
         root.write_stream(path, 0o644, &mut (&mut file).take(size))?;
     }
     for number in count..MAX_VOLUMES {
         let text = path_of(number);
-        let path = RelPath::parse(&text).lift(Kind::Usage, || format!("-o: file name '{text}'"))?;
+        let path = file_name(&text)?;
         if root.remove(path)? == Change::Kept {
             break;
         }

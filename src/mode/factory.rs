@@ -24,6 +24,7 @@ use crate::exec::Host;
 use crate::plan::{Cx, Journal, Time};
 use crate::report::Report;
 use crate::root::Root;
+use crate::sorted::Set;
 use crate::steps::MARKER;
 
 use super::edge::Record as Installed;
@@ -61,10 +62,8 @@ pub fn failure(findings: &[Finding]) -> Option<Error> {
     if findings.is_empty() {
         return None;
     }
-    let mut names: Vec<&str> = findings.iter().map(|finding| finding.check).gather();
-    names.sort_unstable();
-    names.dedup();
-    let names = names.join(", ");
+    let names: Set<&str> = findings.iter().map(|finding| finding.check).gather();
+    let names = names.iter().copied().gather::<Vec<_>>().join(", ");
     let error = Error::new(Kind::Preflight, format!("not fit for being copied: {names}"));
     Some(match findings.iter().any(|finding| !finding.removable) {
         true => error.hint("do what is said of each, then run again"),

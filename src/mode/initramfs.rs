@@ -19,7 +19,7 @@ use crate::initramfs::modules::Tables;
 use crate::initramfs::{Image, Loading};
 use crate::root::Root;
 
-use super::bundle::place_of;
+use super::bundle::{file_name, place_of};
 use super::trust;
 
 /// How the image is compressed.
@@ -55,7 +55,7 @@ pub struct Request {
 /// Makes the image; what was made goes to `out` in words.
 pub fn create(request: &Request, out: &mut dyn Write) -> Result<()> {
     let (_, name) = place_of(&request.to)?;
-    let target = RelPath::parse(&name).lift(Kind::Usage, || format!("-o: file name '{name}'"))?;
+    let target = file_name(&name)?;
     // Programs run in '/', whatever our own directory is.
     let dir = request.to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let dir = dir.canonicalize().lift(Kind::Host, || format!("find '{}'", dir.display()))?;

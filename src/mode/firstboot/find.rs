@@ -135,9 +135,12 @@ fn on_device(root: &Root, selector: &Selector, files: &[&str]) -> Result<Option<
     Ok(found.pop())
 }
 
+/// What is done with the files of the system or of a medium.
+type Work<'a> = dyn FnMut(&Root) -> Result<()> + 'a;
+
 impl Source {
     /// Calls `work` with the files of the system or the medium.
-    pub(super) fn with<T>(&self, root: &Root, access: Access, work: impl FnOnce(&Root) -> Result<T>) -> Result<T> {
+    pub(super) fn with(&self, root: &Root, access: Access, work: &mut Work<'_>) -> Result<()> {
         match &self.device {
             None => work(root),
             Some(device) => work(&Medium::mount(root, device, access)?.root),
@@ -148,7 +151,11 @@ impl Source {
     pub(super) fn take_token(&self, root: &Root, settings: &[Setting], to: RelPath<'_>) -> Result<bool> {
         let path = self.token(settings);
         let rel = RelPath::parse(&path).lift(Kind::Config, || format!("token file '{path}'"))?;
-        let text = self.with(root, Access::Read, |files| files.read(rel, MAX_TOKEN))?;
+        let mut text = None;
+        self.with(root, Access::Read, &mut |files| {
+            text = files.read(rel, MAX_TOKEN)?;
+            Ok(())
+        })?;
         let Some(text) = text else {
             root.remove(to)?;
             return Ok(false);

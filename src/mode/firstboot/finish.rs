@@ -35,14 +35,18 @@ pub(super) fn finish(root: &Root, source: Option<&Source>, report: &Report, outc
 
 /// The token's file where it was found.
 fn wipe(root: &Root, source: &Source, report: &Report) -> TokenFate {
-    let wiped = source.with(root, Access::Write, |files| {
+    let mut change = Change::Kept;
+    let wiped = source.with(root, Access::Write, &mut |files| {
         let text =
             RelPath::parse(&source.file).ok().map(|path| files.read(path, crate::config::MAX_FILE)).transpose()?;
         let settings = parse_file(&text.flatten().unwrap_or_default(), &source.to_string()).unwrap_or_default();
         let token = source.token(&settings);
-        RelPath::parse(&token).map_or(Ok(Change::Kept), |path| files.wipe(path))
+        if let Ok(path) = RelPath::parse(&token) {
+            change = files.wipe(path)?;
+        }
+        Ok(())
     });
-    match wiped {
+    match wiped.map(|()| change) {
         Ok(Change::Wrote) => TokenFate::Wiped,
         Ok(Change::Kept) => TokenFate::None,
         Err(e) => {
@@ -57,9 +61,9 @@ fn leave(root: &Root, source: &Source, outcome: &Outcome, report: &Report) {
     let node = outcome.node.as_deref().unwrap_or("node");
     let name = format!("edgelay-{node}.json");
     let path = source.file.rsplit_once('/').map_or(name.clone(), |(dir, _)| format!("{dir}/{name}"));
-    let left = source.with(root, Access::Write, |files| {
-        let text = outcome.text()?;
-        RelPath::parse(&path).map_or(Ok(Change::Kept), |path| files.write(path, 0o644, text.as_bytes()))
+    let left = source.with(root, Access::Write, &mut |files| match RelPath::parse(&path) {
+        Ok(path) => files.write(path, 0o644, outcome.text()?.as_bytes()).map(|_| ()),
+        Err(_) => Ok(()),
     });
     if let Err(e) = left {
         report.info(&format!("no result beside {source}: {e}"));
