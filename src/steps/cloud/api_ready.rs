@@ -146,10 +146,12 @@ pub(super) fn of_before(node: &Value, cx: &Cx<'_>) -> Option<String> {
     // The last one is that of a k3s that has not unpacked itself yet.
     const NAMES: [&str; 3] = ["k3s-server", "k3s-agent", "k3s"];
     let running = process::named(cx.root, &NAMES).unwrap_or_default();
-    let own = running.iter().filter(|one| !one.contained);
-    let Some(age) = own.filter_map(|one| process::age(cx.root, one.pid)).max() else {
+    let mut own = running.iter().filter(|one| !one.contained).peekable();
+    if own.peek().is_none() {
         return Some("k3s does not run".to_owned());
-    };
+    }
+    // None: this machine does not tell how old its processes are.
+    let age = own.filter_map(|one| process::age(cx.root, one.pid)).max()?;
     let heard = condition(node).map(|ready| text(ready, &["lastHeartbeatTime"]).parse().ok().map(Timestamp::seconds));
     let heard = heard.flatten();
     if age >= YOUNG || is_fresh(heard, age, cx.clock) {
@@ -281,6 +283,8 @@ mod tests {
             assert_eq!(told(&k3s(10), "?"), old("an untold time".to_owned()));
             // by then the cluster has missed it, and a clock may have been set
             assert_eq!(told(&k3s(3600), &rfc3339(now - 90_000)), None);
+            // as where a container is shown an uptime of its own
+            assert_eq!(told(&k3s(3600).file("proc/uptime", "5.00 1.00\n"), &rfc3339(now - 90_000)), None);
             // one in a container is none
             let contained = k3s(3600).link("proc/7/ns/pid", "pid:[99]").link("proc/self/ns/pid", "pid:[1]");
             assert_eq!(told(&contained, &rfc3339(now)).as_deref(), Some("k3s does not run"));
