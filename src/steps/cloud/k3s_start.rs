@@ -20,7 +20,7 @@ use crate::steps::leftovers;
 use crate::steps::runtime_start::HOPELESS;
 
 /// What k3s was last started with.
-const FACT: &str = "k3s-runs-with";
+pub(super) const FACT: &str = "k3s-runs-with";
 /// So often in a row it may be seen not running before it is given up: once is a restart that is under way.
 const DEAD: u32 = 3;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::api_ready::{not_ready, of_before};
+use super::k3s_start::FACT;
 use crate::clock::{Probe, wait_for};
 use crate::config::load_secret;
 use crate::error::{Error, Kind, Result};
@@ -49,6 +50,8 @@ impl Step for WorkerToken {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let secret = load_secret(&self.from)?;
         cx.will_make(ETC)?;
+        // k3s reads it when it starts. Forgotten first: were we cut now, the token would be found as missing still.
+        cx.journal.forget(FACT)?;
         cx.put(WORKER_TOKEN, 0o600, secret.as_bytes()).map(|_| ())
     }
 
@@ -135,7 +138,9 @@ mod tests {
         with_cx(|cx| {
             let step = WorkerToken::new(file.clone());
             put("secret\n", 0o600);
+            cx.journal.remember(FACT, "x").unwrap();
             step.apply(cx).unwrap();
+            assert_eq!(cx.journal.fact(FACT), None, "k3s is not started again with it");
             let is_done = |cx: &mut Cx<'_>| step.check(cx).unwrap() == Status::Done;
             assert!(is_done(cx));
             put("", 0o600);

@@ -219,12 +219,18 @@ fn a_further_node_comes_and_goes() {
     assert!(worker.sh("k3s ctr images ls -q").good().contains("docker.io/kubeedge/cloudcore:v1.22.1\n"));
     assert_eq!(starts(&worker), begun);
     green();
+    // another token counts when k3s starts
+    let token = cloud.sh(&format!("cat {TOKEN}")).good();
+    give(&worker, &token.replace("::server:", "::node:"));
+    good(join(&worker, &[]), &worker);
+    assert_ne!(starts(&worker), begun);
+    green();
     // stopped, it is started again, and its images are known to be there
     worker.run(&["systemctl", "stop", "k3s-agent"]).good();
     let held = store(&worker);
     let stopped = worker.run(&["edgelay", "cloud", "status"]);
     stopped.fails(11, "k3s-agent is not running");
-    let begun = worker.sh("sleep 1; date -u +%FT%TZ").good();
+    let begun = worker.sh("sleep 4; date -u +%FT%TZ").good();
     good(join(&worker, &[]), &worker);
     let ready = "-o=jsonpath={.status.conditions[?(@.type==\"Ready\")].lastHeartbeatTime}";
     let heard = kubectl(&cloud, &["get", "node", "worker-1", ready]).good();
