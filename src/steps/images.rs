@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use crate::containerd::Client;
 use crate::containerd::import::{self, Options, Presence, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::ids::ImageRef;
+use crate::ids::{ImageRef, RelPath};
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::Report;
-
-const PROVING: &str = "images-shown";
 
 /// The step.
 #[derive(Debug)]
@@ -18,7 +16,17 @@ pub struct Images {
     images: Vec<Image>,
     address: PathBuf,
     kubeedge: Option<String>,
-    id: &'static str,
+    work: Work,
+    /// Directory of the store, if it can go as a whole.
+    store: Option<String>,
+}
+
+/// What is done about the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Import,
+    /// Another step should have imported them: they are shown, or imported now.
+    Show,
 }
 
 /// Whether `name` is one of KubeEdge's own images of this version; EdgeMesh has versions of its own.
@@ -29,13 +37,20 @@ fn is_kubeedge(name: &ImageRef, version: &str) -> bool {
 impl Images {
     /// Imports `images`, in this order, through the socket `address`.
     pub fn new(images: Vec<Image>, address: PathBuf) -> Self {
-        Images { images, address, kubeedge: None, id: "images" }
+        Images { images, address, kubeedge: None, work: Work::Import, store: None }
     }
 
     /// The same under another name: what another step should have imported is shown, or imported now.
     #[must_use]
     pub fn proving(self) -> Self {
-        Images { id: PROVING, ..self }
+        Images { work: Work::Show, ..self }
+    }
+
+    /// The same in a store below `dir`: if that is there only because of this installation, it goes as a whole with what
+    /// it belongs to, and nothing is changed in it before.
+    #[must_use]
+    pub fn stored_in(self, dir: RelPath<'_>) -> Self {
+        Images { store: Some(dir.as_str().to_owned()), ..self }
     }
 
     /// The same, which tells how many images of KubeEdge `version` it imported.
@@ -60,11 +75,14 @@ impl Images {
 
 impl Step for Images {
     fn id(&self) -> &'static str {
-        self.id
+        match self.work {
+            Work::Import => "images",
+            Work::Show => "images-shown",
+        }
     }
 
     fn summary(&self) -> String {
-        let what = if self.id == PROVING { "see that containerd shows" } else { "import" };
+        let what = if self.work == Work::Show { "see that containerd shows" } else { "import" };
         format!("{what} {} images", self.images.len())
     }
 
@@ -100,8 +118,10 @@ impl Step for Images {
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-        // A store that came with us goes as a whole, with containerd; someone else's keeps the images, which they may
-        // be using by now, but not for ever.
+        if self.store.as_ref().is_some_and(|dir| cx.journal.has_made(dir)) {
+            return Ok(());
+        }
+        // Someone else's keeps the images, which they may be using by now, but not for ever.
         let unpinned =
             Client::connect(&self.address).and_then(|mut client| import::unpin(&mut client, &Options::new(cx.clock)));
         if let Err(e) = unpinned {
@@ -138,5 +158,31 @@ impl Progress for Told<'_> {
     fn doing(&mut self, what: &str) {
         log::debug!("{what}");
         self.report.beat();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::with_cx;
+
+    #[test]
+    fn nothing_is_changed_in_a_store_that_goes_as_a_whole() {
+        const STORE: RelPath<'static> = RelPath::literal("var/lib/containerd");
+        let dir = tempfile::tempdir().unwrap();
+        let address = dir.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        with_cx(|cx| {
+            let images = Images::new(Vec::new(), address).stored_in(STORE);
+            cx.will_make(STORE).unwrap();
+            images.undo(cx).unwrap();
+            assert!(listener.accept().is_err(), "containerd was asked");
+            cx.remove_made(|_| true).unwrap();
+            listener.set_nonblocking(false).unwrap();
+            let asked = std::thread::spawn(move || listener.accept().is_ok());
+            images.undo(cx).unwrap();
+            assert!(asked.join().unwrap());
+        });
     }
 }

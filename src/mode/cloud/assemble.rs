@@ -162,6 +162,7 @@ impl Assembly {
         // A target that does not run has no cluster; its first boot does the rest.
         if self.is_live {
             let images = self.images(bundle);
+            let images = if managed && self.data == Data::Purge { images.stored_in(k3s::DATA) } else { images };
             steps.push(Box::new(if self.is_worker() { images.proving() } else { images }));
             self.cluster(&mut steps);
         }

@@ -208,7 +208,8 @@ impl Assembly {
         }
         if self.is_live {
             let address = self.config.containerd_address.clone();
-            steps.push(Box::new(Images::new(bundle.images().to_vec(), address)));
+            let images = Images::new(bundle.images().to_vec(), address);
+            steps.push(Box::new(if managed { images.stored_in(self.config.containerd_root()) } else { images }));
         } else {
             if self.images == ImagesWhen::Now {
                 steps.push(Box::new(Preload::new(
