@@ -44,10 +44,23 @@ enum Form {
     Gnu,
 }
 
-/// Nanoseconds since 1970. What is before, or beyond what 63 bits can count (the year 2262), is taken as 1970, as
-/// containerd does.
-pub(super) fn time(seconds: i64, nanos: i64) -> i64 {
-    i64::try_from(i128::from(seconds) * SECOND + i128::from(nanos)).unwrap_or(0).max(0)
+/// A moment that an archive tells, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(i128);
+
+impl Moment {
+    pub(super) fn new(seconds: i64, nanos: i64) -> Self {
+        // As Go counts, from the year 1, and with what runs over there.
+        const YEARS: i64 = 62_135_596_800;
+        let seconds = i128::from(seconds.wrapping_add(YEARS)) - i128::from(YEARS);
+        Moment(seconds * SECOND + i128::from(nanos))
+    }
+
+    /// What is before 1970, or beyond what 63 bits can count (the year 2262), is taken as 1970, as containerd does once
+    /// it has chosen between two moments.
+    pub(super) fn counted(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(0).max(0)
+    }
 }
 
 /// A block whose sum is right.
@@ -82,7 +95,7 @@ impl<'b> Header<'b> {
 
     /// All of them, whether they are of use for this type of member or not: damage shows anywhere.
     fn check_numbers(&self) -> Result<(), BadHeader> {
-        let named = [self.mode(), self.uid(), self.gid(), self.size(), self.mtime()];
+        let named = [self.mode(), self.uid(), self.gid(), self.size(), self.mtime().map(Moment::counted)];
         named.into_iter().try_for_each(|number| number.map(drop))?;
         self.atime()?;
         if self.form == Form::Star {
@@ -138,16 +151,16 @@ impl<'b> Header<'b> {
         self.number(124, 12, "size")
     }
 
-    /// Nanoseconds since 1970.
-    pub(super) fn mtime(&self) -> Result<i64, BadHeader> {
-        Ok(time(self.number(136, 12, "time")?, 0))
+    /// When it was changed.
+    pub(super) fn mtime(&self) -> Result<Moment, BadHeader> {
+        Ok(Moment::new(self.number(136, 12, "time")?, 0))
     }
 
-    /// Nanoseconds since 1970, if the form has it.
-    pub(super) fn atime(&self) -> Result<Option<i64>, BadHeader> {
+    /// When it was read, if the form has it.
+    pub(super) fn atime(&self) -> Result<Option<Moment>, BadHeader> {
         match self.form {
-            Form::Star => Ok(Some(time(self.number(476, 12, "access time")?, 0))),
-            Form::Gnu => Ok(self.gnu_times().flatten().map(|seconds| time(seconds, 0))),
+            Form::Star => Ok(Some(Moment::new(self.number(476, 12, "access time")?, 0))),
+            Form::Gnu => Ok(self.gnu_times().flatten().map(|seconds| Moment::new(seconds, 0))),
             Form::Ustar | Form::V7 => Ok(None),
         }
     }
@@ -265,7 +278,7 @@ mod tests {
             (i64::MAX, 0, 0),
             (i64::MIN, 0, 0),
         ] {
-            assert_eq!(time(seconds, nanos), want, "{seconds} {nanos}");
+            assert_eq!(Moment::new(seconds, nanos).counted(), want, "{seconds} {nanos}");
         }
     }
 }

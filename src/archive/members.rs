@@ -12,7 +12,7 @@ pub use sparse::Segment;
 
 use std::io::{self, ErrorKind, Read};
 
-use super::header::{self, BLOCK, Header};
+use super::header::{self, BLOCK, Header, Moment};
 use super::pax::{self, Records};
 use super::{COPY_AGAIN, MAKE_AGAIN, bad, unreadable};
 use crate::error::{Error, Result};
@@ -288,6 +288,8 @@ impl<R: Read> Members<R> {
         if matches!(member.kind, MemberKind::File | MemberKind::Unknown(_)) {
             self.set_data(fields.size)?;
             self.map_data(&mut member, header)?;
+        } else if sparse::pax(self, &mut member)?.is_some() {
+            return Err(bad(format!("'{}' is sparse and no file", shown(&self.last))).hint(MAKE_AGAIN));
         }
         Ok(member)
     }
@@ -342,9 +344,12 @@ struct Fields {
     uid: i64,
     gid: i64,
     size: i64,
-    mtime: i64,
-    atime: Option<i64>,
+    mtime: Moment,
+    atime: Option<Moment>,
 }
+
+/// Keys that replace a field, or must at least be readable.
+const KEYS: [&[u8]; 8] = [b"path", b"linkpath", b"uid", b"gid", b"size", b"mtime", b"atime", b"ctime"];
 
 impl Fields {
     fn read(header: &Header<'_>) -> std::result::Result<Self, header::BadHeader> {
@@ -359,16 +364,20 @@ impl Fields {
         })
     }
 
-    /// An empty value leaves what was there.
+    /// Of several records with one key the last counts, also if it is empty and so takes back those before it: an empty
+    /// value leaves what the header has.
     fn merge(&mut self, pax: &[u8]) -> std::result::Result<(), pax::BadRecord> {
+        let mut last: [&[u8]; KEYS.len()] = [b""; KEYS.len()];
         for record in Records::new(pax) {
             let (key, value) = record?;
-            if value.is_empty() {
-                continue;
+            if let Some((_, slot)) = KEYS.iter().zip(&mut last).find(|(name, _)| **name == key) {
+                *slot = value;
             }
+        }
+        for (key, value) in KEYS.iter().zip(last).filter(|(_, value)| !value.is_empty()) {
             let number = || pax::decimal(value).ok_or(pax::BadRecord);
             let time = || pax::time(value).ok_or(pax::BadRecord);
-            match key {
+            match *key {
                 b"path" => self.name = value.to_vec(),
                 b"linkpath" => self.link = value.to_vec(),
                 b"uid" => self.uid = number()?,
@@ -376,8 +385,7 @@ impl Fields {
                 b"size" => self.size = number()?,
                 b"mtime" => self.mtime = time()?,
                 b"atime" => self.atime = Some(time()?),
-                b"ctime" => drop(time()?),
-                _ => {}
+                _ => drop(time()?),
             }
         }
         Ok(())
@@ -392,8 +400,8 @@ impl Fields {
             mode: low_bits(mode) & 0o7777,
             uid: low_bits(self.uid),
             gid: low_bits(self.gid),
-            mtime: self.mtime,
-            atime: self.atime.unwrap_or(0).max(self.mtime),
+            mtime: self.mtime.counted(),
+            atime: self.atime.unwrap_or(self.mtime).max(self.mtime).counted(),
             size: 0,
             segments: Vec::new(),
             pax,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::header;
+use super::header::Moment;
 
 /// What star and everybody after it puts in front of the name of an extended attribute.
 pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -64,8 +64,8 @@ pub(super) fn decimal(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// `1700000000.123456789` in nanoseconds; digits beyond the ninth do not count.
-pub(super) fn time(text: &[u8]) -> Option<i64> {
+/// `1700000000.123456789`; digits beyond the ninth do not count.
+pub(super) fn time(text: &[u8]) -> Option<Moment> {
     let point = text.iter().position(|byte| *byte == b'.').unwrap_or(text.len());
     let (whole, fraction) = (text.get(..point)?, text.get(point + 1..).unwrap_or_default());
     if !fraction.iter().all(u8::is_ascii_digit) {
@@ -74,7 +74,7 @@ pub(super) fn time(text: &[u8]) -> Option<i64> {
     let digits = fraction.iter().map(|digit| i64::from(digit - b'0')).chain(std::iter::repeat(0));
     let nanos = digits.take(9).fold(0, |sum, digit| sum * 10 + digit);
     let sign = if whole.starts_with(b"-") { -1 } else { 1 };
-    Some(header::time(decimal(whole)?, sign * nanos))
+    Some(Moment::new(decimal(whole)?, sign * nanos))
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
             ("1e3", None),
             ("99999999999999", Some(0)),
         ] {
-            assert_eq!(time(text.as_bytes()), want, "{text}");
+            assert_eq!(time(text.as_bytes()).map(Moment::counted), want, "{text}");
         }
     }
 }

@@ -268,6 +268,10 @@ fn set_attribute(place: &Place, name: &[u8], attribute: &[u8], value: &[u8]) -> 
     match xattr::set(place.fd.as_fd(), name, attribute, value, Existing::Replaced) {
         Ok(()) | Err(Errno::ENOTSUP) => Ok(()),
         Err(Errno::EPERM) if attribute.starts_with(b"user.") && !takes_user_attributes(place, name) => Ok(()),
+        // acl(5): only directories hand rights down.
+        Err(e @ Errno::EACCES) if attribute == b"system.posix_acl_default" => {
+            Err(bad(doing()).hint(MAKE_AGAIN).because(e))
+        }
         Err(e) => Err(failed(e, &doing())),
     }
 }

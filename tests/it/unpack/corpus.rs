@@ -74,6 +74,8 @@ fn kinds() -> Vec<Case> {
         E::file("t/atime", "").pax("atime", "1450000000.25").mtime(LONG_AGO - 100_000_000),
         E::file("t/atime-before", "").pax("atime", "1000000000"),
         E::file("t/before-1970", "").mtime(-5),
+        E::file("t/atime-beyond", "").pax("atime", "253402300800"),
+        E::dir("t/dir-beyond").pax("atime", "1450000000").pax("mtime", "253402300800"),
         E::file("t/minus", "").pax("mtime", "-1.5"),
         E::file("t/beyond", "").pax("mtime", "99999999999"),
         E::file("t/ext4-wide", "").pax("mtime", "4000000000.000000009"),
@@ -173,6 +175,10 @@ fn names() -> Vec<Case> {
         same(
             "the last PAX record counts",
             &[&[E::file("x", "").pax("path", "first").pax("path", "second").xattr("user.a", "1").xattr("user.a", "2")]],
+        ),
+        same(
+            "a PAX record that takes back those before it",
+            &[&[E::file("f", "").pax("path", "pax").pax("path", "").pax("mtime", "today").pax("mtime", "5")]],
         ),
         same("GNU's name before PAX's", &[&[E::file("g".repeat(150), "").pax("path", "pax")]]),
     ]

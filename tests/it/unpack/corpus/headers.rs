@@ -151,6 +151,8 @@ fn sparse() -> Vec<Case> {
         same("sparse 1.0 without data", &[&[newest("0\n", "")]]),
         refused("sparse 1.0 with a map too short", &[&[newest("3\n0\n3\n", "abc")]]),
         refused("sparse 1.0 with a map that is none", &[&[newest("two\n0\n3\n", "abc")]]),
+        refused("sparse and a link", &[&[E { kind: b'2', link: b"t".to_vec(), ..map(&[(0, 0)], "") }]]),
+        refused("sparse and a directory", &[&[E { kind: b'5', ..newest("0\n", "") }]]),
         refused("pieces that overlap", &[&[map(&[(0, 3), (2, 2)], "abcde")]]),
         refused("pieces out of order", &[&[map(&[(50, 3), (0, 2)], "abcde")]]),
         refused("pieces beyond the end", &[&[map(&[(99_999, 5)], "abcde")]]),
