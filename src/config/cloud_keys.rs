@@ -18,7 +18,7 @@ pub static CLOUD_KEYS: &[Key] = &[
         more: "Every address that any edge uses, also that of a NAT or a second network: CloudCore's certificate is made \
                for them. The first one is k3s's own and goes first into the join file. A server needs at least one.",
         known_as: &["external-ip", "addresses", "cloudcore-ip"],
-        set: Of::Cloud(|config, raw| {
+        set: Of::Cloud(|config, _, raw| {
             config.addresses = check::addresses(raw.list())?;
             Ok(())
         }),
@@ -34,7 +34,7 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "names that edges reach the cloud at",
         more: "Go into the certificates of CloudCore and of k3s, beside the addresses.",
         known_as: &["tls-san"],
-        set: Of::Cloud(|config, raw| {
+        set: Of::Cloud(|config, _, raw| {
             config.dns_names = check::dns_names(raw.list())?;
             Ok(())
         }),
@@ -50,8 +50,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "name of this node in the cluster [default: the host name]",
         more: "Lower-cased. With an existing k3s its own name for this node counts; EdgeMesh's relay is found by it.",
         known_as: &["hostname-override"],
-        set: Of::Cloud(|config, raw| {
-            config.name = Some(check::node_name(raw.one()?)?);
+        set: Of::Cloud(|config, text, _| {
+            config.name = Some(check::node_name(text)?);
             Ok(())
         }),
         show: Of::Cloud(|config| config.name.as_ref().and_then(one)),
@@ -66,8 +66,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "address of this node [default: that of the default route]",
         more: "k3s does not start on a machine without a default route unless this is set.",
         known_as: &[],
-        set: Of::Cloud(|config, raw| {
-            config.ip = Some(check::node_ip(raw.one()?)?);
+        set: Of::Cloud(|config, text, _| {
+            config.ip = Some(check::node_ip(text)?);
             Ok(())
         }),
         show: Of::Cloud(|config| config.ip.and_then(one)),
@@ -84,8 +84,8 @@ pub static CLOUD_KEYS: &[Key] = &[
                brought into the cluster that runs. It must have been started with `--egress-selector-mode=disabled` \
                for `kubectl logs` of edge nodes.",
         known_as: &[],
-        set: Of::Cloud(|config, raw| {
-            config.k3s = check::k3s(raw.one()?)?;
+        set: Of::Cloud(|config, text, _| {
+            config.k3s = check::k3s(text)?;
             Ok(())
         }),
         show: Of::Cloud(|config| one(config.k3s.as_str())),
@@ -102,7 +102,7 @@ pub static CLOUD_KEYS: &[Key] = &[
                Traefik's: without one of them they stay free. One that runs goes, with what it was made of; with an \
                existing k3s this has no meaning.",
         known_as: &["disable-components"],
-        set: Of::Cloud(|config, raw| {
+        set: Of::Cloud(|config, _, raw| {
             config.disable = check::addons(raw.list())?;
             Ok(())
         }),
@@ -118,8 +118,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "kubeconfig of the cluster",
         more: "",
         known_as: &["kube-config"],
-        set: Of::Cloud(|config, raw| {
-            config.kubeconfig = check::absolute(raw.one()?)?;
+        set: Of::Cloud(|config, text, _| {
+            config.kubeconfig = check::absolute(text)?;
             Ok(())
         }),
         show: Of::Cloud(|config| path(&config.kubeconfig)),
@@ -134,8 +134,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "IPv4 range of the cluster's pods",
         more: "Not to be changed after the first install.",
         known_as: &["pod-network-cidr"],
-        set: Of::Cloud(|config, raw| {
-            config.cluster_cidr = check::pod_cidr(raw.one()?)?;
+        set: Of::Cloud(|config, text, _| {
+            config.cluster_cidr = check::pod_cidr(text)?;
             Ok(())
         }),
         show: Of::Cloud(|config| one(config.cluster_cidr)),
@@ -150,8 +150,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "IPv4 range of the cluster's services",
         more: "Not to be changed after the first install.",
         known_as: &["service-cluster-ip-range"],
-        set: Of::Cloud(|config, raw| {
-            config.service_cidr = check::pod_cidr(raw.one()?)?;
+        set: Of::Cloud(|config, text, _| {
+            config.service_cidr = check::pod_cidr(text)?;
             Ok(())
         }),
         show: Of::Cloud(|config| one(config.service_cidr)),
@@ -166,8 +166,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "address of the cluster's DNS [default: the tenth of the services']",
         more: "",
         known_as: &[],
-        set: Of::Cloud(|config, raw| {
-            config.cluster_dns = Some(check::ipv4(raw.one()?)?);
+        set: Of::Cloud(|config, text, _| {
+            config.cluster_dns = Some(check::ipv4(text)?);
             Ok(())
         }),
         show: Of::Cloud(|config| config.cluster_dns.and_then(one)),
@@ -182,8 +182,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "how many edge nodes CloudCore takes",
         more: "",
         known_as: &[],
-        set: Of::Cloud(|config, raw| {
-            config.node_limit = check::node_limit(raw.one()?)?;
+        set: Of::Cloud(|config, text, _| {
+            config.node_limit = check::node_limit(text)?;
             Ok(())
         }),
         show: Of::Cloud(|config| one(config.node_limit)),
@@ -199,8 +199,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         more: "`true` is refused if the bundle lacks its image or its resource definitions. Its key is made anew for \
                every cluster.",
         known_as: &[],
-        set: Of::Cloud(|config, raw| {
-            config.edgemesh = Some(parse_switch(raw.one()?)?);
+        set: Of::Cloud(|config, text, _| {
+            config.edgemesh = Some(parse_switch(text)?);
             Ok(())
         }),
         show: Of::Cloud(|config| config.edgemesh.and_then(one)),
@@ -215,8 +215,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "for a worker: the k3s server that it joins",
         more: "The port is 6443 unless it was mapped.",
         known_as: &["cloud-host"],
-        set: Of::Cloud(|config, raw| {
-            config.server = Some(check::server(raw.one()?)?);
+        set: Of::Cloud(|config, text, _| {
+            config.server = Some(check::server(text)?);
             Ok(())
         }),
         show: Of::Cloud(|config| config.server.as_ref().and_then(one)),
@@ -232,8 +232,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         more: "On the server it lies in `/var/lib/rancher/k3s/server/node-token`. A file that others than its owner and \
                group can read or write is refused.",
         known_as: &["agent-token-file"],
-        set: Of::Cloud(|config, raw| {
-            config.token_file = Some(check::token_file(raw.one()?)?);
+        set: Of::Cloud(|config, text, _| {
+            config.token_file = Some(check::token_file(text)?);
             Ok(())
         }),
         show: Of::Cloud(|config| config.token_file.as_deref().and_then(path)),
@@ -248,8 +248,8 @@ pub static CLOUD_KEYS: &[Key] = &[
         help: "how long each of k3s and CloudCore may take: 600, 600s, 10m",
         more: "",
         known_as: &["timeout"],
-        set: Of::Cloud(|config, raw| {
-            config.ready_timeout = parse_duration(raw.one()?)?;
+        set: Of::Cloud(|config, text, _| {
+            config.ready_timeout = parse_duration(text)?;
             Ok(())
         }),
         show: Of::Cloud(|config| one(render_duration(config.ready_timeout))),

@@ -83,7 +83,8 @@ impl Table {
     }
 }
 
-type Set<C> = fn(&mut C, &Raw) -> Result<(), Refusal>;
+/// Given the text of a single value (empty for lists and maps), and the value as it was written.
+type Set<C> = fn(&mut C, &str, &Raw) -> Result<(), Refusal>;
 type Show<C> = fn(&C) -> Option<Raw>;
 
 /// One setting: everything there is to know about it.
@@ -114,9 +115,10 @@ pub struct Key {
 impl Key {
     /// Checks `raw` and puts it into `config`.
     pub fn set<'a>(&self, config: impl Into<ConfigMut<'a>>, raw: &Raw) -> Result<(), Refusal> {
+        let text = if matches!(self.form, Form::List | Form::Map) { "" } else { raw.one()? };
         match (self.set, config.into()) {
-            (Of::Edge(set), Of::Edge(config)) => set(config, raw),
-            (Of::Cloud(set), Of::Cloud(config)) => set(config, raw),
+            (Of::Edge(set), Of::Edge(config)) => set(config, text, raw),
+            (Of::Cloud(set), Of::Cloud(config)) => set(config, text, raw),
             _ => Err(Refusal::new("belongs to another kind of node")),
         }
     }
@@ -158,8 +160,8 @@ pub static KEYS: &[Key] = &[
         more: "IPv4, IPv6 or a DNS name; CloudCore's certificate must have been made for it. `edge join` needs it, \
                `edge stage` does not.",
         known_as: &["cloudcore-ipport", "cloudcore", "server", "cloud"],
-        set: Of::Edge(|config, raw| {
-            config.cloud.host = Some(check::cloud_host(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.cloud.host = Some(check::cloud_host(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.cloud.host.as_ref().and_then(one)),
@@ -175,8 +177,8 @@ pub static KEYS: &[Key] = &[
         more: "Cannot be 10002 or the same as `cloud.cert_port`: keadm would report success, and the node would \
                never register. Behind a NodePort or NAT give the outer number.",
         known_as: &["websocket-port"],
-        set: Of::Edge(|config, raw| {
-            config.cloud.websocket_port = check::websocket_port(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.cloud.websocket_port = check::websocket_port(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.cloud.websocket_port)),
@@ -191,8 +193,8 @@ pub static KEYS: &[Key] = &[
         help: "port of CloudCore's HTTPS, which hands out certificates",
         more: "",
         known_as: &["certport", "cert-port"],
-        set: Of::Edge(|config, raw| {
-            config.cloud.cert_port = parse_port(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.cloud.cert_port = parse_port(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.cloud.cert_port)),
@@ -208,8 +210,8 @@ pub static KEYS: &[Key] = &[
         more: "The token itself is never a setting: command lines and environments are visible to others. \
                A file that others than its owner and group can read or write is refused; `chmod 600` it.",
         known_as: &[],
-        set: Of::Edge(|config, raw| {
-            config.token_file = Some(check::token_file(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.token_file = Some(check::token_file(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.token_file.as_deref().and_then(path)),
@@ -224,8 +226,8 @@ pub static KEYS: &[Key] = &[
         help: "name of the node in the cluster [default: the host name]",
         more: "Lower-cased. `localhost` and keadm's `default-edge-node` are refused: no two nodes can share a name.",
         known_as: &["edgenode-name", "hostname-override"],
-        set: Of::Edge(|config, raw| {
-            config.node.name = Some(check::node_name(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.node.name = Some(check::node_name(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.node.name.as_ref().and_then(one)),
@@ -240,8 +242,8 @@ pub static KEYS: &[Key] = &[
         help: "address of the node [default: that of the default route]",
         more: "Needed on machines without a default route, and useful on those with several networks.",
         known_as: &["edgenode-ip"],
-        set: Of::Edge(|config, raw| {
-            config.node.ip = Some(check::node_ip(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.node.ip = Some(check::node_ip(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.node.ip.and_then(one)),
@@ -257,7 +259,7 @@ pub static KEYS: &[Key] = &[
         more: "Kubernetes' rules: keys of up to 63 letters, digits, `-`, `_` and `.`, with an optional DNS prefix \
                (`example.org/site`); values likewise, or empty. keadm can carry all of them.",
         known_as: &["labels"],
-        set: Of::Edge(|config, raw| {
+        set: Of::Edge(|config, _, raw| {
             config.node.labels = check::labels(raw.map())?;
             Ok(())
         }),
@@ -278,7 +280,7 @@ pub static KEYS: &[Key] = &[
                value (`a=true:NoSchedule`) is refused, since keadm's `--set` would turn it into one and then not \
                take it for text; leave the value out (`a:NoSchedule`) or use a word.",
         known_as: &["taints", "with-edge-taint"],
-        set: Of::Edge(|config, raw| {
+        set: Of::Edge(|config, _, raw| {
             config.node.taints = check::taints(raw.list())?;
             Ok(())
         }),
@@ -298,8 +300,8 @@ pub static KEYS: &[Key] = &[
                10.96.0.0/12), Weave (10.32.0.0/12), Podman (10.88.0.0/16), Docker (172.17.0.0/16 and up, \
                192.168.0.0/16) and EdgeMesh (169.254.96.0/24).",
         known_as: &["cluster-cidr", "pod-network-cidr"],
-        set: Of::Edge(|config, raw| {
-            config.pod_cidr = check::pod_cidr(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.pod_cidr = check::pod_cidr(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.pod_cidr)),
@@ -314,8 +316,8 @@ pub static KEYS: &[Key] = &[
         help: "prepare for EdgeMesh: cluster DNS and the metaServer",
         more: "Sets clusterDNS 169.254.96.16 and clusterDomain cluster.local, and turns EdgeCore's metaServer on.",
         known_as: &[],
-        set: Of::Edge(|config, raw| {
-            config.edgemesh = parse_switch(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.edgemesh = parse_switch(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.edgemesh)),
@@ -332,8 +334,8 @@ pub static KEYS: &[Key] = &[
                the cloud does not listen on port 10004 EdgeCore tries again every few seconds, and nothing else \
                suffers.",
         known_as: &["edgestream"],
-        set: Of::Edge(|config, raw| {
-            config.edge_stream = parse_switch(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.edge_stream = parse_switch(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.edge_stream)),
@@ -348,8 +350,8 @@ pub static KEYS: &[Key] = &[
         help: "EdgeCore's event bus to an MQTT broker on this node",
         more: "Off, unlike keadm's default: without a broker at 127.0.0.1:1883 EdgeCore complains every 5 seconds.",
         known_as: &["with-mqtt"],
-        set: Of::Edge(|config, raw| {
-            config.mqtt = parse_switch(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.mqtt = parse_switch(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.mqtt)),
@@ -366,8 +368,8 @@ pub static KEYS: &[Key] = &[
                says what its configuration lacks. EdgeCore ends pods there that it does not know; an uninstall ends EdgeCore's, \
                and leaves all else; of the images it takes the pin.",
         known_as: &["runtimetype"],
-        set: Of::Edge(|config, raw| {
-            config.containerd = check::containerd(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.containerd = check::containerd(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.containerd.as_str())),
@@ -382,8 +384,8 @@ pub static KEYS: &[Key] = &[
         help: "containerd's socket",
         more: "An absolute path; `unix://` in front of it is dropped.",
         known_as: &["remote-runtime-endpoint", "container-runtime-endpoint"],
-        set: Of::Edge(|config, raw| {
-            config.containerd_address = check::socket(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.containerd_address = check::socket(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| path(&config.containerd_address)),
@@ -400,8 +402,8 @@ pub static KEYS: &[Key] = &[
                board's profile says where it belongs, `/var/lib/containerd` on most. It is settled by the first install and \
                cannot be changed after it.",
         known_as: &["containerd-data-dir", "data-root"],
-        set: Of::Edge(|config, raw| {
-            config.containerd_root = Some(check::store(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.containerd_root = Some(check::store(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.containerd_root.as_ref().and_then(one)),
@@ -418,8 +420,8 @@ pub static KEYS: &[Key] = &[
                neither systemd nor bash, pidof and sudo, and takes over a node object that the cloud still has of \
                this name. `auto` is keadm where all that it needs is there, and native elsewhere.",
         known_as: &[],
-        set: Of::Edge(|config, raw| {
-            config.join_method = check::join_method(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.join_method = check::join_method(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.join_method.as_str())),
@@ -435,8 +437,8 @@ pub static KEYS: &[Key] = &[
         more: "keadm gives up by itself after waiting five minutes for EdgeCore; a shorter time cuts it off before \
                it has said why.",
         known_as: &["timeout"],
-        set: Of::Edge(|config, raw| {
-            config.join_timeout = parse_duration(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.join_timeout = parse_duration(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(render_duration(config.join_timeout))),
@@ -452,8 +454,8 @@ pub static KEYS: &[Key] = &[
         more: "`edgelay board list` shows all. Staging a system below `--root` cannot look at its board, so there \
                nothing of a board is heeded unless this names it.",
         known_as: &["board"],
-        set: Of::Edge(|config, raw| {
-            config.board.profile = Some(check::board_profile(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.board.profile = Some(check::board_profile(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.board.profile.as_ref().and_then(one)),
@@ -468,8 +470,8 @@ pub static KEYS: &[Key] = &[
         help: "directory with further board profiles",
         more: "Those of the same id replace the ones that are built in. The format is in board-profiles/README.md.",
         known_as: &[],
-        set: Of::Edge(|config, raw| {
-            config.board.profiles = Some(check::directory(raw.one()?)?);
+        set: Of::Edge(|config, text, _| {
+            config.board.profiles = Some(check::directory(text)?);
             Ok(())
         }),
         show: Of::Edge(|config| config.board.profiles.as_deref().and_then(path)),
@@ -485,8 +487,8 @@ pub static KEYS: &[Key] = &[
         more: "In the file that the board's profile names, with a copy kept beside it; a reboot is needed then, and \
                the run ends with exit code 20. Only where the running kernel lacks the memory cgroup.",
         known_as: &[],
-        set: Of::Edge(|config, raw| {
-            config.board.kernel_arguments = parse_switch(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.board.kernel_arguments = parse_switch(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.board.kernel_arguments)),
@@ -501,8 +503,8 @@ pub static KEYS: &[Key] = &[
         help: "never, or once: reboot for changed kernel arguments",
         more: "`once`: at most one reboot for the same arguments; if they do not help, the run fails and says so.",
         known_as: &["reboot"],
-        set: Of::Edge(|config, raw| {
-            config.board.reboot = check::reboot(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.board.reboot = check::reboot(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(config.board.reboot.as_str())),
@@ -518,8 +520,8 @@ pub static KEYS: &[Key] = &[
         more: "Before the bundle's making, or before the time of an earlier run, is the past. If nobody sets the \
                clock meanwhile, the run ends with exit code 21: try again later. Preflight does not wait.",
         known_as: &[],
-        set: Of::Edge(|config, raw| {
-            config.clock_wait = parse_duration(raw.one()?)?;
+        set: Of::Edge(|config, text, _| {
+            config.clock_wait = parse_duration(text)?;
             Ok(())
         }),
         show: Of::Edge(|config| one(render_duration(config.clock_wait))),
