@@ -52,6 +52,23 @@ pub struct Member {
     pub value: Value,
 }
 
+impl Value {
+    /// What lies at `path`, key by key.
+    pub fn at(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(self, |value, key| value.get(key))
+    }
+
+    /// The text at `path`; empty if there is none.
+    pub fn text_at(&self, path: &[&str]) -> &str {
+        self.at(path).and_then(|value| value.text().ok()).unwrap_or_default()
+    }
+
+    /// The list at `path`; empty if there is none.
+    pub fn items_at(&self, path: &[&str]) -> &[Value] {
+        self.at(path).and_then(|value| value.items().ok()).unwrap_or_default()
+    }
+}
+
 impl Data {
     /// For messages: `text`, `a number`.
     pub fn name(&self) -> &'static str {

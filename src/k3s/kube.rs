@@ -223,11 +223,9 @@ fn items(text: &str, kind: &str) -> Result<Vec<Value>> {
 
 /// The object of this `kind/name` among `found`.
 pub fn pick<'a>(found: &'a [Value], wanted: &str) -> Option<&'a Value> {
-    let text = |value: Option<&'a Value>| value.and_then(|v| v.text().ok()).unwrap_or_default();
-    found.iter().find(|object| {
-        let name = text(object.get("metadata").and_then(|m| m.get("name")));
-        wanted.split_once('/').is_some_and(|(kind, n)| n == name && text(object.get("kind")).eq_ignore_ascii_case(kind))
-    })
+    let (kind, name) = wanted.split_once('/')?;
+    let is = |object: &&Value| object.text_at(&["kind"]).eq_ignore_ascii_case(kind);
+    found.iter().find(|object| object.text_at(&["metadata", "name"]) == name && is(object))
 }
 
 fn parse(text: &str, kind: &str) -> Result<Value> {

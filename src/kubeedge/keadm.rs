@@ -54,11 +54,18 @@ pub fn join_command(join: &Join<'_>, token: &Token) -> Cmd {
     cmd
 }
 
+/// The path in edgecore.yaml of a setting of the kubelet in EdgeCore.
+macro_rules! kubelet {
+    ($key:literal) => {
+        concat!("modules.edged.tailoredKubeletConfig.", $key)
+    };
+}
+
 /// A setting of EdgeCore that the node's configuration decides, also after the join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// Its path in edgecore.yaml.
-    pub path: String,
+    pub path: &'static str,
     /// What it is to be.
     pub to: To,
     /// EdgeCore's own default, which a new node need not be told.
@@ -66,8 +73,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn new(path: &str, want: impl ToString) -> Self {
-        Setting { path: path.to_owned(), to: To::Scalar(want.to_string()), is_default: false }
+    fn new(path: &'static str, want: &dyn ToString) -> Self {
+        Setting { path, to: To::Scalar(want.to_string()), is_default: false }
     }
 
     /// For `--set`. Lists only with one element: a comma inside braces would be read as the next pair by some versions.
@@ -82,7 +89,7 @@ impl Setting {
 
     /// How edgecore.yaml differs from it. What is to be absent is only EdgeMesh's: another value is somebody's choice.
     pub fn difference(&self, yaml: &str) -> Option<String> {
-        let found = lookup(yaml, &self.path).unwrap_or_default();
+        let found = lookup(yaml, self.path).unwrap_or_default();
         let want = match &self.to {
             To::Scalar(want) => want.clone(),
             To::List(items) => items.join(","),
@@ -100,28 +107,26 @@ fn joined(pairs: &[(String, String)]) -> String {
 
 /// The switches, as keadm's `--set` takes them and as edgecore.yaml then has them.
 pub fn switches(config: &EdgeConfig) -> Vec<Setting> {
-    let dns = Setting::new(&format!("{KUBELET}.clusterDNS"), "");
-    let server = Setting::new("modules.metaManager.metaServer.enable", config.edgemesh);
-    let mut set = match config.edgemesh {
-        true => vec![
-            Setting { to: To::List(vec![EDGEMESH_DNS.to_owned()]), ..dns },
-            Setting::new(&format!("{KUBELET}.clusterDomain"), CLUSTER_DOMAIN),
-            server,
-        ],
-        false => vec![Setting { to: To::Absent, is_default: true, ..dns }, Setting { is_default: true, ..server }],
+    let dns = match config.edgemesh {
+        true => To::List(vec![EDGEMESH_DNS.to_owned()]),
+        false => To::Absent,
     };
+    let mut set = vec![Setting { path: kubelet!("clusterDNS"), to: dns, is_default: !config.edgemesh }];
+    if config.edgemesh {
+        set.push(Setting::new(kubelet!("clusterDomain"), &CLUSTER_DOMAIN));
+    }
+    let server = Setting::new("modules.metaManager.metaServer.enable", &config.edgemesh);
+    set.push(Setting { is_default: !config.edgemesh, ..server });
     // What is not in use now cannot be pulled again later: never collect images.
-    set.push(Setting::new(&format!("{KUBELET}.imageGCHighThresholdPercent"), 100));
-    set.push(Setting::new("modules.edgeStream.enable", config.edge_stream));
-    set.push(Setting::new("modules.eventBus.enable", config.mqtt));
+    set.push(Setting::new(kubelet!("imageGCHighThresholdPercent"), &100));
+    set.push(Setting::new("modules.edgeStream.enable", &config.edge_stream));
+    set.push(Setting::new("modules.eventBus.enable", &config.mqtt));
     if let Some(ip) = config.node.ip {
         // keadm's `--set` knows it by another name.
-        set.push(Setting { is_default: true, ..Setting::new("modules.edged.nodeIP", ip) });
+        set.push(Setting { is_default: true, ..Setting::new("modules.edged.nodeIP", &ip) });
     }
     set
 }
-
-const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
 
 /// What follows from how much memory there is; nothing where upstream's defaults fit. The defaults evict pods below
 /// 100 MiB of free memory, which a board with 256 MiB never has, and keep 50 MiB of log for each container.
@@ -141,8 +146,8 @@ pub fn memory_settings(class: Class) -> Vec<Setting> {
     ];
     let map = thresholds.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     vec![
-        Setting { to: To::Map(map), ..Setting::new(&format!("{KUBELET}.evictionHard"), "") },
-        Setting::new(&format!("{KUBELET}.containerLogMaxSize"), log),
+        Setting { path: kubelet!("evictionHard"), to: To::Map(map), is_default: false },
+        Setting::new(kubelet!("containerLogMaxSize"), &log),
     ]
 }
 

@@ -36,9 +36,8 @@ pub fn ready_condition(server: SocketAddr, node: &NodeName) -> Ready {
 
 fn parse(body: &[u8]) -> Ready {
     let Ok(node) = json::read(body, MAX_NODE) else { return Ready::Unknown("metaServer's node is no JSON".into()) };
-    let conditions = node.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
-    for condition in conditions.unwrap_or_default() {
-        let text = |key| condition.get(key).and_then(|v| v.text().ok()).unwrap_or_default();
+    for condition in node.items_at(&["status", "conditions"]) {
+        let text = |key| condition.text_at(&[key]);
         if text("type") != "Ready" {
             continue;
         }

@@ -3,7 +3,7 @@
 //! Lines of JSON, only ever appended and synced one by one; a line that a power cut tore is dropped at the next start.
 //! Uninstall reads it back: only what stands in it is removed.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use crate::sorted::{Map, Set};
 use std::fs::File;
 use std::io::Write;
@@ -100,16 +100,23 @@ impl State {
     }
 
     /// The fewest records that lead to this state.
-    fn records(&self) -> impl Iterator<Item = (&'static str, &str, &str)> {
-        let steps = self.finished.iter().map(|k| (event::FINISHED, k.as_str(), ""));
-        let open = self.unfinished.iter().map(|k| (event::STARTED, k.as_str(), ""));
-        let files = self.files.iter().map(|(k, backup)| match backup {
-            Some(backup) => (event::SAVED, k.as_str(), backup.as_str()),
-            None => (event::WROTE, k.as_str(), ""),
-        });
-        let made = self.made.iter().map(|k| (event::MADE, k.as_str(), ""));
-        let facts = self.facts.iter().map(|(k, v)| (event::FACT, k.as_str(), v.as_str()));
-        steps.chain(open).chain(files).chain(made).chain(facts)
+    fn records(&self) -> Vec<(&'static str, &str, &str)> {
+        fn each<'a>(
+            event: &'static str,
+            keys: &'a Set<String>,
+        ) -> impl Iterator<Item = (&'static str, &'a str, &'a str)> {
+            keys.iter().map(move |key| (event, key.as_str(), ""))
+        }
+        let mut records = Vec::new();
+        records.add_all(each(event::FINISHED, &self.finished));
+        records.add_all(each(event::STARTED, &self.unfinished));
+        records.add_all(self.files.iter().map(|(key, backup)| match backup {
+            Some(backup) => (event::SAVED, key.as_str(), backup.as_str()),
+            None => (event::WROTE, key.as_str(), ""),
+        }));
+        records.add_all(each(event::MADE, &self.made));
+        records.add_all(self.facts.iter().map(|(key, value)| (event::FACT, key.as_str(), value.as_str())));
+        records
     }
 }
 
@@ -258,7 +265,7 @@ impl Journal {
 
     /// Whether nothing was ever installed here.
     pub fn is_empty(&self) -> bool {
-        self.state.records().next().is_none()
+        self.state.records().is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 //! The running kernel decides whether anything is to be done at all. An edit that did not help after a reboot is told,
 //! never tried again: a machine that nobody logs in to must not reboot for ever.
 
-use crate::gather::{Gather, Grow};
+use crate::gather::Gather;
 use std::time::Duration;
 
 use crate::board::{Format, arguments};
@@ -51,8 +51,9 @@ impl Edit {
         cx.journal.fact(EDITED).and_then(Edit::parse)
     }
 
-    fn render(&self) -> String {
-        format!("{}\t{}\t{}\t{}", self.boot, self.format.word(), self.path, self.arguments.join(" "))
+    /// Of what was edited as `wanted` in this `boot`.
+    fn render(boot: &str, wanted: &Wanted, ours: &[String]) -> String {
+        format!("{boot}\t{}\t{}\t{}", wanted.format.word(), wanted.path, ours.join(" "))
     }
 }
 
@@ -209,11 +210,16 @@ fn edit(wanted: &Wanted, lacking: &[String], boot: &str, cx: &mut Cx<'_>) -> Res
         Error::new(Kind::Host, format!("'{path}' has no line with the kernel's arguments"))
             .hint(format!("put '{}' there by hand, and reboot", wanted.joined()))
     })?;
-    let mut ours = Edit::of_journal(cx).filter(|edit| edit.path == wanted.path).map_or(Vec::new(), |e| e.arguments);
-    ours.add_all(lacking.iter().filter(|argument| !ours.contains(argument)).cloned().gather::<Vec<_>>());
-    let (boot, path_text) = (boot.to_owned(), wanted.path.clone());
-    let edit = Edit { boot, format: wanted.format, path: path_text, arguments: ours };
-    cx.journal.remember(EDITED, &edit.render())?;
+    let mut ours = match Edit::of_journal(cx) {
+        Some(earlier) if earlier.path == wanted.path => earlier.arguments,
+        _ => Vec::new(),
+    };
+    for argument in lacking {
+        if !ours.contains(argument) {
+            ours.push(argument.clone());
+        }
+    }
+    cx.journal.remember(EDITED, &Edit::render(boot, wanted, &ours))?;
     if wanted.format == Format::Grub {
         return cx.put(path, 0o644, changed.as_bytes()).map(|_| ());
     }

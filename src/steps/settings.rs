@@ -55,7 +55,7 @@ impl Step for Settings {
         // EdgeCore writes the file as well, at its first start: it must not do so behind our back.
         cx.services(self.manager).stop(&service())?;
         let differ = self.wanted.iter().filter(|setting| setting.difference(&before).is_some());
-        let after = differ.fold(Self::yaml(cx)?, |yaml, setting| set(&yaml, &setting.path, &setting.to));
+        let after = differ.fold(Self::yaml(cx)?, |yaml, setting| set(&yaml, setting.path, &setting.to));
         cx.root.write(EDGECORE_YAML, 0o600, after.as_bytes())?;
         cx.services(self.manager).restart(&service())
     }

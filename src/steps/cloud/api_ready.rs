@@ -133,8 +133,7 @@ impl ApiReady {
 const HELD_BACK: &str = "the node takes no pods, as if its images were still awaited";
 
 fn is_held(node: &Value) -> bool {
-    let taints = node.get("spec").and_then(|spec| spec.get("taints")).and_then(|taints| taints.items().ok());
-    taints.unwrap_or_default().iter().any(|taint| text(taint, &["key"]) == HELD)
+    node.items_at(&["spec", "taints"]).iter().any(|taint| text(taint, &["key"]) == HELD)
 }
 
 /// A kubelet says how it is as soon as it runs. Where one did not for so long, the cluster no longer calls its node Ready:
@@ -162,8 +161,7 @@ pub(super) fn of_before(node: &Value, cx: &Cx<'_>) -> Option<String> {
 }
 
 fn condition(object: &Value) -> Option<&Value> {
-    let conditions = object.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
-    conditions.unwrap_or_default().iter().find(|one| text(one, &["type"]) == "Ready")
+    object.items_at(&["status", "conditions"]).iter().find(|one| text(one, &["type"]) == "Ready")
 }
 
 /// Why a node or pod is not Ready. `None`: it is.

@@ -193,8 +193,7 @@ impl CloudCore {
 /// A namespace that is being deleted tells what it waits for: an API that does not answer, say, which has nothing to do
 /// with us, holds up all of them.
 fn why_it_stays(namespace: &Value) -> String {
-    let conditions = namespace.get("status").and_then(|s| s.get("conditions")).and_then(|c| c.items().ok());
-    let told = conditions.unwrap_or_default().iter().find(|c| text(c, &["status"]) == "True");
+    let told = namespace.items_at(&["status", "conditions"]).iter().find(|c| text(c, &["status"]) == "True");
     let told = told.map(|c| format!(": {}", text(c, &["message"])));
     format!("it is still being deleted{}", told.unwrap_or_default())
 }

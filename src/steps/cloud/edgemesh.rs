@@ -97,7 +97,7 @@ impl EdgeMesh {
             return Ok(Some(format!("there is no '{name}'")));
         }
         let wanted = json::read(self.manifest().as_bytes(), 1 << 20).map_err(|e| bug(&e))?;
-        let wanted = wanted.get("items").and_then(|items| items.items().ok()).unwrap_or_default();
+        let wanted = wanted.items_at(&["items"]);
         // One of them lies in another namespace than the rest, some in none.
         let (apart, there): (Vec<&Value>, Vec<&Value>) =
             wanted.iter().partition(|want| text(want, &["metadata", "namespace"]) == "default");

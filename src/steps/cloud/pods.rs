@@ -26,8 +26,7 @@ const WAITING: &str = r#"--output=jsonpath={range .items[*]}{"pod "}{.metadata.n
 
 /// The text at `path`; empty if there is none.
 pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
-    let found = path.iter().try_fold(value, |value, key| value.get(key));
-    found.and_then(|value| value.text().ok()).unwrap_or_default()
+    value.text_at(path)
 }
 
 /// A look at the cluster as a wait wants it: one that fails is tried again.
@@ -59,16 +58,14 @@ impl Pod<'_> {
 
     /// The tag of its first container's image.
     pub(super) fn version(&self) -> &str {
-        let containers = self.0.get("spec").and_then(|s| s.get("containers")).and_then(|c| c.items().ok());
-        let image = containers.and_then(<[Value]>::first).map(|c| text(c, &["image"])).unwrap_or_default();
+        let first = self.0.items_at(&["spec", "containers"]).first();
+        let image = first.map(|container| container.text_at(&["image"])).unwrap_or_default();
         image.rsplit(':').next().unwrap_or_default()
     }
 
     /// States of its containers, those first that run before the others.
     fn states(&self) -> impl Iterator<Item = &Value> {
-        let lists = ["initContainerStatuses", "containerStatuses"].into_iter();
-        let lists = lists.filter_map(|key| self.0.get("status").and_then(|s| s.get(key)));
-        lists.filter_map(|list| list.items().ok()).flatten()
+        ["initContainerStatuses", "containerStatuses"].into_iter().flat_map(|key| self.0.items_at(&["status", key]))
     }
 
     /// `None`: it is Ready.
@@ -86,7 +83,7 @@ impl Pod<'_> {
     pub(super) fn ends(&self) -> String {
         let told = self.states().filter_map(|c| {
             let times = c.get("restartCount").and_then(|n| n.whole().ok()).filter(|times| *times > 0)?;
-            let end = c.get("lastState").and_then(|state| state.get("terminated"));
+            let end = c.at(&["lastState", "terminated"]);
             let code = end.and_then(|end| end.get("exitCode")).and_then(|code| code.whole().ok());
             let reason = end.map(|end| text(end, &["reason"])).unwrap_or_default();
             let code = code.map(|code| format!(" with status {code} {reason}")).unwrap_or_default();

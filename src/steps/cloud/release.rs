@@ -114,7 +114,7 @@ pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
 /// What the chart's DaemonSets are that depend on host and bundle.
 fn daemons(found: &[Value], chart: &Chart) -> Option<String> {
     let firewall = pick(found, FIREWALL).map(image_of);
-    let is_nft = firewall.as_deref().is_some_and(|image| image.contains("-nft:"));
+    let is_nft = firewall.is_some_and(|image| image.contains("-nft:"));
     if is_nft != chart.nft {
         let wanted = if chart.nft { "nft" } else { "legacy" };
         return Some(format!(
@@ -128,11 +128,9 @@ fn daemons(found: &[Value], chart: &Chart) -> Option<String> {
 }
 
 /// Of the first container.
-fn image_of(deployment: &Value) -> String {
-    let containers = ["spec", "template", "spec", "containers"];
-    let found = containers.iter().try_fold(deployment, |value, key| value.get(key));
-    let first = found.and_then(|list| list.items().ok()).and_then(<[Value]>::first);
-    first.map(|container| text(container, &["image"]).to_owned()).unwrap_or_default()
+fn image_of(deployment: &Value) -> &str {
+    let first = deployment.items_at(&["spec", "template", "spec", "containers"]).first();
+    first.map(|container| container.text_at(&["image"])).unwrap_or_default()
 }
 
 /// What is not ready yet. `None`: pods are Ready, ports answer, secrets are there.
