@@ -1,7 +1,6 @@
 //! From local files to a bundle that is ready to be written.
 
 use crate::gather::{Gather, Grow};
-use crate::sorted::Map;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -81,9 +80,9 @@ impl Request {
         let built = self.built.or(images.newest).unwrap_or_default();
         let mut manifest = Manifest::new(self.role, self.arch, kubeedge.clone(), built);
         manifest.images = images.pulled.iter().map(entry).gather();
-        let mut origins = Map::new();
+        let mut origins = Vec::new();
         for found in selection.found {
-            origins.insert(found.component.digest, found.origin);
+            origins.push((found.component.digest, found.origin));
             manifest.components.push(found.component);
         }
         manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
@@ -138,14 +137,14 @@ impl Draft {
 
 /// All blobs of a draft, where they lie.
 struct Sources {
-    origins: Map<Digest, Origin>,
+    origins: Vec<(Digest, Origin)>,
     images: Images,
 }
 
 impl Blobs for Sources {
     fn open(&mut self, blob: &Descriptor) -> Result<Box<dyn Feed + '_>> {
-        match self.origins.get(&blob.digest) {
-            Some(origin) => Ok(Box::new(Verified::new(origin.open()?, blob.digest, blob.size))),
+        match self.origins.iter().find(|(digest, _)| *digest == blob.digest) {
+            Some((_, origin)) => Ok(Box::new(Verified::new(origin.open()?, blob.digest, blob.size))),
             None => self.images.source(&blob.digest)?.open(blob),
         }
     }

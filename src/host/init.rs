@@ -49,9 +49,9 @@ pub fn init_installed(root: &Root) -> Result<Option<Init>> {
         (RelPath::literal("sbin/openrc-run"), Init::OpenRc),
         (RelPath::literal("usr/sbin/openrc-run"), Init::OpenRc),
     ];
-    for (path, init) in FILES {
-        if root.stat(path)?.is_some_and(|meta| meta.kind == Type::File) {
-            return Ok(Some(init));
+    for (path, init) in &FILES {
+        if root.stat(*path)?.is_some_and(|meta| meta.kind == Type::File) {
+            return Ok(Some(init.clone()));
         }
     }
     Ok(None)

@@ -65,11 +65,12 @@ fn gpt(disk: &mut dyn Medium, block: u64) -> io::Result<Vec<Entry>> {
 /// A GUID's first three numbers are little-endian (UEFI 2.10, appendix A).
 fn guid(entry: &[u8]) -> String {
     let mut text = String::with_capacity(36);
-    for (at, from) in [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15].into_iter().enumerate() {
+    const ORDER: [u8; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    for (at, from) in ORDER.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        let byte = entry.get(16 + from).copied().unwrap_or(0);
+        let byte = entry.get(16 + usize::from(*from)).copied().unwrap_or(0);
         for digit in [byte >> 4, byte & 15] {
             text.add_all(char::from_digit(u32::from(digit), 16));
         }

@@ -46,8 +46,8 @@ pub fn service() -> Service {
 
 /// Whether all three certificate files are there and hold something.
 pub fn certificates_there(root: &Root) -> Result<bool> {
-    for path in CERTIFICATES {
-        if !root.stat(path)?.is_some_and(|meta| meta.kind == Type::File && meta.size > 0) {
+    for path in &CERTIFICATES {
+        if !root.stat(*path)?.is_some_and(|meta| meta.kind == Type::File && meta.size > 0) {
             return Ok(false);
         }
     }
@@ -84,9 +84,10 @@ pub fn link(root: &Root, port: u16) -> Result<Option<Link>> {
         for line in text.lines().filter(|line| is_established(line, port)) {
             // The tenth field. The port may be a common one, such as 443, that others talk to as well.
             let Some(inode) = line.split_whitespace().nth(9).and_then(|inode| inode.parse().ok()) else { continue };
-            let holder = process::holding_socket(root, inode)?.filter(|process| process.name == "edgecore");
-            if let Some(process) = holder {
-                return Ok(Some(Link { inode, pid: process.pid }));
+            if let Some(holder) = process::holding_socket(root, inode)?
+                && holder.name == "edgecore"
+            {
+                return Ok(Some(Link { inode, pid: holder.pid }));
             }
         }
     }

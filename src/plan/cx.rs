@@ -190,11 +190,11 @@ impl Cx<'_> {
 
     /// One for all callers.
     fn take_back_picked(&mut self, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
-        for (path, backup) in self.journal.files() {
-            if !wanted(&path) {
+        for (path, backup) in &self.journal.files() {
+            if !wanted(path) {
                 continue;
             }
-            let Ok(rel) = RelPath::parse(&path) else { continue };
+            let Ok(rel) = RelPath::parse(path) else { continue };
             match backup.as_deref().map(RelPath::parse) {
                 Some(Ok(saved)) => self.restore(rel, saved)?,
                 _ => {
@@ -202,7 +202,7 @@ impl Cx<'_> {
                     self.remove_empty_parents(rel)?;
                 }
             }
-            self.journal.released(&path)?;
+            self.journal.released(path)?;
         }
         Ok(())
     }
@@ -240,15 +240,15 @@ impl Cx<'_> {
 
     /// One for all callers.
     fn remove_made_picked(&mut self, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
-        for path in self.journal.made_dirs() {
-            if let Ok(rel) = RelPath::parse(&path)
-                && wanted(&path)
+        for path in &self.journal.made_dirs() {
+            if let Ok(rel) = RelPath::parse(path)
+                && wanted(path)
             {
                 let stays = stays_fact(rel);
                 if self.journal.fact(&stays).is_none() {
                     self.root.remove_tree(rel)?;
                     self.remove_empty_parents(rel)?;
-                    self.journal.released(&path)?;
+                    self.journal.released(path)?;
                     continue;
                 }
                 for name in &self.root.list_or_empty(rel)? {
@@ -256,7 +256,7 @@ impl Cx<'_> {
                         self.root.remove_tree(inner)?;
                     }
                 }
-                self.journal.released(&path)?;
+                self.journal.released(path)?;
                 self.journal.forget(&stays)?;
             }
         }

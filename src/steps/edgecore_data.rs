@@ -47,8 +47,8 @@ pub(super) fn keep(cx: &Cx<'_>) -> Result<()> {
 
 /// `None`: somebody writes to the database.
 fn header(cx: &Cx<'_>) -> Result<Option<Vec<u8>>> {
-    for path in BESIDE {
-        if cx.root.lstat(path)?.is_some() {
+    for path in &BESIDE {
+        if cx.root.lstat(*path)?.is_some() {
             return Ok(None);
         }
     }

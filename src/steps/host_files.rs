@@ -52,9 +52,9 @@ fn sysctls_text() -> String {
 /// Knobs that are there and differ.
 fn wrong_knobs(root: &Root) -> Result<Vec<(RelPath<'static>, &'static str, &'static str)>> {
     let mut wrong = Vec::new();
-    for knob in KNOBS {
+    for knob in &KNOBS {
         if root.read_text(knob.0, 64)?.is_some_and(|value| value.trim() != knob.2) {
-            wrong.push(knob);
+            wrong.push(*knob);
         }
     }
     Ok(wrong)
@@ -71,8 +71,8 @@ pub fn prepare_kernel(root: &Root, exec: &mut dyn Exec) -> Result<()> {
         let loaded = exec.run(&Cmd::new("modprobe", &modules))?;
         log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
     }
-    for (path, name, value) in wrong_knobs(root)? {
-        root.set_knob(path, value).lift(Kind::Host, || format!("set sysctl {name} to {value}"))?;
+    for (path, name, value) in &wrong_knobs(root)? {
+        root.set_knob(*path, value).lift(Kind::Host, || format!("set sysctl {name} to {value}"))?;
     }
     Ok(())
 }

@@ -144,8 +144,8 @@ impl JoinCloud {
     }
 
     fn claim(&self, cx: &mut Cx<'_>) -> Result<()> {
-        for dir in MADE {
-            cx.will_make(dir)?;
+        for dir in &MADE {
+            cx.will_make(*dir)?;
         }
         cx.claim(EDGECORE)?;
         let (path, _, _) = definition(self.manager, &service());

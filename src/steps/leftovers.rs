@@ -23,8 +23,8 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
     cx.services(manager).stop(&service())?;
     // keadm's pod that copies EdgeCore out of its image; keadm itself only tries to remove it.
     remove_pods(address, cx, |pod| pod.metadata.name == "edgecore" && pod.metadata.namespace == "kubeedge");
-    for dir in super::join::MADE {
-        unmount_below(dir, cx)?;
+    for dir in &super::join::MADE {
+        unmount_below(*dir, cx)?;
     }
     cx.remove_made(|path| super::join::MADE.iter().any(|made| made.as_str() == path))
 }

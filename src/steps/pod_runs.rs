@@ -45,7 +45,7 @@ impl PodRuns {
 
     /// Of this run and of one that was cut.
     fn remove(client: &mut Client) -> CallResult<()> {
-        for pod in client.cri().list_pods(PodSandboxFilter::default())? {
+        for pod in &client.cri().list_pods(PodSandboxFilter::default())? {
             if pod.metadata.name == NAME && pod.metadata.namespace == NAMESPACE {
                 client.cri().stop_pod(&pod.id)?;
                 client.cri().remove_pod(&pod.id)?;

@@ -32,10 +32,10 @@ pub(super) fn bundle_programs(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::fail(bad.join("; "), advice));
     }
     let mut run = Vec::new();
-    for path in installed(look) {
-        match version(look, &path) {
+    for path in &installed(look) {
+        match version(look, path) {
             Ok(version) => run.push(version),
-            Err(why) => return Ok(useless(look, &path, &why)),
+            Err(why) => return Ok(useless(look, path, &why)),
         }
     }
     Ok(match (wanted.as_slice(), run.as_slice()) {

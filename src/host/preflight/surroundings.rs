@@ -21,8 +21,8 @@ const OVERLAY: u64 = 0x794c_7630;
 pub(super) fn persistence(look: &Look<'_>) -> Result<Outcome> {
     let mut lost = look.cx.wanted.board.as_ref().map(|board| board.fleeting.clone()).unwrap_or_default();
     let mut layered = Vec::new();
-    for path in KEPT {
-        let magic = look.cx.target.space(path)?.magic;
+    for path in &KEPT {
+        let magic = look.cx.target.space(*path)?.magic;
         let shown = path.to_string();
         if FLEETING.iter().any(|(fleeting, _)| *fleeting == magic) && !lost.contains(&shown) {
             lost.push(shown);
@@ -53,10 +53,10 @@ pub(super) fn limits(look: &Look<'_>) -> Result<Outcome> {
         (RelPath::literal("proc/sys/fs/inotify/max_user_watches"), "fs.inotify.max_user_watches", WATCHES),
     ];
     let mut low = Vec::new();
-    for (path, name, least) in KNOBS {
-        let text = look.cx.machine.read_text(path, super::super::SMALL)?;
+    for (path, name, least) in &KNOBS {
+        let text = look.cx.machine.read_text(*path, super::super::SMALL)?;
         let Some(number) = text.and_then(|text| text.trim().parse::<u64>().ok()) else { continue };
-        if number < least {
+        if number < *least {
             low.push(format!("{name} is {number}, less than {least}"));
         }
     }

@@ -30,12 +30,12 @@ const WITNESSES: [RelPath<'static>; 6] = [
 
 /// The processor that the programs below `root` are for. `None`: there are none, or they are for another one yet.
 pub fn architecture_of(root: &Root) -> Result<Option<(Arch, RelPath<'static>)>> {
-    for path in WITNESSES {
-        let Some(mut file) = root.open_file(path)? else { continue };
+    for path in &WITNESSES {
+        let Some(mut file) = root.open_file(*path)? else { continue };
         // A directory, say: another witness may tell.
         let head = feed::first(&mut file, Program::HEAD).unwrap_or_default();
         if let Program::For(arch) = Program::of(&head) {
-            return Ok(Some((arch, path)));
+            return Ok(Some((arch, *path)));
         }
     }
     Ok(None)

@@ -270,7 +270,7 @@ impl Step for CloudCore {
             if release::space(&mut kube)? != Space::None {
                 kube.delete("namespace", "default", NAMESPACE)?;
             }
-            for name in CLUSTER_WIDE {
+            for name in &CLUSTER_WIDE {
                 kube.delete("clusterrolebinding", "default", name)?;
                 kube.delete("clusterrole", "default", name)?;
             }

@@ -21,7 +21,7 @@ pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
     }
     for program in PROGRAMS.into_iter().filter_map(|name| program(name, cx)).gather::<Vec<_>>() {
         let program = program.as_str();
-        for table in TABLES {
+        for table in &TABLES {
             // A kernel without the table has no chains in it.
             let Ok(listed) = cx.exec.run(&Cmd::new(program, &["-w", "-t", table, "-S"])) else { continue };
             if listed.code != 0 {

@@ -87,9 +87,9 @@ impl JoinFileStep {
             ("edgemesh", self.edgemesh.to_string()),
             ("kubeedge", self.chart.version.clone()),
         ];
-        for (key, want) in wanted {
+        for (key, want) in &wanted {
             let found = join_file_value(&text, key).unwrap_or_default();
-            if found != want {
+            if found != *want {
                 return Ok(Some(format!("'{PATH}' says {key} '{found}', wanted '{want}'")));
             }
         }

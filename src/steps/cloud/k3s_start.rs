@@ -177,8 +177,8 @@ impl Step for K3sStart {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        for dir in MADE {
-            cx.will_make(dir)?;
+        for dir in &MADE {
+            cx.will_make(*dir)?;
         }
         let current = cx.journal.fact(FACT) == Some(self.version.as_str());
         let (begun, before) = (cx.clock.unix(), self.last_words(cx));
@@ -209,8 +209,8 @@ impl Step for K3sStart {
         if cx.root.is_live() {
             end_pods(cx)?;
         }
-        for dir in MADE {
-            leftovers::unmount_below(dir, cx)?;
+        for dir in &MADE {
+            leftovers::unmount_below(*dir, cx)?;
         }
         // Until now a pod could have been started again.
         localtime::undo(cx)?;
@@ -230,7 +230,7 @@ fn end_pods(cx: &Cx<'_>) -> Result<()> {
     let (root, own) = (cx.root, process::network(cx.root, "self"));
     let mut networks = Vec::new();
     let shims = |p: &process::Process| p.program.starts_with("/var/lib/rancher/k3s/data/");
-    for process in process::picked(root, |p| p.in_pod || shims(p))? {
+    for process in &process::picked(root, |p| p.in_pod || shims(p))? {
         let Ok(pid) = i32::try_from(process.pid) else { continue };
         let network = process::network(root, &process.pid.to_string());
         networks.add_all(network.filter(|network| Some(network) != own.as_ref()));
@@ -248,11 +248,11 @@ fn remove_cgroups(root: &Root) {
     let all = CGROUPS.as_str();
     // With the first version of cgroups each controller has a tree of its own.
     let controllers = root.list(CGROUPS).ok().flatten().unwrap_or_default();
-    let places = controllers.iter().map(|name| format!("{all}/{name}")).chain([all.to_owned()]);
-    for place in places {
-        for tree in ["kubepods", "kubepods.slice"] {
-            remove_empty(root, &format!("{place}/{tree}"));
+    for tree in ["kubepods", "kubepods.slice"] {
+        for name in &controllers {
+            remove_empty(root, &format!("{all}/{name}/{tree}"));
         }
+        remove_empty(root, &format!("{all}/{tree}"));
     }
 }
 
@@ -271,7 +271,7 @@ fn remove_empty(root: &Root, path: &str) {
 fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
     const LINKS: [&str; 7] =
         ["cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", "edgemesh0"];
-    for name in LINKS {
+    for name in &LINKS {
         leftovers::remove_link(name, cx)?;
     }
     Ok(())

@@ -38,14 +38,14 @@ pub(super) fn provide(cx: &mut Cx<'_>) -> Result<()> {
 
 /// Takes that back, unless there is something else by now.
 pub(super) fn undo(cx: &mut Cx<'_>) -> Result<()> {
-    for (path, _) in cx.journal.files() {
-        let Ok(place) = RelPath::parse(&path) else { continue };
+    for (path, _) in &cx.journal.files() {
+        let Ok(place) = RelPath::parse(path) else { continue };
         if place != PLACE && !path.starts_with(ZONES) {
             continue;
         }
         match cx.root.holds(place, 0o644, UTC)? {
-            true => cx.take_back_file(&path)?,
-            false => cx.journal.released(&path)?,
+            true => cx.take_back_file(path)?,
+            false => cx.journal.released(path)?,
         }
     }
     Ok(())

@@ -22,9 +22,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub(super) fn join(step: &JoinCloud, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
     let cgroup_driver = health::cgroup_driver(&step.config.containerd_address)?;
     put_edgecore(step, cx)?;
-    for (dir, mode) in DIRS {
-        cx.root.mkdir(dir, mode)?;
-        cx.root.chmod(dir, mode)?;
+    for (dir, mode) in &DIRS {
+        cx.root.mkdir(*dir, *mode)?;
+        cx.root.chmod(*dir, *mode)?;
     }
     let text = native_config(&step.config, &step.identity, &step.version, cgroup_driver)?;
     cx.root.write(EDGECORE_YAML, 0o600, text.as_bytes())?;
