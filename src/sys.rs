@@ -6,6 +6,7 @@ pub mod at;
 pub mod child;
 pub mod cores;
 pub mod signal;
+pub mod thread;
 pub mod timex;
 pub mod writeback;
 pub mod xattr;

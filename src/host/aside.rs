@@ -1,8 +1,9 @@
 //! Work with a limit that nothing can cut short: a thread does it, and is left behind when the time is over.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
+
+use crate::sys::thread;
 
 /// What a thread is to find out.
 pub(super) struct Aside<T>(Arc<(Mutex<Option<T>>, Condvar)>);
@@ -17,7 +18,9 @@ impl<T: Send + 'static> Aside<T> {
             *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             told.1.notify_one();
         });
-        thread::spawn(work);
+        if let Err(e) = thread::leave(work) {
+            log::debug!("no thread ({e}), ignoring: nothing will have come of it when the time is over");
+        }
         Aside(shared)
     }
 

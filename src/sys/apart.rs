@@ -3,7 +3,6 @@
 
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::thread;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -11,6 +10,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use nix::sys::stat::Mode;
 use nix::unistd::mkdir;
+
+use super::thread;
 
 /// Runs `work` in a thread with mounts and a network of its own; `/run` is empty there and in memory. Nothing that it
 /// mounts or sets up is seen elsewhere, and all of it is gone when it returns; programs that it starts are in there, too.
@@ -22,8 +23,7 @@ pub fn apart(work: &mut (dyn FnMut() + Send)) -> nix::Result<()> {
         work();
         Ok(())
     };
-    // A panic ends the process before it could end the thread.
-    thread::scope(|scope| scope.spawn(inside).join()).unwrap_or(Err(Errno::ECHILD))
+    thread::beside(thread::STACK, inside, || ())?.0
 }
 
 /// Where every Linux has a directory that nothing is needed of meanwhile.

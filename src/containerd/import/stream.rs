@@ -3,14 +3,12 @@
 //! This thread reads the blob, hashes it and decompresses; the other one hashes the tar and writes the files. Between
 //! them is a bounded ring. Neither side commits anything: the caller does, after both digests.
 
-use std::thread;
-
 use crate::archive::{Compression, Window, layer_stream, unreadable};
 use crate::digest::{Digest, Hashing};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::feed::Feed;
 use crate::oci::Layer;
-use crate::sys::cores;
+use crate::sys::{cores, thread};
 use crate::unpack::{self, Target, ring};
 
 /// Blobs smaller than this are done before a thread would have begun.
@@ -29,17 +27,13 @@ pub(super) fn apply(blob: &mut (dyn Feed + '_), window: Window, layer: &Layer, t
     if layer.blob.size < WORTH_A_THREAD || cores::count() < 2 {
         return write(target, &mut *tar, known);
     }
-    thread::scope(|scope| {
-        let (filler, mut drawer) = ring::ring();
-        let writing = thread::Builder::new().stack_size(STACK);
-        let Ok(writing) = writing.spawn_scoped(scope, move || write(target, &mut drawer, known)) else {
-            return write(target, &mut *tar, known);
-        };
-        let passed = filler.pass(&mut *tar).map_err(|e| unreadable(e, "the layer"));
-        let written = writing.join().unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the writing thread panicked")));
+    let (filler, mut drawer) = ring::ring();
+    let both = thread::beside(STACK, move || write(target, &mut drawer, known), || filler.pass(&mut *tar));
+    match both {
         // What is wrong with the source says more than that it ended too early for the other side.
-        passed.and(written)
-    })
+        Ok((written, passed)) => passed.map_err(|e| unreadable(e, "the layer")).and(written),
+        Err(_) => write(target, &mut *tar, known),
+    }
 }
 
 fn write(target: &Target, tar: &mut dyn Feed, known: Option<Digest>) -> Result<Digest> {
