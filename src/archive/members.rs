@@ -129,9 +129,10 @@ impl<R: Read> Members<R> {
     }
 
     /// Goes to the next member. `None`: the tar ends here; bytes may follow (see [`Members::into_inner`]).
-    pub fn advance(&mut self) -> Result<Option<Member>> {
+    pub fn advance(&mut self) -> Result<Option<Box<Member>>> {
         let mut ahead = Ahead::default();
-        while let Some(block) = self.block()? {
+        let mut block = [0; BLOCK];
+        while self.block(&mut block)? {
             let header = Header::new(&block).map_err(|e| self.damaged(e))?;
             self.count()?;
             match header.kind() {
@@ -178,27 +179,27 @@ impl<R: Read> Members<R> {
         Ok(())
     }
 
-    /// The next header. `None`: the end, which one or two blocks of zeros mark, or nothing at all.
-    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+    /// The next header. `false`: the end, which one or two blocks of zeros mark, or nothing at all.
+    fn block(&mut self, block: &mut [u8; BLOCK]) -> Result<bool> {
         self.step_over()?;
-        let block = if self.ended { None } else { self.raw_block()? };
-        let Some(block) = block.filter(|block| !zeros(block)) else {
-            if !self.ended && block.is_some() && self.raw_block()?.is_some_and(|second| !zeros(&second)) {
+        if !self.ended && self.raw_block(block)? {
+            if !zeros(block) {
+                return Ok(true);
+            }
+            if self.raw_block(block)? && !zeros(block) {
                 return Err(self.damaged(header::BadHeader::Sum));
             }
-            self.ended = true;
-            return Ok(None);
-        };
-        Ok(Some(block))
+        }
+        self.ended = true;
+        Ok(false)
     }
 
-    /// A block; `None` if there is no more byte.
-    fn raw_block(&mut self) -> Result<Option<[u8; BLOCK]>> {
-        let mut block = [0; BLOCK];
+    /// Reads a block; `false` if there is no more byte.
+    fn raw_block(&mut self, block: &mut [u8; BLOCK]) -> Result<bool> {
         let mut filled = 0;
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.input.read(rest) {
-                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) if filled == 0 => return Ok(false),
                 Ok(0) => return Err(unreadable(ErrorKind::UnexpectedEof.into(), &self.place())),
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -206,7 +207,7 @@ impl<R: Read> Members<R> {
             }
         }
         self.at = self.at.saturating_add(BLOCK as u64);
-        Ok(Some(block))
+        Ok(true)
     }
 
     /// Goes to the end of the current member.
@@ -259,17 +260,17 @@ impl<R: Read> Members<R> {
         Ok(header::text(&data).to_vec())
     }
 
-    fn comment(&mut self, header: &Header<'_>) -> Result<Member> {
+    fn comment(&mut self, header: &Header<'_>) -> Result<Box<Member>> {
         self.announce(header)?;
         let data = self.extension(MAX_PAX)?;
         let name = header.name();
         match Records::new(&data).find_map(std::result::Result::err) {
             Some(e) => Err(self.damaged(e)),
-            None => Ok(Member { name, kind: MemberKind::Comment, ..Member::default() }),
+            None => Ok(Box::new(Member { name, kind: MemberKind::Comment, ..Member::default() })),
         }
     }
 
-    fn member(&mut self, header: &Header<'_>, ahead: Ahead) -> Result<Member> {
+    fn member(&mut self, header: &Header<'_>, ahead: Ahead) -> Result<Box<Member>> {
         let mut fields = Fields::read(header).map_err(|e| self.damaged(e))?;
         fields.merge(&ahead.pax).map_err(|e| self.damaged(e))?;
         if !ahead.name.is_empty() {
@@ -284,9 +285,10 @@ impl<R: Read> Members<R> {
             return Err(bad(what).hint(MAKE_AGAIN));
         }
         self.last.clone_from(&fields.name);
+        let size = fields.size;
         let mut member = fields.member(header, ahead.pax)?;
         if matches!(member.kind, MemberKind::File | MemberKind::Unknown(_)) {
-            self.set_data(fields.size)?;
+            self.set_data(size)?;
             self.map_data(&mut member, header)?;
         } else if sparse::pax(self, &mut member)?.is_some() {
             return Err(bad(format!("'{}' is sparse and no file", shown(&self.last))).hint(MAKE_AGAIN));
@@ -391,11 +393,11 @@ impl Fields {
         Ok(())
     }
 
-    fn member(&self, header: &Header<'_>, pax: Vec<u8>) -> Result<Member> {
+    fn member(self, header: &Header<'_>, pax: Vec<u8>) -> Result<Box<Member>> {
         let kind = self.kind(header)?;
         let mode = header.mode().map_err(|e| self.damaged(e))?;
-        Ok(Member {
-            name: self.name.clone(),
+        Ok(Box::new(Member {
+            name: self.name,
             kind,
             mode: low_bits(mode) & 0o7777,
             uid: low_bits(self.uid),
@@ -405,7 +407,7 @@ impl Fields {
             size: 0,
             segments: Vec::new(),
             pax,
-        })
+        }))
     }
 
     fn damaged(&self, why: header::BadHeader) -> Error {

@@ -165,13 +165,8 @@ impl<R: Skip> Walk<R> {
     /// Goes to the next entry. `None`: the archive ends here, as it should.
     pub fn advance(&mut self) -> Result<Option<Entry>> {
         let mut ahead = Ahead::default();
-        loop {
-            let Some(block) = self.header()? else {
-                if ahead.is_empty() {
-                    return Ok(None);
-                }
-                return Err(bad("archive ends with a long name that has no entry").hint(COPY_AGAIN));
-            };
+        let mut block = [0; 512];
+        while self.header(&mut block)? {
             let header = Header::new(&block).map_err(|why| self.damaged(why))?;
             self.count()?;
             match header.kind() {
@@ -191,6 +186,10 @@ impl<R: Skip> Walk<R> {
                 },
             }
         }
+        if !ahead.is_empty() {
+            return Err(bad("archive ends with a long name that has no entry").hint(COPY_AGAIN));
+        }
+        Ok(None)
     }
 
     /// Reads up to `buf.len()` bytes of the current entry; fewer only at its end.
@@ -219,15 +218,14 @@ impl<R: Skip> Walk<R> {
         if self.last.is_empty() { "the archive".to_owned() } else { format!("the archive after entry '{}'", self.last) }
     }
 
-    /// Steps to the next header and reads it. `None`: the end mark.
-    fn header(&mut self) -> Result<Option<[u8; 512]>> {
+    /// Steps to the next header and reads it. `false`: the end mark.
+    fn header(&mut self, block: &mut [u8; 512]) -> Result<bool> {
         let next = self.end.next_multiple_of(BLOCK);
         let gap = next.saturating_sub(self.at);
         if gap > 0 {
             self.input.skip(gap).map_err(|e| unreadable(e, &self.cut_place()))?;
             self.at = next;
         }
-        let mut block = [0; 512];
         let mut filled = 0;
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.input.draw(rest) {
@@ -244,10 +242,7 @@ impl<R: Skip> Walk<R> {
         }
         self.at = self.at.saturating_add(BLOCK);
         self.end = self.at;
-        if block.iter().all(|byte| *byte == 0) {
-            return Ok(None);
-        }
-        Ok(Some(block))
+        Ok(block.iter().any(|byte| *byte != 0))
     }
 
     fn cut_place(&self) -> String {

@@ -68,7 +68,7 @@ pub(super) fn keep_promises(names: &[ImageRef], of: &[Digest]) -> Result<()> {
 }
 
 /// Adds an image to those found so far: one image has one entry with all its names, one name means one image.
-pub(super) fn add(images: &mut Vec<Image>, mut image: Image) -> Result<()> {
+pub(super) fn add(images: &mut Vec<Image>, mut image: Box<Image>) -> Result<()> {
     for other in images.iter() {
         if let Some(name) = other.names.iter().find(|name| image.names.contains(name))
             && other.manifest.digest != image.manifest.digest
@@ -85,7 +85,7 @@ pub(super) fn add(images: &mut Vec<Image>, mut image: Image) -> Result<()> {
             image.names.retain(|name| !other.names.contains(name));
             other.names.append(&mut image.names);
         }
-        None => images.push(image),
+        None => images.push(*image),
     }
     Ok(())
 }
@@ -120,7 +120,8 @@ fn image(entry: &DockerEntry, label: &str, platform: &Platform, held: &mut Held)
     held.make(manifest.digest, manifest_bytes.clone());
     let layers = oci::check_layers(layers, &parsed, held)?;
     let platform = parsed.platform;
-    Ok(Choice::Ours(Image { names: Vec::new(), manifest, manifest_bytes, config, config_bytes, layers, platform }))
+    let names = Vec::new();
+    Ok(Choice::Ours(Box::new(Image { names, manifest, manifest_bytes, config, config_bytes, layers, platform })))
 }
 
 fn find(name: &str, held: &Held) -> Result<Item> {
@@ -147,24 +148,26 @@ fn check_claim(item: &Item, found: Digest) -> Result<()> {
 /// compressed one has to be hashed: all of them in the order of the file, so that a compressed archive is gone through
 /// once.
 fn layers(entry: &DockerEntry, config: &Config, held: &mut Held) -> Result<Vec<Descriptor>> {
+    let mut layers = Vec::with_capacity(entry.layers.len());
     let mut found = Vec::with_capacity(entry.layers.len());
-    for (i, (name, diff_id)) in entry.layers.iter().zip(&config.diff_ids).enumerate() {
-        found.push((i, find(name, held)?, *diff_id));
+    for (name, diff_id) in entry.layers.iter().zip(&config.diff_ids) {
+        let item = find(name, held)?;
+        layers.push(Descriptor { media_type: PLAIN_LAYER.to_owned(), digest: *diff_id, size: item.size });
+        found.push(item);
     }
-    found.sort_by_key(|(_, item, _)| item.position);
-    let mut layers: Vec<(usize, Descriptor)> = Vec::with_capacity(found.len());
+    let mut order: Vec<_> = found.into_iter().zip(&mut layers).gather();
+    order.sort_by_key(|(item, _)| item.position);
     let mut last: Option<(String, Digest)> = None;
-    for (i, item, diff_id) in found {
-        let how = Compression::sniff(&item.head).doing(|| format!("entry '{}'", item.name))?;
-        let (media_type, digest) = match (how, &last) {
-            (Compression::Plain, _) => (PLAIN_LAYER, diff_id),
-            (_, Some((name, digest))) if *name == item.name => (PACKED_LAYER, *digest),
-            _ => (PACKED_LAYER, held.hash(&item)?),
-        };
-        last = Some((item.name.clone(), digest));
-        layers.push((i, Descriptor { media_type: media_type.to_owned(), digest, size: item.size }));
-        held.is(digest, item);
+    for (item, layer) in order {
+        if Compression::sniff(&item.head).doing(|| format!("entry '{}'", item.name))? != Compression::Plain {
+            PACKED_LAYER.clone_into(&mut layer.media_type);
+            layer.digest = match &last {
+                Some((name, digest)) if *name == item.name => *digest,
+                _ => held.hash(&item)?,
+            };
+        }
+        last = Some((item.name.clone(), layer.digest));
+        held.is(layer.digest, item);
     }
-    layers.sort_unstable_by_key(|(i, _)| *i);
-    Ok(layers.into_iter().map(|(_, layer)| layer).gather())
+    Ok(layers)
 }

@@ -39,10 +39,9 @@ pub trait Store {
 
 /// What a descriptor stands for.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one at a time")]
 pub enum Choice {
     /// The image for our platform. It has no names yet.
-    Ours(Image),
+    Ours(Box<Image>),
     /// An image that is only for other platforms, in words that say for which.
     Foreign(Error),
     /// Something else than an image.
@@ -83,7 +82,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn descend(&mut self, entry: &IndexEntry, depth: usize) -> Result<Option<Image>> {
+    fn descend(&mut self, entry: &IndexEntry, depth: usize) -> Result<Option<Box<Image>>> {
         if depth > MAX_NESTING {
             let what = format!("indexes are nested deeper than the limit of {MAX_NESTING}");
             return Err(bad(what).hint(MAKE_AGAIN));
@@ -128,7 +127,7 @@ impl Search<'_> {
 
     /// The image under a manifest, if its config is for our platform. Signatures and attestations may have an image's
     /// config, but have no layer of one.
-    fn image(&mut self, entry: &IndexEntry, manifest_bytes: Vec<u8>, depth: usize) -> Result<Option<Image>> {
+    fn image(&mut self, entry: &IndexEntry, manifest_bytes: Vec<u8>, depth: usize) -> Result<Option<Box<Image>>> {
         let manifest = Manifest::parse(&manifest_bytes)?;
         let artifact = !manifest.layers.is_empty() && !manifest.layers.iter().any(|layer| is_layer(&layer.media_type));
         if artifact || Meaning::of(&manifest.config.media_type) != Meaning::Config {
@@ -147,7 +146,7 @@ impl Search<'_> {
             return Ok(None);
         }
         let layers = check_layers(manifest.layers, &config, self.store)?;
-        Ok(Some(Image {
+        Ok(Some(Box::new(Image {
             names: Vec::new(),
             manifest: entry.blob.clone(),
             manifest_bytes,
@@ -155,7 +154,7 @@ impl Search<'_> {
             config_bytes,
             layers,
             platform: config.platform,
-        }))
+        })))
     }
 }
 

@@ -57,12 +57,14 @@ pub(super) fn old<R: Read>(members: &mut Members<R>, header: &Header<'_>) -> Res
         let what = format!("'{}' is a sparse file of a form that nobody else reads", shown(&members.last));
         return Err(bad(what).hint(MAKE_AGAIN));
     };
+    let mut block = [0; BLOCK];
     while more {
         if map.len() > MAX_SEGMENTS {
             return Err(too_many(&members.last));
         }
-        let block = members.raw_block()?;
-        let block = block.ok_or_else(|| unreadable(std::io::ErrorKind::UnexpectedEof.into(), &members.place()))?;
+        if !members.raw_block(&mut block)? {
+            return Err(unreadable(std::io::ErrorKind::UnexpectedEof.into(), &members.place()));
+        }
         let (further, again) = sparse_block(&block).map_err(|e| members.damaged(e))?;
         map.add_all(further);
         more = again;

@@ -31,7 +31,7 @@ fn read(bytes: &[u8]) -> std::result::Result<Vec<(Member, Vec<u8>)>, String> {
     while let Some(member) = members.advance().map_err(|e| format!("{e:?}"))? {
         let mut data = Vec::new();
         members.read_to_end(&mut data).map_err(|e| e.to_string())?;
-        all.push((member, data));
+        all.push((*member, data));
     }
     Ok(all)
 }
