@@ -5,7 +5,7 @@
 //! in one buffer.
 //! Success is reported only after CRI shows the images and the daemon's file system was synced.
 
-use crate::gather::{Gather, Grow};
+use crate::gather::Gather;
 use crate::sorted::Map;
 use std::path::Path;
 
@@ -183,7 +183,7 @@ pub fn import(
         }
         done => done,
     }?;
-    account(&mut outcomes, &todo, &uploaded);
+    account(&mut outcomes, &todo, uploaded);
     Ok(outcomes)
 }
 
@@ -218,13 +218,15 @@ pub fn total(images: &[Image]) -> u64 {
 }
 
 /// Writes the bytes sent into the outcomes, each blob at the first image that has it.
-fn account(outcomes: &mut [Outcome], images: &[&Image], uploaded: &Uploaded) {
-    let mut rest = uploaded.unpacked.clone();
-    rest.add_all(uploaded.sent.iter().map(|(digest, size)| (*digest, *size)));
+fn account(outcomes: &mut [Outcome], images: &[&Image], mut uploaded: Uploaded) {
+    let mut taken = |digest| {
+        let unpacked = uploaded.unpacked.remove(digest);
+        uploaded.sent.remove(digest).or(unpacked)
+    };
     for image in images {
         let layers = image.layers.iter().map(|layer| &layer.blob.digest);
         let blobs = [&image.manifest.digest, &image.config.digest].into_iter().chain(layers);
-        let bytes: u64 = blobs.filter_map(|digest| rest.remove(digest)).sum();
+        let bytes: u64 = blobs.filter_map(&mut taken).sum();
         let outcome = outcomes.iter_mut().find(|o| o.manifest == image.manifest.digest && o.names == image.names);
         if let Some(Outcome { action: Action::Imported { sent }, .. }) = outcome {
             *sent += bytes;
@@ -244,20 +246,18 @@ struct Run<'a, 's> {
 
 impl Run<'_, '_> {
     fn all(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
-        match self.unpack {
-            Unpack::Direct => {
-                self.distrust(images)?;
-                self.unpack_directly(images, blobs)?;
-                self.upload_documents(images)?;
-                images.iter().try_for_each(|image| self.label_present(image, &[]))?;
-            }
-            Unpack::Daemon | Unpack::None => {
-                self.upload_layers(images, blobs)?;
-                self.upload_documents(images)?;
-                self.distrust(images)?;
-                images.iter().try_for_each(|image| self.unpack_by_daemon(image))?;
-            }
+        let direct = self.unpack == Unpack::Direct;
+        if direct {
+            self.distrust(images)?;
+            self.unpack_directly(images, blobs)?;
+        } else {
+            self.upload_layers(images, blobs)?;
         }
+        self.upload_documents(images)?;
+        if !direct {
+            self.distrust(images)?;
+        }
+        images.iter().try_for_each(|image| self.settle_content(image))?;
         images.iter().try_for_each(|image| self.record(image))?;
         if self.store.is_cri() {
             images.iter().try_for_each(|image| record::confirm(self.store, image))?;
@@ -273,7 +273,8 @@ impl Run<'_, '_> {
             .try_for_each(|image| clean::distrust(self.store, image).doing(|| format!("replace '{}'", image.label())))
     }
 
-    fn unpack_by_daemon(&mut self, image: &Image) -> Result<()> {
+    /// Lets the daemon unpack what nobody else has unpacked, and gives blobs their labels.
+    fn settle_content(&mut self, image: &Image) -> Result<()> {
         let mut unpacked = Vec::new();
         if self.unpack == Unpack::Daemon {
             self.progress.doing(&format!("unpack '{}'", image.label()));

@@ -46,7 +46,7 @@ pub enum Opened<'c> {
     /// The blob is there already (and belongs to our lease now). Its labels may not be ours.
     Exists,
     /// It is to be sent from [`Upload::offset`] on.
-    Ready(Upload<'c>),
+    Ready(Box<Upload<'c>>),
 }
 
 /// How a write ends.
@@ -67,7 +67,7 @@ pub struct Upload<'c> {
 }
 
 pub(super) fn open(client: &mut Client, ingest: Ingest) -> CallResult<Opened<'_>> {
-    let mut upload = Upload { call: client.start(METHOD)?, ingest, offset: 0 };
+    let mut upload = Box::new(Upload { call: client.start(METHOD)?, ingest, offset: 0 });
     let mut pauses = LOCK_PAUSES.iter();
     loop {
         match upload.stat() {
@@ -133,7 +133,7 @@ impl Upload<'_> {
     /// Ends the write: the daemon compares size and digest, stores the blob with these labels, and flushes it.
     ///
     /// [`Code::FailedPrecondition`] means that size or digest are wrong: abort the reference, then write again.
-    pub fn commit(mut self, labels: Map) -> CallResult<Committed> {
+    pub fn commit(mut self: Box<Self>, labels: Map) -> CallResult<Committed> {
         let (total, offset) = (signed(self.ingest.size), signed(self.offset));
         let expected = self.ingest.digest.to_string();
         let action = WriteAction::COMMIT;

@@ -43,9 +43,12 @@ impl Run<'_, '_> {
     /// Puts every layer of `images` into the content store, as they come cheapest from `blobs`.
     pub(super) fn upload_layers(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
         let mut buffer = vec![0; MAX_WRITE];
-        for layer in plan::uploads(images, blobs) {
-            let labels = plan::layer_labels(&layer.diff_id);
-            let blob = Blob { descriptor: &layer.blob, labels, what: layer.label };
+        let mut jobs = plan::jobs(images);
+        plan::sort(&mut jobs, blobs);
+        for job in jobs {
+            let labels = plan::layer_labels(&job.layer.diff_id);
+            let blob = Blob { descriptor: &job.layer.blob, labels, what: job.what };
+            // Of several layers with one blob only the first is sent.
             self.put(&blob, blobs, &mut buffer)?;
         }
         Ok(())
@@ -122,7 +125,7 @@ fn send(
 
 /// Sends the whole blob, also if the daemon has a part of it: only a whole blob is checked before it is sent.
 fn stream(
-    mut upload: Upload<'_>,
+    mut upload: Box<Upload<'_>>,
     blob: &Blob<'_>,
     blobs: &mut dyn Blobs,
     buffer: &mut [u8],

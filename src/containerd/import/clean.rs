@@ -8,7 +8,6 @@
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::gather::Gather;
 use crate::oci::Image;
 
 use super::plan::{self, MARK, PENDING, PINNED};
@@ -17,10 +16,11 @@ use super::{Client, Options};
 
 /// Drops leases and images of our own runs that did not come to their end.
 pub(super) fn leftovers(store: &mut Store<'_>) -> Result<()> {
-    let pending: Vec<Record> = store.images()?.into_iter().filter(is_pending).gather();
-    for record in &pending {
-        log::debug!("image '{}' was left by an interrupted import; removing it", record.name);
-        forget(store, &record.name)?;
+    for record in store.images()? {
+        if is_pending(&record) {
+            log::debug!("image '{}' was left by an interrupted import; removing it", record.name);
+            forget(store, &record.name)?;
+        }
     }
     for lease in store.our_leases()? {
         log::debug!("lease '{lease}' was left by an interrupted import; removing it");

@@ -20,21 +20,12 @@ use crate::unpack::Target;
 
 use super::blobs::Blob;
 use super::intake::Intake;
-use super::plan::{self, Labels};
+use super::plan::{self, Job, Labels};
 use super::store::Prepared;
 use super::{Layers, Run, stream};
 
 /// The snapshotter whose directories we know how to write.
 const OVERLAYFS: &str = "overlayfs";
-
-/// A layer in its place in an image.
-struct Job<'i> {
-    layer: &'i Layer,
-    chain: Digest,
-    parent: Option<Digest>,
-    /// `layer 2 of 'docker.io/kubeedge/pause:3.6'`.
-    what: String,
-}
 
 /// What came of a job.
 enum Done {
@@ -52,29 +43,13 @@ enum Way {
     Daemon(String),
 }
 
-/// Every layer in every place that it has, once; base first.
-fn jobs<'i>(images: &[&'i Image]) -> Vec<Job<'i>> {
-    let mut seen = Set::new();
-    let mut jobs = Vec::new();
-    for image in images {
-        let mut parent = None;
-        for (n, (layer, chain)) in image.layers.iter().zip(image.chain_ids()).enumerate() {
-            if seen.insert((chain, layer.blob.digest)) {
-                jobs.push(Job { layer, chain, parent, what: format!("layer {} of '{}'", n + 1, image.label()) });
-            }
-            parent = Some(chain);
-        }
-    }
-    jobs
-}
-
 impl Run<'_, '_> {
     /// Makes the snapshots of all `images`, taking layers in the order in which they come cheapest.
     pub(super) fn unpack_directly(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
-        let mut jobs = jobs(images);
+        let mut jobs = plan::jobs(images);
         let rewinds = blobs.rewinds();
         if !rewinds {
-            jobs.sort_by_key(|job| blobs.position(&job.layer.blob.digest).unwrap_or(u64::MAX));
+            plan::sort(&mut jobs, blobs);
         }
         let mut direct = Direct { ready: Set::new(), by_daemon: self.store.snapshotter() != OVERLAYFS };
         let mut later: Vec<&Job<'_>> = Vec::new();
@@ -241,7 +216,7 @@ struct Direct {
 }
 
 /// `None`: the blob is there.
-fn open_upload<'c>(client: &'c mut Client, blob: &Descriptor) -> Result<Option<Upload<'c>>> {
+fn open_upload<'c>(client: &'c mut Client, blob: &Descriptor) -> Result<Option<Box<Upload<'c>>>> {
     let ingest = Ingest { reference: plan::ingest(&blob.digest), digest: blob.digest, size: blob.size };
     match client.content().write(ingest)? {
         Opened::Exists => Ok(None),

@@ -19,7 +19,7 @@ pub(super) struct Intake<'a> {
 
 /// What goes to the content store, in messages of the best size.
 struct Copy<'a> {
-    upload: Upload<'a>,
+    upload: Box<Upload<'a>>,
     waiting: Vec<u8>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Intake<'a> {
         source: Box<dyn Feed + 'a>,
         what: &'a str,
         progress: &'a mut dyn Progress,
-        upload: Option<Upload<'a>>,
+        upload: Option<Box<Upload<'a>>>,
     ) -> Self {
         let upload = upload.map(|upload| Copy { upload, waiting: Vec::with_capacity(2 * MAX_WRITE) });
         Intake { source, what, progress, upload }
@@ -53,7 +53,7 @@ impl<'a> Intake<'a> {
     }
 
     /// The upload, with all bytes sent.
-    pub(super) fn into_upload(mut self) -> Result<Option<Upload<'a>>> {
+    pub(super) fn into_upload(mut self) -> Result<Option<Box<Upload<'a>>>> {
         if let Some(copy) = &mut self.upload {
             copy.flush()?;
         }

@@ -5,7 +5,7 @@ use crate::sorted::{Map, Set};
 
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
-use crate::oci::{Blobs, Descriptor, Image};
+use crate::oci::{Blobs, Image, Layer};
 
 use super::Layers;
 
@@ -77,32 +77,38 @@ pub(super) fn layer_labels(diff_id: &Digest) -> Labels {
     Map::from([("containerd.io/uncompressed".to_owned(), diff_id.to_string())])
 }
 
-/// One layer to upload, and what to call it in messages and in the progress report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Upload {
-    /// The blob.
-    pub(super) blob: Descriptor,
-    /// Digest of the uncompressed tar.
-    pub(super) diff_id: Digest,
+/// A layer in its place in an image.
+pub(super) struct Job<'i> {
+    /// The blob, and what is in it.
+    pub(super) layer: &'i Layer,
+    /// Its snapshot.
+    pub(super) chain: Digest,
+    /// The snapshot below that.
+    pub(super) parent: Option<Digest>,
     /// `layer 2 of 'docker.io/kubeedge/pause:3.6'`.
-    pub(super) label: String,
+    pub(super) what: String,
 }
 
-/// The layers of all images, each blob once, in the order in which `blobs` gives them cheapest. Those that it does not
-/// have come last: the daemon may have them.
-pub(super) fn uploads(images: &[&Image], blobs: &dyn Blobs) -> Vec<Upload> {
+/// Every layer in every place that it has, once; base first.
+pub(super) fn jobs<'i>(images: &[&'i Image]) -> Vec<Job<'i>> {
     let mut seen = Set::new();
-    let mut found = Vec::new();
+    let mut jobs = Vec::new();
     for image in images {
-        for (n, layer) in image.layers.iter().enumerate() {
-            if seen.insert(layer.blob.digest) {
-                let label = format!("layer {} of '{}'", n + 1, image.label());
-                found.push(Upload { blob: layer.blob.clone(), diff_id: layer.diff_id, label });
+        let mut parent = None;
+        for (n, (layer, chain)) in image.layers.iter().zip(image.chain_ids()).enumerate() {
+            if seen.insert((chain, layer.blob.digest)) {
+                jobs.push(Job { layer, chain, parent, what: format!("layer {} of '{}'", n + 1, image.label()) });
             }
+            parent = Some(chain);
         }
     }
-    found.sort_by_key(|upload| blobs.position(&upload.blob.digest).unwrap_or(u64::MAX));
-    found
+    jobs
+}
+
+/// Puts `jobs` in the order in which `blobs` gives them cheapest. Those that it does not have come last: the daemon may
+/// have them.
+pub(super) fn sort(jobs: &mut [Job<'_>], blobs: &dyn Blobs) {
+    jobs.sort_by_key(|job| blobs.position(&job.layer.blob.digest).unwrap_or(u64::MAX));
 }
 
 /// Refuses images that cannot be imported, before anything is touched.
@@ -134,7 +140,7 @@ pub(super) fn check(images: &[Image]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::feed::Feed;
-    use crate::oci::{Layer, Platform};
+    use crate::oci::{Descriptor, Platform};
 
     fn image(name: &str, layers: &[u8]) -> Image {
         let describe = |bytes: &[u8]| Descriptor {
@@ -170,9 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn every_blob_is_sent_once_in_the_order_of_the_file() {
+    fn layers_come_once_in_the_order_of_the_file() {
         let (a, b) = (image("a", &[1, 2, 9]), image("b", &[1, 3]));
-        let order: Vec<_> = uploads(&[&a, &b], &Places(vec![3, 2, 1])).into_iter().map(|u| u.label).collect();
+        let mut jobs = jobs(&[&a, &b]);
+        sort(&mut jobs, &Places(vec![3, 2, 1]));
+        let order: Vec<_> = jobs.into_iter().map(|job| job.what).collect();
         assert_eq!(
             order,
             [
