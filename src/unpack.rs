@@ -150,7 +150,7 @@ impl<'t> Applier<'t> {
         self.create(&place, name, member, data, buffer)?;
         self.is_entry(&place, name);
         if member.kind == MemberKind::Dir {
-            let dated = Dated { path: path.clone(), start, mtime: member.mtime, atime: member.atime };
+            let dated = Dated { path, start, mtime: member.mtime, atime: member.atime };
             self.dirs.add(&dated)?;
         }
         Ok(())

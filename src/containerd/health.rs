@@ -70,19 +70,23 @@ pub fn survey(address: &Path, limit: Duration) -> std::result::Result<Cri, Unfit
     let yet = |e: Error| Unfit::Yet(e.to_string());
     let mut client = Client::connect_within(address, limit).map_err(yet)?;
     let status = status(&mut client)?;
-    let version = client.version().map_err(|e| yet(e.into()))?.version;
+    look(&mut client, &status).map_err(yet)
+}
+
+fn look(client: &mut Client, status: &StatusResponse) -> Result<Cri> {
+    let version = client.version()?.version;
     let unmet = status.status.conditions.iter().filter(|condition| !condition.status);
     // Only 1.x tells; 2.x pins it, so that it is in its store or never was.
     let config = status.info.get("config").and_then(|text| json::read(text.as_bytes(), MAX_CONFIG).ok());
     let pause = config.as_ref().and_then(|config| config.get("sandboxImage")?.text().ok().map(str::to_owned));
     let pause = match pause.filter(|name| !name.is_empty()) {
         Some(name) => {
-            let there = client.cri_images().status(&name).map_err(|e| yet(e.into()))?.is_some();
+            let there = client.cri_images().status(&name)?.is_some();
             Some((name, there))
         }
         None => None,
     };
-    let pods = client.cri().list_pods(PodSandboxFilter::default()).map_err(|e| yet(e.into()))?;
+    let pods = client.cri().list_pods(PodSandboxFilter::default())?;
     let strange = |pod: &&PodSandbox| {
         let kubelets = pod.labels.contains_key(KUBELETS) || OURS.contains(&pod.metadata.namespace.as_str());
         pod.state == PodSandboxState::READY && !kubelets
@@ -92,7 +96,7 @@ pub fn survey(address: &Path, limit: Duration) -> std::result::Result<Cri, Unfit
         strangers: pods.iter().filter(strange).map(name).gather(),
         version,
         not_ready: unmet.map(|condition| (condition.kind.clone(), condition.message.clone())).gather(),
-        cgroup_driver: driver(&mut client).ok(),
+        cgroup_driver: driver(client).ok(),
         pause,
     })
 }

@@ -26,8 +26,7 @@ const MAX_TOLD: usize = 300;
 pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held, others: &mut Vec<Error>) -> Result<Vec<Image>> {
     let mut out = Vec::new();
     for entry in oci::docker_list(list).doing(|| "entry 'manifest.json'".to_owned())? {
-        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| normal(tag, "manifest.json")).gather();
-        let names = names?;
+        let names = names(&entry)?;
         let Some(label) = names.first().map(ToString::to_string) else {
             others.push(unnamed(&excerpt(&entry.config, MAX_TOLD)));
             continue;
@@ -43,6 +42,11 @@ pub(super) fn images(list: &[u8], platform: &Platform, held: &mut Held, others: 
         }
     }
     Ok(out)
+}
+
+/// The names that Docker's list gives an image.
+pub(super) fn names(entry: &DockerEntry) -> Result<Vec<ImageRef>> {
+    entry.tags.iter().map(|tag| normal(tag, "manifest.json")).gather()
 }
 
 /// Says that nobody can ask for an image.

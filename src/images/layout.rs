@@ -128,8 +128,8 @@ fn docker_names(list: Option<&[u8]>) -> Result<Map<Digest, Vec<ImageRef>>> {
         let hex = entry.config.strip_prefix("blobs/sha256/").unwrap_or(&entry.config);
         // A config under another name is none of this layout's.
         let Ok(digest) = Digest::from_hex(hex) else { continue };
-        let names: Result<Vec<_>> = entry.tags.iter().map(|tag| super::docker::normal(tag, "manifest.json")).gather();
-        out.or_insert_with(digest, Vec::new).add_all(names?);
+        let names = super::docker::names(&entry)?;
+        out.or_insert_with(digest, Vec::new).add_all(names);
     }
     Ok(out)
 }

@@ -67,9 +67,9 @@ fn commit(labels: &str) -> Vec<u8> {
     [&hex("0802 1803 2247")[..], abc().digest.to_string().as_bytes(), &hex("2803"), &hex(labels)].concat()
 }
 
-fn ready(opened: Opened<'_>) -> Box<crate::containerd::Upload<'_>> {
+fn ready(opened: Opened<'_>) -> crate::containerd::Upload<'_> {
     match opened {
-        Opened::Ready(upload) => upload,
+        Opened::Ready(upload) => *upload,
         Opened::Exists => panic!("exists"),
     }
 }

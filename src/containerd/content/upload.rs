@@ -133,7 +133,7 @@ impl Upload<'_> {
     /// Ends the write: the daemon compares size and digest, stores the blob with these labels, and flushes it.
     ///
     /// [`Code::FailedPrecondition`] means that size or digest are wrong: abort the reference, then write again.
-    pub fn commit(mut self: Box<Self>, labels: Map) -> CallResult<Committed> {
+    pub fn commit(mut self, labels: Map) -> CallResult<Committed> {
         let (total, offset) = (signed(self.ingest.size), signed(self.offset));
         let expected = self.ingest.digest.to_string();
         let action = WriteAction::COMMIT;

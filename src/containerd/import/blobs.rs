@@ -117,7 +117,7 @@ fn send(
                     Err(e) => return Err(e.into()),
                 }
             }
-            Opened::Ready(upload) => return stream(upload, blob, blobs, buffer, progress),
+            Opened::Ready(upload) => return stream(*upload, blob, blobs, buffer, progress),
         }
         client.content().abort(&ingest.reference)?;
     }
@@ -125,7 +125,7 @@ fn send(
 
 /// Sends the whole blob, also if the daemon has a part of it: only a whole blob is checked before it is sent.
 fn stream(
-    mut upload: Box<Upload<'_>>,
+    mut upload: Upload<'_>,
     blob: &Blob<'_>,
     blobs: &mut dyn Blobs,
     buffer: &mut [u8],

@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::gather::Next;
 use crate::oci::{Descriptor, Image};
 
 use super::plan::PINNED;
@@ -48,11 +49,11 @@ pub(super) fn parts(store: &mut Store<'_>, image: &Image) -> Result<Option<Strin
 }
 
 fn documents(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
-    blobs(store, image, [&image.manifest, &image.config].into_iter())
+    blobs(store, image, &mut [&image.manifest, &image.config].into_iter())
 }
 
 fn layers(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
-    blobs(store, image, image.layers.iter().map(|layer| &layer.blob))
+    blobs(store, image, &mut image.layers.iter().map(|layer| &layer.blob))
 }
 
 fn records(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
@@ -77,12 +78,8 @@ fn records(store: &mut Store<'_>, image: &Image) -> Result<Option<String>> {
     Ok(None)
 }
 
-fn blobs<'i>(
-    store: &mut Store<'_>,
-    image: &Image,
-    blobs: impl Iterator<Item = &'i Descriptor>,
-) -> Result<Option<String>> {
-    for blob in blobs {
+fn blobs(store: &mut Store<'_>, image: &Image, blobs: &mut dyn Next<&Descriptor>) -> Result<Option<String>> {
+    while let Some(blob) = blobs.step() {
         let Descriptor { digest, size, .. } = blob;
         match store.blob_size(digest)? {
             Some(found) if found == *size => {}

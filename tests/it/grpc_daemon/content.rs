@@ -37,9 +37,9 @@ fn ingest(bytes: &[u8]) -> Ingest {
     Ingest { reference: format!("edgelay-{digest}"), digest, size: bytes.len() as u64 }
 }
 
-fn ready(opened: Opened<'_>) -> Box<Upload<'_>> {
+fn ready(opened: Opened<'_>) -> Upload<'_> {
     match opened {
-        Opened::Ready(upload) => upload,
+        Opened::Ready(upload) => *upload,
         Opened::Exists => panic!("the blob is there already"),
     }
 }
