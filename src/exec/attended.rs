@@ -14,7 +14,7 @@ pub fn attend(program: &Path, args: &[&str]) -> Result<i32> {
     words.extend(args.iter().map(|arg| arg.as_bytes()));
     let env = [search_path(&[]), "HOME=/root".into(), "TERM=linux".into()];
     let status = child::start(&words, &env, None).and_then(|pid| child::wait(pid).map_err(io::Error::from));
-    status.lift(Kind::Host, || format!("run '{}'", program.display()))
+    status.map(child::End::code).lift(Kind::Host, || format!("run '{}'", program.display()))
 }
 
 #[cfg(test)]

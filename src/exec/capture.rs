@@ -107,10 +107,10 @@ pub(super) fn until_end(
         drain(&mut stdout, &mut out)?;
         drain(&mut stderr, &mut err)?;
         // A daemon it left behind may hold the pipes open: the program's own end counts, not the pipes'.
-        if let Some(code) = child::ended(pid).lift(Kind::Host, || "wait for a program".into())? {
+        if let Some(end) = child::ended(pid).lift(Kind::Host, || "wait for a program".into())? {
             drain(&mut stdout, &mut out)?;
             drain(&mut stderr, &mut err)?;
-            return Ok(Said { code, stdout: out.text(), stderr: err.text(), binary: out.binary() });
+            return Ok(Said { code: end.code(), stdout: out.text(), stderr: err.text(), binary: out.binary() });
         }
         signal::check()?;
         look();

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::{Cmd, Exec, Life};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
+use crate::sys::child::{self, End};
 
 /// One that has not ended so long after SIGTERM is killed: it may have a database to close on a slow disk.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Tied {
     pid: Pid,
     name: String,
-    end: Option<WaitStatus>,
+    end: Option<End>,
 }
 
 impl Tied {
@@ -36,18 +36,10 @@ impl Tied {
     /// How it ended, in words, if it has.
     pub fn ended(&mut self) -> Option<String> {
         if self.end.is_none() {
-            self.end = match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => None,
-                Ok(status) => Some(status),
-                // No child of ours (any more): there is nothing to wait for, and nothing that we may signal.
-                Err(_) => Some(WaitStatus::Exited(self.pid, 0)),
-            };
+            // No child of ours (any more): there is nothing to wait for, and nothing that we may signal.
+            self.end = child::ended(self.pid).unwrap_or(Some(End::Status(0)));
         }
-        self.end.map(|end| match end {
-            WaitStatus::Exited(_, code) => format!("it ended with status {code}"),
-            WaitStatus::Signaled(_, signal, _) => format!("it was killed by {signal}"),
-            _ => "it ended".to_owned(),
-        })
+        self.end.map(|end| format!("it {end}"))
     }
 
     /// Tells it to stop and waits for its end; one that does not end in time is killed, which is an error.

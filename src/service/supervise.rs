@@ -17,7 +17,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 pub use entry::{entry_path, render};
@@ -31,6 +30,7 @@ use crate::ids::RelPath;
 use crate::report::Report;
 use crate::root::Root;
 use crate::sorted::Map;
+use crate::sys::child;
 use crate::sys::signal::handle;
 
 /// The command's word.
@@ -158,19 +158,8 @@ impl Supervisor<'_> {
 
     /// Collects every child that has ended, ours or somebody's orphan.
     fn collect(&mut self) {
-        loop {
-            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) | Err(_) => break,
-                Ok(status) => status,
-            };
-            let words = match status {
-                WaitStatus::Exited(_, code) => format!("ended with status {code}"),
-                WaitStatus::Signaled(_, signal, _) => format!("was ended by {signal}"),
-                _ => continue,
-            };
-            if let Some(pid) = status.pid() {
-                self.ended(pid, &words);
-            }
+        while let Ok(Some((pid, end))) = child::any_ended() {
+            self.ended(pid, &end.to_string());
         }
         let adopted: Vec<Pid> = self.wards.values().filter_map(Ward::adopted).gather();
         for pid in adopted {

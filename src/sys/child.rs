@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::ffi::{CString, c_char};
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::null;
@@ -154,25 +155,63 @@ fn above(stream: BorrowedFd<'_>) -> nix::Result<i32> {
     fcntl(stream.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))
 }
 
-/// Waits for the end of the child `pid`: its exit status, 128 + n if signal n ended it.
-pub fn wait(pid: Pid) -> nix::Result<i32> {
-    collect(pid, 0).map(|status| status.unwrap_or_default())
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit status.
+    Status(i32),
+    /// By the signal of this number; not all have a name.
+    Signal(i32),
+}
+
+impl End {
+    /// As a shell tells it: the exit status, 128 + n if signal n ended it.
+    pub fn code(self) -> i32 {
+        match self {
+            End::Status(code) => code,
+            End::Signal(number) => 128 + number,
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Status(code) => write!(f, "ended with status {code}"),
+            End::Signal(number) => match Signal::try_from(*number) {
+                Ok(signal) => write!(f, "was ended by {signal}"),
+                Err(_) => write!(f, "was ended by signal {number}"),
+            },
+        }
+    }
+}
+
+/// Waits for the end of the child `pid`.
+pub fn wait(pid: Pid) -> nix::Result<End> {
+    collect(pid, 0).and_then(|ended| ended.map(|(_, end)| end).ok_or(Errno::ECHILD))
 }
 
 /// As [`wait`], without waiting. `None`: it has not ended.
-pub fn ended(pid: Pid) -> nix::Result<Option<i32>> {
-    collect(pid, libc::WNOHANG)
+pub fn ended(pid: Pid) -> nix::Result<Option<End>> {
+    Ok(collect(pid, libc::WNOHANG)?.map(|(_, end)| end))
 }
 
-fn collect(pid: Pid, options: i32) -> nix::Result<Option<i32>> {
+/// Any child that has ended, ours or somebody's orphan. `None`: there are some, and none has ended.
+pub fn any_ended() -> nix::Result<Option<(Pid, End)>> {
+    collect(Pid::from_raw(-1), libc::WNOHANG)
+}
+
+fn collect(pid: Pid, options: i32) -> nix::Result<Option<(Pid, End)>> {
     let mut status = 0;
     loop {
         // WHY: nix's refuses a status with a signal that it has no name for, when the child has been collected already.
         // SAFETY: the kernel writes to `status` alone.
         match Errno::result(unsafe { libc::waitpid(pid.as_raw(), &mut status, options) }) {
             Ok(0) => return Ok(None),
-            Ok(_) if libc::WIFEXITED(status) => return Ok(Some(libc::WEXITSTATUS(status))),
-            Ok(_) => return Ok(Some(128 + libc::WTERMSIG(status))),
+            Ok(pid) if libc::WIFEXITED(status) => {
+                return Ok(Some((Pid::from_raw(pid), End::Status(libc::WEXITSTATUS(status)))));
+            }
+            Ok(pid) => return Ok(Some((Pid::from_raw(pid), End::Signal(libc::WTERMSIG(status))))),
             Err(Errno::EINTR) => {}
             Err(e) => return Err(e),
         }
@@ -210,7 +249,7 @@ mod tests {
         let (pid, mut told) = started(args, env, false).unwrap();
         let mut words = String::new();
         told.read_to_string(&mut words).unwrap();
-        assert_eq!(wait(pid), Ok(0), "{words}");
+        assert_eq!(wait(pid), Ok(End::Status(0)), "{words}");
         words
     }
 
@@ -231,11 +270,11 @@ mod tests {
         let (pid, mut told) = started(&["/bin/cat", "/proc/self/stat"], &[], false).unwrap();
         let mut stat = String::new();
         told.read_to_string(&mut stat).unwrap();
-        assert_eq!(wait(pid), Ok(0));
+        assert_eq!(wait(pid), Ok(End::Status(0)));
         assert_eq!(stat.split(' ').nth(4), Some(pid.to_string().as_str()), "{stat}");
         let line = format!("read a b c d group rest </proc/self/stat; test $group = {}", getpgrp());
         let pid = start(&[b"/bin/sh", b"-c", line.as_bytes()], &[], None).unwrap();
-        assert_eq!(wait(pid), Ok(0));
+        assert_eq!(wait(pid), Ok(End::Status(0)));
     }
 
     #[test]
@@ -274,14 +313,21 @@ mod tests {
     #[test]
     fn its_end_is_told() {
         // 40: a signal without a name.
-        for (line, code) in [("exit 0", 0), ("exit 255", 255), ("kill -9 $$", 137), ("kill -40 $$", 168)] {
+        for (line, code, words) in [
+            ("exit 0", 0, "ended with status 0"),
+            ("exit 255", 255, "ended with status 255"),
+            ("kill -9 $$", 137, "was ended by SIGKILL"),
+            ("kill -40 $$", 168, "was ended by signal 40"),
+        ] {
             let (pid, _told) = started(&["/bin/sh", "-c", line], &[], false).unwrap();
-            assert_eq!((wait(pid), wait(pid)), (Ok(code), Err(Errno::ECHILD)), "{line}");
+            let end = wait(pid).unwrap();
+            assert_eq!((end.code(), end.to_string().as_str()), (code, words), "{line}");
+            assert_eq!(wait(pid), Err(Errno::ECHILD), "{line}");
         }
         let (pid, _told) = started(&["/bin/sleep", "100"], &[], false).unwrap();
         assert_eq!(ended(pid), Ok(None));
         nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
-        assert_eq!(wait(pid), Ok(137));
+        assert_eq!(wait(pid), Ok(End::Signal(9)));
     }
 
     #[test]
@@ -328,9 +374,9 @@ mod tests {
     fn one_that_is_tied_dies_with_the_thread_that_started_it() {
         let start = |is_tied| started(&["/bin/sleep", "100"], &[], is_tied).unwrap();
         let ((tied, _), (free, _)) = std::thread::spawn(move || (start(true), start(false))).join().unwrap();
-        assert_eq!((wait(tied), ended(free)), (Ok(137), Ok(None)));
+        assert_eq!((wait(tied), ended(free)), (Ok(End::Signal(9)), Ok(None)));
         nix::sys::signal::kill(free, Signal::SIGKILL).unwrap();
-        assert_eq!(wait(free), Ok(137));
+        assert_eq!(wait(free), Ok(End::Signal(9)));
     }
 
     const CLOSED: &str = "EDGELAY_TEST_CLOSED_STREAMS";
@@ -352,7 +398,7 @@ mod tests {
         let streams = [input.as_fd(), output.as_fd(), error.as_fd()];
         let line = b"cat; echo out; echo error >&2";
         let pid = start(&[b"/bin/sh", b"-c", line], &[], Some(Apart { streams, ..apart(&null, &out) })).unwrap();
-        assert_eq!(wait(pid), Ok(0));
+        assert_eq!(wait(pid), Ok(End::Status(0)));
     }
 
     #[test]
