@@ -19,7 +19,7 @@ use std::io::ErrorKind;
 
 use edgelay_codec::Fault;
 
-use crate::error::{Error, Kind, Lift};
+use crate::error::{Error, Kind, Lift, Text};
 
 /// For archives that were cut or altered on their way.
 pub(crate) const COPY_AGAIN: &str = "copy the file again from where it was made; the medium may be failing";
@@ -31,8 +31,8 @@ pub(crate) const MAKE_AGAIN: &str = "make the archive again, with 'docker save' 
 const COMPRESS_AGAIN: &str = "compress it again, with gzip, or with zstd without '--ultra', '--long' and dictionaries";
 
 /// An error about the content of an archive.
-pub(crate) fn bad(what: impl Into<String>) -> Error {
-    Error::new(Kind::Bundle, what.into())
+pub(crate) fn bad(what: impl Text) -> Error {
+    Error::new(Kind::Bundle, what)
 }
 
 /// What a failed read of archive bytes means: decoders tell a cut stream by the kind `UnexpectedEof`; an error of ours
@@ -49,7 +49,7 @@ pub(crate) fn unreadable(e: std::io::Error, what: &str) -> Error {
         _ => format!("{what} cannot be read"),
     };
     match Err::<(), _>(e).lift(Kind::Bundle, || text) {
-        Ok(()) => bad(what),
+        Ok(()) => bad(what.to_owned()),
         Err(e) => e.hint(hint),
     }
 }

@@ -215,7 +215,7 @@ impl Blobs for Bundle {
             return Ok(Box::new(Verified::new(bytes, blob.digest, blob.size)));
         }
         let Some((index, part)) = self.cursor.part(&blob.digest) else {
-            return Err(Error::new(Kind::Bundle, format!("bundle '{}' has no blob {}", self.name, blob.digest)));
+            return Err(Error::new(Kind::Bundle, format_args!("bundle '{}' has no blob {}", self.name, blob.digest)));
         };
         let label = format!("bundle '{}': {}", self.name, part.label);
         if part.header.size != blob.size {

@@ -128,6 +128,37 @@ struct Inner {
     cause: Option<Box<dyn Cause>>,
 }
 
+/// A text of an error: fixed, made, or still to be made. `format_args!` leaves the making to us, which is less code at each
+/// of hundreds of places than `format!`.
+pub trait Text {
+    /// As it is kept.
+    fn text(self) -> Cow<'static, str>;
+}
+
+impl Text for &'static str {
+    fn text(self) -> Cow<'static, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl Text for String {
+    fn text(self) -> Cow<'static, str> {
+        Cow::Owned(self)
+    }
+}
+
+impl Text for Cow<'static, str> {
+    fn text(self) -> Cow<'static, str> {
+        self
+    }
+}
+
+impl Text for fmt::Arguments<'_> {
+    fn text(self) -> Cow<'static, str> {
+        Cow::Owned(std::fmt::format(self))
+    }
+}
+
 /// What we ask of a foreign error. With `std::error::Error` each would bring its `Debug` along, used or not.
 trait Cause: fmt::Display + Any + Send + Sync {}
 
@@ -135,14 +166,14 @@ impl<E: fmt::Display + Any + Send + Sync> Cause for E {}
 
 impl Error {
     /// A failure of class `kind`; `what` says what failed on which object, expected and found.
-    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
-        Error(Box::new(Inner { kind, what: what.into(), doing: Vec::new(), hint: None, cause: None }))
+    pub fn new(kind: Kind, what: impl Text) -> Self {
+        Error(Box::new(Inner { kind, what: what.text(), doing: Vec::new(), hint: None, cause: None }))
     }
 
     /// Adds one imperative sentence the user can act on. The first hint wins: it is the closest to the cause.
     #[must_use]
-    pub fn hint(mut self, text: impl Into<Cow<'static, str>>) -> Self {
-        self.0.hint.get_or_insert(text.into());
+    pub fn hint(mut self, text: impl Text) -> Self {
+        self.0.hint.get_or_insert(text.text());
         self
     }
 
@@ -225,7 +256,7 @@ pub trait Trail<T> {
     /// Puts `text()` in front of the message.
     fn doing(self, text: impl FnOnce() -> String) -> Result<T>;
     /// Adds a hint, unless one closer to the cause is there.
-    fn hint(self, text: impl Into<Cow<'static, str>>) -> Result<T>;
+    fn hint(self, text: impl Text) -> Result<T>;
 }
 
 impl<T> Trail<T> for Result<T> {
@@ -236,7 +267,7 @@ impl<T> Trail<T> for Result<T> {
         })
     }
 
-    fn hint(self, text: impl Into<Cow<'static, str>>) -> Result<T> {
+    fn hint(self, text: impl Text) -> Result<T> {
         self.map_err(|e| e.hint(text))
     }
 }

@@ -182,7 +182,7 @@ pub trait Exec {
         if output.code == 0 {
             return Ok(output);
         }
-        Err(Error::new(Kind::Host, format!("'{cmd}' ended with status {}: {}", output.code, output.last_words())))
+        Err(Error::new(Kind::Host, format_args!("'{cmd}' ended with status {}: {}", output.code, output.last_words())))
     }
 }
 
@@ -210,7 +210,7 @@ impl<'a> Host<'a> {
         let path =
             if cmd.program.starts_with('/') { Some(PathBuf::from(&cmd.program)) } else { self.find(&cmd.program) };
         let path = path.ok_or_else(|| {
-            Error::new(Kind::Host, format!("program '{}' is not on this host", cmd.program))
+            Error::new(Kind::Host, format_args!("program '{}' is not on this host", cmd.program))
                 .hint("install it with the distribution's package manager")
         })?;
         let mut args = vec![path.as_os_str().as_bytes()];

@@ -76,7 +76,7 @@ fn text(root: &Root, path: &'static str) -> Result<String> {
     let path = RelPath::literal(path);
     let text = root.read_text(path, SMALL)?;
     text.ok_or_else(|| {
-        Error::new(Kind::Host, format!("'{}' is not there", root.absolute(path).display()))
+        Error::new(Kind::Host, format_args!("'{}' is not there", root.absolute(path).display()))
             .hint("mount proc on /proc and sysfs on /sys")
     })
 }

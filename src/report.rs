@@ -368,7 +368,7 @@ mod tests {
         report.step_ends(Outcome::Done);
         report.warn(&format!("about {SECRET}"));
         report.step_begins("b", "second thing");
-        report.error(&Error::new(Kind::Host, format!("token {SECRET} \"bad\"\x1b[2J")).hint("look"));
+        report.error(&Error::new(Kind::Host, format_args!("token {SECRET} \"bad\"\x1b[2J")).hint("look"));
         let bytes = sink.0.borrow().clone();
         String::from_utf8(bytes).unwrap()
     }

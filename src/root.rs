@@ -165,7 +165,9 @@ impl Root {
         let (root, dir) = (place(self.dir.as_raw_fd())?, place(dir.as_raw_fd())?);
         match Path::new(&dir).strip_prefix(&root) {
             Ok(below) => Ok(self.path.join(below).join(name)),
-            Err(_) => Err(Error::new(Kind::Host, format!("{}: it is not below the root", self.failed("find", path)))),
+            Err(_) => {
+                Err(Error::new(Kind::Host, format_args!("{}: it is not below the root", self.failed("find", path))))
+            }
         }
     }
 
@@ -331,7 +333,7 @@ impl Root {
     /// Waits until everything written to the file system that holds `path` is on the disk.
     pub fn sync_fs(&self, path: RelPath<'_>) -> Result<()> {
         let Some(fd) = self.open_dir(path)? else {
-            return Err(Error::new(Kind::Host, format!("{}: it is not there", self.failed("sync", path))));
+            return Err(Error::new(Kind::Host, format_args!("{}: it is not there", self.failed("sync", path))));
         };
         nix::unistd::syncfs(&fd).at(self, "sync the file system of", path)
     }

@@ -30,7 +30,7 @@ impl Compression {
     /// refused by name, anything else is taken as not compressed.
     pub fn sniff(head: &[u8]) -> Result<Compression> {
         let unsupported = |name: &str| {
-            Err(bad(format!("is compressed with {name}, expected gzip, zstd or none"))
+            Err(bad(format_args!("is compressed with {name}, expected gzip, zstd or none"))
                 .hint("unpack it, or compress it with gzip or zstd"))
         };
         match head {
@@ -101,7 +101,9 @@ impl<R: Read> Read for Capped<R> {
         let n = self.input.read(buf)?;
         match self.left.checked_sub(u64::try_from(n).unwrap_or(u64::MAX)) {
             Some(left) => self.left = left,
-            None => return Err(Error::into(bad(format!("layer unpacks to more than the limit of {MAX_LAYER} bytes")))),
+            None => {
+                return Err(Error::into(bad(format_args!("layer unpacks to more than the limit of {MAX_LAYER} bytes"))));
+            }
         }
         Ok(n)
     }

@@ -162,7 +162,7 @@ impl<R: Read> Members<R> {
 
     fn damaged(&self, why: impl std::error::Error + Send + Sync + 'static) -> Error {
         let at = self.at.saturating_sub(BLOCK as u64);
-        bad(format!("{} is damaged: the header at byte {at} cannot be read", self.place()))
+        bad(format_args!("{} is damaged: the header at byte {at} cannot be read", self.place()))
             .because(why)
             .hint(COPY_AGAIN)
     }
@@ -174,7 +174,7 @@ impl<R: Read> Members<R> {
     fn count(&mut self) -> Result<()> {
         self.count += 1;
         if self.count > MAX_MEMBERS {
-            return Err(bad(format!("has more members than the limit of {MAX_MEMBERS}")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("has more members than the limit of {MAX_MEMBERS}")).hint(MAKE_AGAIN));
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl<R: Read> Members<R> {
     /// Notes how much data follows a header.
     fn set_data(&mut self, size: i64) -> Result<u64> {
         let size = u64::try_from(size).ok().filter(|size| *size <= MAX_FILE).ok_or_else(|| {
-            bad(format!("'{}' has {size} bytes, the limit is {MAX_FILE}", shown(&self.last))).hint(MAKE_AGAIN)
+            bad(format_args!("'{}' has {size} bytes, the limit is {MAX_FILE}", shown(&self.last))).hint(MAKE_AGAIN)
         })?;
         self.left = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
@@ -291,7 +291,7 @@ impl<R: Read> Members<R> {
             self.set_data(size)?;
             self.map_data(&mut member, header)?;
         } else if sparse::pax(self, &mut member)?.is_some() {
-            return Err(bad(format!("'{}' is sparse and no file", shown(&self.last))).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("'{}' is sparse and no file", shown(&self.last))).hint(MAKE_AGAIN));
         }
         Ok(member)
     }
@@ -311,7 +311,9 @@ impl<R: Read> Members<R> {
         match size.and_then(|size| Some((size, sparse::check(&segments, size, self.left)?))) {
             Some((size, segments)) => (member.size, member.segments) = (size, segments),
             None => {
-                return Err(bad(format!("map of the sparse file '{}' is wrong", shown(&self.last))).hint(MAKE_AGAIN));
+                return Err(
+                    bad(format_args!("map of the sparse file '{}' is wrong", shown(&self.last))).hint(MAKE_AGAIN)
+                );
             }
         }
         self.last.clone_from(&member.name);
@@ -411,7 +413,7 @@ impl Fields {
     }
 
     fn damaged(&self, why: header::BadHeader) -> Error {
-        bad(format!("header of '{}' is damaged", shown(&self.name))).because(why).hint(COPY_AGAIN)
+        bad(format_args!("header of '{}' is damaged", shown(&self.name))).because(why).hint(COPY_AGAIN)
     }
 
     fn kind(&self, header: &Header<'_>) -> Result<MemberKind> {
@@ -439,7 +441,10 @@ impl Fields {
         let (major, minor) = header.device().map_err(|e| self.damaged(e))?;
         match (u32::try_from(major), u32::try_from(minor)) {
             (Ok(major), Ok(minor)) if major <= MAX_DEVICE.0 && minor <= MAX_DEVICE.1 => Ok((major, minor)),
-            _ => Err(bad(format!("'{}' is the impossible device {major}:{minor}", shown(&self.name))).hint(MAKE_AGAIN)),
+            _ => {
+                Err(bad(format_args!("'{}' is the impossible device {major}:{minor}", shown(&self.name)))
+                    .hint(MAKE_AGAIN))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 4096;
 /// root directory. Absolute names, names with `..` and with control characters are refused: nobody makes them in good faith.
 pub fn entry_name(raw: &[u8]) -> Result<String> {
     let shown = || String::from_utf8_lossy(raw.get(..raw.len().min(200)).unwrap_or(raw)).escape_debug().to_string();
-    let refuse = |why: &str| Err(bad(format!("entry name '{}' {why}", shown())).hint(MAKE_AGAIN));
+    let refuse = |why: &str| Err(bad(format_args!("entry name '{}' {why}", shown())).hint(MAKE_AGAIN));
     if raw.len() > MAX_NAME {
         return refuse(&format!("has {} bytes, the limit is {MAX_NAME}", raw.len()));
     }
@@ -42,7 +42,7 @@ pub fn entry_name(raw: &[u8]) -> Result<String> {
 /// Where a symbolic link in an archive leads: `target` seen from the directory of the entry `name`.
 pub fn resolve_link(name: &str, target: &str) -> Result<String> {
     let out =
-        || bad(format!("link '{name}' leads out of the archive, to '{}'", target.escape_debug())).hint(MAKE_AGAIN);
+        || bad(format_args!("link '{name}' leads out of the archive, to '{}'", target.escape_debug())).hint(MAKE_AGAIN);
     if target.starts_with('/') {
         return Err(out());
     }

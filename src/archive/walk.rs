@@ -209,7 +209,7 @@ impl<R: Skip> Walk<R> {
     fn count(&mut self) -> Result<()> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
-            return Err(bad(format!("has more entries than the limit of {MAX_ENTRIES}")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("has more entries than the limit of {MAX_ENTRIES}")).hint(MAKE_AGAIN));
         }
         Ok(())
     }
@@ -252,7 +252,7 @@ impl<R: Skip> Walk<R> {
     fn damaged(&self, why: BadHeader) -> Error {
         match self.at {
             BLOCK if why == BadHeader::Sum => no_tar(),
-            at => bad(format!("header at byte {} is damaged", at - BLOCK)).because(why).hint(COPY_AGAIN),
+            at => bad(format_args!("header at byte {} is damaged", at - BLOCK)).because(why).hint(COPY_AGAIN),
         }
     }
 
@@ -265,7 +265,7 @@ impl<R: Skip> Walk<R> {
         let size = u64::try_from(size).map_err(|_| self.damaged(BadHeader::Number("size")))?;
         let end = self.at.checked_add(size).filter(|end| size <= MAX_SIZE && *end <= MAX_SIZE);
         self.end = end.ok_or_else(|| {
-            bad(format!("{what} has {size} bytes, the limit for an archive is {MAX_SIZE}")).hint(MAKE_AGAIN)
+            bad(format_args!("{what} has {size} bytes, the limit for an archive is {MAX_SIZE}")).hint(MAKE_AGAIN)
         })?;
         match self.length {
             Some(length) if self.end > length => {
@@ -299,7 +299,7 @@ impl<R: Skip> Walk<R> {
     /// POSIX.1-2017 pax, "pax Extended Header".
     fn pax(&mut self, header: &Header<'_>, ahead: &mut Ahead) -> Result<()> {
         let data = self.extension(header)?;
-        let damaged = || bad(format!("extended header before byte {} is damaged", self.at)).hint(COPY_AGAIN);
+        let damaged = || bad(format_args!("extended header before byte {} is damaged", self.at)).hint(COPY_AGAIN);
         ahead.pax = true;
         for record in Records::new(&data) {
             match record.map_err(|_| damaged())? {
@@ -308,7 +308,7 @@ impl<R: Skip> Walk<R> {
                 (b"linkpath", value) => ahead.link = Some(value.to_vec()),
                 (b"size", value) => ahead.size = Some(decimal(value).ok_or_else(damaged)?),
                 (key, _) if key.starts_with(b"GNU.sparse.") => {
-                    return Err(bad(format!("sparse entry at byte {}", self.at)).hint(MAKE_AGAIN));
+                    return Err(bad(format_args!("sparse entry at byte {}", self.at)).hint(MAKE_AGAIN));
                 }
                 _ => {}
             }
@@ -328,13 +328,13 @@ impl<R: Skip> Walk<R> {
             b'5' => EntryKind::Dir,
             b'2' => EntryKind::Symlink(String::from_utf8_lossy(link).into_owned()),
             b'1' => EntryKind::HardLink(entry_name(link)?),
-            b'S' => return Err(bad(format!("entry '{name}' is a sparse file")).hint(MAKE_AGAIN)),
+            b'S' => return Err(bad(format_args!("entry '{name}' is a sparse file")).hint(MAKE_AGAIN)),
             other => EntryKind::Other(other),
         };
         self.extent(header, ahead.size, &format!("entry '{name}'"))?;
         let size = self.end.saturating_sub(self.at);
         if size > 0 && kind != EntryKind::File {
-            return Err(bad(format!("entry '{name}' is no file but has {size} bytes of data")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("entry '{name}' is no file but has {size} bytes of data")).hint(MAKE_AGAIN));
         }
         let mode = header.mode().map_err(|why| self.damaged(why))?;
         let mode = u32::try_from(mode & 0o7777).unwrap_or_default();

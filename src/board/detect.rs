@@ -116,7 +116,7 @@ impl Set {
             }
         }
         best.map(|(_, profile, reason)| (profile, reason)).ok_or_else(|| {
-            Error::new(Kind::Preflight, format!("no board profile is for the processor '{}'", facts.architecture))
+            Error::new(Kind::Preflight, format_args!("no board profile is for the processor '{}'", facts.architecture))
                 .hint("use a machine with an amd64 or arm64 kernel, or write a profile: board-profiles/README.md")
         })
     }

@@ -231,7 +231,7 @@ impl Profile {
 
 /// A fault in the profile `name`.
 pub(super) fn fault(name: &str, e: &JsonError) -> Error {
-    Error::new(Kind::Config, format!("board profile '{name}': {e}"))
+    Error::new(Kind::Config, format_args!("board profile '{name}': {e}"))
         .hint("board-profiles/README.md has every key; 'edgelay board check FILE' tries a file")
 }
 

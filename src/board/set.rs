@@ -123,19 +123,22 @@ impl Set {
 
 pub(super) fn unknown(id: &str) -> Error {
     let shown = excerpt(id, 40);
-    Error::new(Kind::Config, format!("there is no board profile '{shown}'"))
+    Error::new(Kind::Config, format_args!("there is no board profile '{shown}'"))
         .hint("'edgelay board list' shows all; a directory with others is the setting board.profiles")
 }
 
 fn no_base(base: &str, name: &str) -> Error {
-    Error::new(Kind::Config, format!("board profile '{name}': there is no profile '{base}' to be its base"))
+    Error::new(Kind::Config, format_args!("board profile '{name}': there is no profile '{base}' to be its base"))
         .hint("'edgelay board list' shows all profiles")
 }
 
 fn one_level(above: Option<&str>, base: &str, name: &str) -> Result<()> {
     let Some(above) = above else { return Ok(()) };
-    Err(Error::new(Kind::Config, format!("board profile '{name}': its base '{base}' has the base '{above}' itself"))
-        .hint("name a base without a base: there is one level only"))
+    Err(Error::new(
+        Kind::Config,
+        format_args!("board profile '{name}': its base '{base}' has the base '{above}' itself"),
+    )
+    .hint("name a base without a base: there is one level only"))
 }
 
 fn read_directory(directory: &Path) -> Result<Vec<Draft>> {

@@ -161,7 +161,7 @@ fn image(name: &str, kubeedge: &Version) -> Result<ImageRef> {
 }
 
 fn bad(what: String) -> Error {
-    Error::new(Kind::Bug, format!("the built-in catalogue: {what}"))
+    Error::new(Kind::Bug, format_args!("the built-in catalogue: {what}"))
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub(super) fn to_oci(image: &mut Image, blobs: &mut dyn Blobs, layers: &mut Laye
         let known = layers.look(&layer.blob, layer.diff_id, blobs).doing(on)?;
         if known.diff_id != layer.diff_id {
             let (found, want) = (known.diff_id, layer.diff_id);
-            return Err(Error::new(Kind::Bundle, format!("{}: unpacks to {found}, expected {want}", on()))
+            return Err(Error::new(Kind::Bundle, format_args!("{}: unpacks to {found}, expected {want}", on()))
                 .hint("save the image again"));
         }
         let [plain, gzip, zstd] = LAYER_TYPES;

@@ -60,8 +60,8 @@ impl Request {
         let kubeedge = self.kubeedge.as_ref().unwrap_or(catalogue.default_version());
         let Some(mut needs) = catalogue.needs(self.role, kubeedge)? else {
             let known: Vec<&str> = catalogue.versions().map(Version::as_str).gather();
-            return Err(Error::new(Kind::Usage, format!("KubeEdge '{kubeedge}' is not in the catalogue"))
-                .hint(format!("take one of: {}", known.join(", "))));
+            return Err(Error::new(Kind::Usage, format_args!("KubeEdge '{kubeedge}' is not in the catalogue"))
+                .hint(format_args!("take one of: {}", known.join(", "))));
         };
         if self.role == Role::Cloud {
             let mut dirs = self.components.clone();
@@ -74,7 +74,7 @@ impl Request {
         let mut problems = selection.problems;
         problems.add_all(images.problems.iter().cloned());
         if !problems.is_empty() {
-            return Err(Error::new(Kind::Bundle, format!("cannot make the bundle: {}", problems.join("; ")))
+            return Err(Error::new(Kind::Bundle, format_args!("cannot make the bundle: {}", problems.join("; ")))
                 .hint("mend what is named here, in the places given with --components and --images"));
         }
         let built = self.built.or(images.newest).unwrap_or_default();
@@ -85,7 +85,7 @@ impl Request {
             origins.push((found.component.digest, found.origin));
             manifest.components.push(found.component);
         }
-        manifest.check().map_err(|why| Error::new(Kind::Bundle, format!("cannot make the bundle: {why}")))?;
+        manifest.check().map_err(|why| Error::new(Kind::Bundle, format_args!("cannot make the bundle: {why}")))?;
         let mut notes = selection.notes;
         notes.add_all(self.left_out(&images.left_out));
         notes.add_all(images.others.iter().map(|other| format!("not taken: {other}")));

@@ -44,7 +44,7 @@ pub(super) fn render(manifest: &Manifest, manifest_bytes: &[u8], images: &[Image
 pub(super) fn check(manifest: &Manifest, images: &[Image]) -> Result<()> {
     let (_, head) = render(manifest, &manifest.render()?, images)?;
     load(Tape::pipe(Box::new(Cursor::new(head))), String::new()).map(drop).map_err(|flaw| {
-        Error::new(Kind::Bundle, format!("cannot make the bundle: {flaw}"))
+        Error::new(Kind::Bundle, format_args!("cannot make the bundle: {flaw}"))
             .hint("leave out images that the role does not need; import them with 'edgelay image import'")
     })
 }

@@ -32,7 +32,7 @@ pub(super) fn adopt(needs: &mut Vec<(ImageRef, Need)>, dirs: &[PathBuf]) -> Resu
     let Some((_, path)) = list(&dirs)?.into_iter().find(|(name, _)| name == NAME) else { return Ok(()) };
     let text = std::fs::read_to_string(&path).lift(Kind::Host, || format!("read '{}'", path.display()))?;
     replace(needs, &text).map_err(|why| {
-        Error::new(Kind::Bundle, format!("'{}' {why}", path.display()))
+        Error::new(Kind::Bundle, format_args!("'{}' {why}", path.display()))
             .hint("take the file as it was released together with that k3s, or remove it")
     })
 }

@@ -34,7 +34,7 @@ fn open_file(path: &Path) -> Result<File> {
     if meta.is_file() {
         return Ok(file);
     }
-    Err(Error::new(Kind::Host, format!("'{}' is no regular file", path.display())))
+    Err(Error::new(Kind::Host, format_args!("'{}' is no regular file", path.display())))
 }
 
 fn open_archive(path: &Path) -> Result<Archive> {
@@ -56,7 +56,7 @@ impl Origin {
                 return Ok(Box::new(archive));
             }
         }
-        Err(Error::new(Kind::Host, format!("'{}' has no '{inside}' any more", self.file.display())))
+        Err(Error::new(Kind::Host, format_args!("'{}' has no '{inside}' any more", self.file.display())))
     }
 }
 

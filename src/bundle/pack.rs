@@ -19,7 +19,7 @@ const BUFFER: usize = 64 << 10;
 ///
 /// The same input gives the same bytes.
 pub fn write(manifest: &Manifest, images: &[Image], blobs: &mut dyn Blobs, out: &mut dyn Write) -> Result<Digest> {
-    let ours = |what: String| Error::new(Kind::Bug, format!("bundle to be written: {what}"));
+    let ours = |what: String| Error::new(Kind::Bug, format_args!("bundle to be written: {what}"));
     manifest.check().map_err(ours)?;
     if !manifest.images.iter().map(|i| i.digest).eq(images.iter().map(|i| i.manifest.digest)) {
         return Err(ours("the images are not those of the manifest".into()));
@@ -53,7 +53,7 @@ fn copy(out: &mut dyn Write, from: &mut dyn Feed, label: &str, size: u64) -> Res
         let n = match from.read(&mut buffer) {
             Ok(0) if done == size => return Ok(()),
             // The reader's contract is to fail when bytes are missing.
-            Ok(0) => return Err(Error::new(Kind::Bug, format!("{label}: {done} bytes came, expected {size}"))),
+            Ok(0) => return Err(Error::new(Kind::Bug, format_args!("{label}: {done} bytes came, expected {size}"))),
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e).lift(Kind::Bundle, || format!("read {label}")),

@@ -253,7 +253,7 @@ impl Images {
         let source = self.layers.get(layer).and_then(|index| self.sources.get_mut(*index));
         match source {
             Some(source) => Ok(&mut **source),
-            None => Err(Error::new(Kind::Bug, format!("no source has layer {layer}"))),
+            None => Err(Error::new(Kind::Bug, format_args!("no source has layer {layer}"))),
         }
     }
 }

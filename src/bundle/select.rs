@@ -98,8 +98,8 @@ fn check_with(rules: &[(Rule, Need)], with: &[String]) -> Result<()> {
     let known = |name: &&String| rules.iter().any(|(rule, _)| rule.name == **name);
     match with.iter().find(|name| !known(name)) {
         None => Ok(()),
-        Some(name) => Err(Error::new(Kind::Usage, format!("--with: '{name}' is no component of this role"))
-            .hint(format!("take one of: {}", optional.join(", ")))),
+        Some(name) => Err(Error::new(Kind::Usage, format_args!("--with: '{name}' is no component of this role"))
+            .hint(format_args!("take one of: {}", optional.join(", ")))),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::config::{Key, Table, nearest};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Text};
 use crate::gather::{Gather, Grow};
 
 use super::commands::COMMANDS;
@@ -96,7 +96,7 @@ fn by_long(name: &str) -> Result<(&'static str, bool)> {
     if let Some(key) = keys.iter().find(|key| key.flag == name) {
         return Ok((key.flag, true));
     }
-    let e = usage(format!("unknown flag '--{}'", name.escape_debug()));
+    let e = usage(format_args!("unknown flag '--{}'", name.escape_debug()));
     if name == "token" {
         return Err(e.hint("write the token to a file that only root can read, and give --token-file FILE"));
     }
@@ -104,7 +104,7 @@ fn by_long(name: &str) -> Result<(&'static str, bool)> {
     let mut known: Vec<&str> = flags.iter().map(|flag| flag.long).gather();
     known.add_all(keys.iter().map(|key| key.flag));
     Err(match foreign.or_else(|| nearest(name, &known)) {
-        Some(near) => e.hint(format!("did you mean '--{near}'?")),
+        Some(near) => e.hint(format_args!("did you mean '--{near}'?")),
         None => e.hint("'edgelay help COMMAND' lists the flags of a command"),
     })
 }
@@ -112,23 +112,23 @@ fn by_long(name: &str) -> Result<(&'static str, bool)> {
 fn by_short(letter: char) -> Result<(&'static str, bool)> {
     match every_flag().iter().find(|flag| flag.short == Some(letter)) {
         Some(flag) => Ok((flag.long, flag.value.is_some())),
-        None => Err(usage(format!("unknown flag '-{}'", letter.escape_debug()))
+        None => Err(usage(format_args!("unknown flag '-{}'", letter.escape_debug()))
             .hint("'edgelay help COMMAND' lists the flags of a command")),
     }
 }
 
 /// A mistake on the command line.
-pub(super) fn usage(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub(super) fn usage(what: impl Text) -> Error {
     Error::new(Kind::Usage, what)
 }
 
 fn lift(e: lexopt::Error) -> Error {
     match e {
         lexopt::Error::MissingValue { option: Some(option) } => {
-            usage(format!("flag '{option}' needs a value")).hint("'edgelay help COMMAND' shows which")
+            usage(format_args!("flag '{option}' needs a value")).hint("'edgelay help COMMAND' shows which")
         }
         // The value may be a secret in a wrong place: not shown.
-        lexopt::Error::UnexpectedValue { option, .. } => usage(format!("flag '{option}' takes no value")),
+        lexopt::Error::UnexpectedValue { option, .. } => usage(format_args!("flag '{option}' takes no value")),
         e => usage("the command line cannot be read").because(e.to_string()),
     }
 }

@@ -26,13 +26,13 @@ use super::parsed::Parsed;
 /// The value of `flag` with its type.
 fn typed<T: std::str::FromStr<Err = BadName>>(parsed: &Parsed, flag: &Flag) -> Result<Option<T>> {
     let Some(text) = parsed.text(flag)? else { return Ok(None) };
-    let bad = |e: BadName| usage(format!("flag '--{}': '{}' {e}", flag.long, text.escape_debug()));
+    let bad = |e: BadName| usage(format_args!("flag '--{}': '{}' {e}", flag.long, text.escape_debug()));
     text.parse().map(Some).map_err(bad)
 }
 
 fn needed(flag: &Flag) -> Error {
     let value = flag.value.unwrap_or_default();
-    usage(format!("flag '--{}' is missing", flag.long)).hint(format!("add --{} {value}", flag.long))
+    usage(format_args!("flag '--{}' is missing", flag.long)).hint(format_args!("add --{} {value}", flag.long))
 }
 
 pub(super) fn bundle_create(parsed: &Parsed) -> Result<Command> {
@@ -60,7 +60,7 @@ pub(super) fn bundle_split(parsed: &Parsed) -> Result<Command> {
     let mib = match parsed.text(&flags::VOLUME_SIZE)? {
         None => MAX_VOLUME_MIB,
         Some(text) => text.parse().ok().filter(|mib| (1..=MAX_VOLUME_MIB).contains(mib)).ok_or_else(|| {
-            usage(format!("flag '--size': '{}' is no number from 1 to {MAX_VOLUME_MIB}", text.escape_debug()))
+            usage(format_args!("flag '--size': '{}' is no number from 1 to {MAX_VOLUME_MIB}", text.escape_debug()))
         })?,
     };
     let to = parsed.path(&flags::VOLUMES).unwrap_or_else(|| file.clone());
@@ -134,7 +134,7 @@ fn foreign_system(parsed: &Parsed) -> Result<Factory> {
     let foreign = root(parsed) != Path::new("/");
     for flag in [&flags::IMAGES_WHEN, &flags::LINE_CONTAINERD, &flags::EDGELAY] {
         if parsed.spec.flags.contains(flag) && parsed.has(flag) && !foreign {
-            return Err(usage(format!("flag '--{}' is for a system that is mounted elsewhere", flag.long))
+            return Err(usage(format_args!("flag '--{}' is for a system that is mounted elsewhere", flag.long))
                 .hint("add --root DIR, or leave it out: this machine has a containerd of its own"));
         }
     }
@@ -256,7 +256,7 @@ pub(super) fn image_list(parsed: &Parsed) -> Result<Command> {
 fn store(parsed: &Parsed) -> Result<ImageStore> {
     let text = parsed.text(&flags::ADDRESS)?.unwrap_or(containerd::SOCKET);
     let socket = parse_socket(text).map_err(|refusal| {
-        usage(format!("flag '--{}': '{}' {}", flags::ADDRESS.long, text.escape_debug(), refusal.what()))
+        usage(format_args!("flag '--{}': '{}' {}", flags::ADDRESS.long, text.escape_debug(), refusal.what()))
     })?;
     let namespace = typed(parsed, &flags::NAMESPACE)?.unwrap_or_else(Namespace::k8s);
     Ok(ImageStore { socket, namespace })

@@ -16,9 +16,9 @@ pub(super) fn apply(mut command: Command, value: Option<&str>) -> Result<Command
         let bad = || {
             Error::new(
                 Kind::Config,
-                format!("{VARIABLE}: '{}' is no number of seconds since 1970", text.escape_debug()),
+                format_args!("{VARIABLE}: '{}' is no number of seconds since 1970", text.escape_debug()),
             )
-            .hint(format!("unset {VARIABLE}, or set it to the output of 'date +%s'"))
+            .hint(format_args!("unset {VARIABLE}, or set it to the output of 'date +%s'"))
         };
         request.built = Some(text.parse().ok().and_then(Timestamp::from_seconds).ok_or_else(bad)?);
     }

@@ -40,12 +40,12 @@ impl Parsed {
         let (words, name) = (self.spec.words, self.spec.name());
         let asked = || format!("write 'edgelay {name} {}'", words.shown);
         if self.args.words.len() < words.min {
-            return Err(usage(format!("'{name}' needs {}", words.shown)).hint(asked()));
+            return Err(usage(format_args!("'{name}' needs {}", words.shown)).hint(asked()));
         }
         match self.args.words.get(words.max) {
             Some(extra) => {
-                let e = usage(format!("'{name}' does not take '{}'", extra.to_string_lossy().escape_debug()));
-                Err(if words.max == 0 { e.hint(format!("write 'edgelay {name}'")) } else { e.hint(asked()) })
+                let e = usage(format_args!("'{name}' does not take '{}'", extra.to_string_lossy().escape_debug()));
+                Err(if words.max == 0 { e.hint(format_args!("write 'edgelay {name}'")) } else { e.hint(asked()) })
             }
             None => Ok(()),
         }
@@ -65,7 +65,7 @@ impl Parsed {
                 (None, None) => return Err(self.stranger(given.long)),
             };
             if !many && given.value.is_some() && seen.contains(&given.long) {
-                return Err(usage(format!("flag '--{}' is given twice", given.long)));
+                return Err(usage(format_args!("flag '--{}' is given twice", given.long)));
             }
             seen.push(given.long);
         }
@@ -79,8 +79,8 @@ impl Parsed {
     fn stranger(&self, long: &str) -> crate::error::Error {
         let has = |spec: &&Spec| spec.key(long).is_some() || spec.flags.iter().any(|flag| flag.long == long);
         let others: Vec<String> = COMMANDS.iter().filter(has).map(|spec| format!("'{}'", spec.name())).gather();
-        usage(format!("'{}' has no flag '--{long}'", self.spec.name()))
-            .hint(format!("leave it out; it belongs to {}", others.join(", ")))
+        usage(format_args!("'{}' has no flag '--{long}'", self.spec.name()))
+            .hint(format_args!("leave it out; it belongs to {}", others.join(", ")))
     }
 
     /// Whether the flag was given.
@@ -197,29 +197,29 @@ fn find(names: &[String]) -> Result<&'static Spec> {
     let second = |spec: &'static Spec| spec.path.get(1).or(spec.alias.get(1)).copied();
     let seconds: Vec<&str> = group_of(first).filter_map(second).gather();
     match names.get(1) {
-        None if !seconds.is_empty() => Err(usage(format!("'{first}' needs a second word"))
-            .hint(format!("write 'edgelay {first} {}'", seconds.join("|")))),
+        None if !seconds.is_empty() => Err(usage(format_args!("'{first}' needs a second word"))
+            .hint(format_args!("write 'edgelay {first} {}'", seconds.join("|")))),
         Some(second) if seconds.contains(&second.as_str()) => {
             let third = |spec: &&'static Spec| spec.path.get(1) == Some(&second.as_str());
             let thirds: Vec<&str> = group_of(first).filter(third).filter_map(|spec| spec.path.get(2)).copied().gather();
-            Err(usage(format!("'{first} {second}' needs a third word"))
-                .hint(format!("write 'edgelay {first} {second} {}'", thirds.join("|"))))
+            Err(usage(format_args!("'{first} {second}' needs a third word"))
+                .hint(format_args!("write 'edgelay {first} {second} {}'", thirds.join("|"))))
         }
         Some(second) if !seconds.is_empty() => {
-            let e = usage(format!("unknown command '{first} {}'", second.escape_debug()));
+            let e = usage(format_args!("unknown command '{first} {}'", second.escape_debug()));
             Err(match nearest(second, &seconds) {
-                Some(near) => e.hint(format!("did you mean '{first} {near}'?")),
-                None => e.hint(format!("write 'edgelay {first} {}'", seconds.join("|"))),
+                Some(near) => e.hint(format_args!("did you mean '{first} {near}'?")),
+                None => e.hint(format_args!("write 'edgelay {first} {}'", seconds.join("|"))),
             })
         }
         _ => {
-            let e = usage(format!("unknown command '{}'", first.escape_debug()));
+            let e = usage(format_args!("unknown command '{}'", first.escape_debug()));
             let firsts: Vec<&str> = COMMANDS.iter().filter_map(|spec| spec.path.first()).copied().gather();
             // `edgelay install`: the second word alone.
             let second = COMMANDS.iter().find(|spec| spec.path.get(1) == Some(&first.as_str()));
             Err(match (second, nearest(first, &firsts)) {
-                (Some(spec), _) => e.hint(format!("did you mean '{}'?", spec.name())),
-                (None, Some(near)) => e.hint(format!("did you mean '{near}'?")),
+                (Some(spec), _) => e.hint(format_args!("did you mean '{}'?", spec.name())),
+                (None, Some(near)) => e.hint(format_args!("did you mean '{near}'?")),
                 (None, None) => e.hint(list),
             })
         }
@@ -232,10 +232,10 @@ fn check_choice(flag: &Flag, value: Option<&OsStr>) -> Result<()> {
         return Ok(());
     }
     let shown = value.to_string_lossy();
-    Err(usage(format!("flag '--{}' does not take '{}'", flag.long, shown.escape_debug()))
-        .hint(format!("give one of {}", flag.choices.join(", "))))
+    Err(usage(format_args!("flag '--{}' does not take '{}'", flag.long, shown.escape_debug()))
+        .hint(format_args!("give one of {}", flag.choices.join(", "))))
 }
 
 fn utf8<'a>(long: &str, value: &'a OsStr) -> Result<&'a str> {
-    value.to_str().ok_or_else(|| usage(format!("the value of flag '--{long}' is not UTF-8")))
+    value.to_str().ok_or_else(|| usage(format_args!("the value of flag '--{long}' is not UTF-8")))
 }

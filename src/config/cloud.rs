@@ -150,7 +150,7 @@ impl CloudConfig {
             (server, token_file) => {
                 let flags = [("--server HOST:6443", server.is_none()), ("--token-file FILE", token_file.is_none())];
                 let missing: Vec<&str> = flags.iter().filter(|(_, missing)| *missing).map(|(flag, _)| *flag).gather();
-                Err(Error::new(Kind::Config, format!("a worker needs {}", missing.join(" and ")))
+                Err(Error::new(Kind::Config, format_args!("a worker needs {}", missing.join(" and ")))
                     .hint("the token lies on the server in '/var/lib/rancher/k3s/server/node-token'"))
             }
         }

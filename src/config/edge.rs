@@ -241,7 +241,7 @@ impl EdgeConfig {
         }
         let ways = missing.iter().filter_map(|path| super::key_of_path(path));
         let ways: Vec<String> = ways.map(|key| format!("--{} {}", key.flag, key.placeholder)).gather();
-        Error::new(Kind::Config, what).hint(format!("set it in the --config file, or give {}", ways.join(" ")))
+        Error::new(Kind::Config, what).hint(format_args!("set it in the --config file, or give {}", ways.join(" ")))
     }
 
     /// What is allowed but often a mistake. Each ends in what happens.

@@ -26,7 +26,7 @@ pub fn parse_file(text: &[u8], name: &str) -> Result<Vec<Setting>> {
 /// [`parse_file`] for any table.
 pub fn parse_file_of(table: Table, text: &[u8], name: &str) -> Result<Vec<Setting>> {
     let file = File { name, table };
-    let tree = json::read(text, MAX_FILE).map_err(|e| Error::new(Kind::Config, format!("'{name}', {e}")))?;
+    let tree = json::read(text, MAX_FILE).map_err(|e| Error::new(Kind::Config, format_args!("'{name}', {e}")))?;
     let mut settings = Vec::new();
     file.object(&tree, "", &mut settings)?;
     Ok(settings)
@@ -39,7 +39,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn fault(&self, place: Place, what: impl std::fmt::Display) -> Error {
-        Error::new(Kind::Config, format!("'{}', {place}: {what}", self.name))
+        Error::new(Kind::Config, format_args!("'{}', {place}: {what}", self.name))
     }
 
     /// `inside` is the path of this object: empty, or such as `cloud`.
@@ -119,7 +119,7 @@ impl File<'_> {
         }
         let keys = self.table.keys();
         if let Some((group, name)) = path.split_once('.').filter(|_| keys.iter().any(|key| key.path == path)) {
-            return e.hint(format!("write {{\"{group}\": {{\"{name}\": …}}}}"));
+            return e.hint(format_args!("write {{\"{group}\": {{\"{name}\": …}}}}"));
         }
         let flag = path.replace('_', "-");
         let alias = keys.iter().find(|key| key.known_as.contains(&flag.as_str())).map(|key| key.path);
@@ -128,7 +128,7 @@ impl File<'_> {
         // `{"host": …}` at the top is `cloud.host`, but a name alone says little: only a full match counts.
         let bare = keys.iter().map(|key| key.path).find(|known| known.rsplit('.').next() == Some(path));
         match alias.or_else(|| nearest(path, &known)).or(bare) {
-            Some(near) => e.hint(format!("did you mean '{near}'?")),
+            Some(near) => e.hint(format_args!("did you mean '{near}'?")),
             None if self.table == Table::CLOUD => {
                 e.hint("docs/config-cloud.md and 'edgelay help cloud install' list every key")
             }

@@ -124,7 +124,7 @@ fn read(text: &[u8], name: &str) -> Result<Value> {
         Some(Ok(SCHEMA)) => Ok(tree),
         Some(Ok(other)) => Err(Error::new(
             Kind::Config,
-            format!("join file '{}' has schema {other}, this edgelay reads schema {SCHEMA}", shown(name)),
+            format_args!("join file '{}' has schema {other}, this edgelay reads schema {SCHEMA}", shown(name)),
         )
         .hint("use the edgelay that the cloud side has, or a newer one")),
         _ => Err(bad(name, "'schema' is missing")),
@@ -132,7 +132,7 @@ fn read(text: &[u8], name: &str) -> Result<Value> {
 }
 
 fn bad(name: &str, why: &str) -> Error {
-    Error::new(Kind::Config, format!("join file '{}': {why}", shown(name)))
+    Error::new(Kind::Config, format_args!("join file '{}': {why}", shown(name)))
         .hint("write it anew in the cloud with 'edgelay cloud token', and copy it whole")
 }
 

@@ -206,7 +206,7 @@ fn check_ports(config: &EdgeConfig, origins: &Origins) -> Result<()> {
     let (websocket, cert) = (origins.of("cloud.websocket_port"), origins.of("cloud.cert_port"));
     Err(Error::new(
         Kind::Config,
-        format!(
+        format_args!(
             "'cloud.websocket_port' ({websocket}) and 'cloud.cert_port' ({cert}) are both {}: keadm would report \
              success, and the node would never register",
             cloud.cert_port
@@ -255,14 +255,14 @@ fn check_stranger(table: Table, name: &str) -> Result<()> {
     if Table::ALL.iter().any(|other| other.keys().iter().any(|key| key.env == name)) {
         return Ok(());
     }
-    let e = || Error::new(Kind::Config, format!("unknown environment variable '{}'", shown(name)));
+    let e = || Error::new(Kind::Config, format_args!("unknown environment variable '{}'", shown(name)));
     if name == "EDGELAY_TOKEN" {
         return Err(e().hint("write the token to a file that only root can read, and name it in EDGELAY_TOKEN_FILE"));
     }
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
     let known: Vec<&str> = table.keys().iter().filter_map(|key| key.env.strip_prefix(PREFIX)).gather();
     match nearest(rest, &known) {
-        Some(near) => Err(e().hint(format!("did you mean {PREFIX}{near}? otherwise unset it"))),
+        Some(near) => Err(e().hint(format_args!("did you mean {PREFIX}{near}? otherwise unset it"))),
         None => Ok(()),
     }
 }

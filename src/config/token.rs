@@ -66,12 +66,12 @@ fn read(path: &Path, hint: &'static str) -> Result<String> {
         .map_err(|e| e.hint(hint))?;
     let meta = file.metadata().lift(Kind::Config, || format!("look at token file '{name}'"))?;
     if !meta.is_file() {
-        return Err(Error::new(Kind::Config, format!("token file '{name}' is not a regular file")));
+        return Err(Error::new(Kind::Config, format_args!("token file '{name}' is not a regular file")));
     }
     if meta.mode() & OTHERS != 0 {
         let what = format!("token file '{name}' has mode {:04o}: everyone can read or change it", meta.mode() & 0o7777);
         return Err(Error::new(Kind::Config, what)
-            .hint(format!("run 'chmod 600 {name}'; if others have used this machine, make a new token")));
+            .hint(format_args!("run 'chmod 600 {name}'; if others have used this machine, make a new token")));
     }
     let mut text = String::new();
     file.take(MAX_FILE + 1)

@@ -54,7 +54,7 @@ pub fn render(settings: &Settings<'_>) -> Result<String> {
     for text in [settings.sandbox_image, &address, settings.runc] {
         // TOML basic strings: what would need an escape is no sensible path or image name anyway.
         if text.contains(['"', '\\']) || text.contains(char::is_control) {
-            return Err(Error::new(Kind::Config, format!("'{text}' cannot stand in containerd's config"))
+            return Err(Error::new(Kind::Config, format_args!("'{text}' cannot stand in containerd's config"))
                 .hint("use a path without quotes and backslashes"));
         }
     }

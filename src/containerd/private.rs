@@ -64,7 +64,7 @@ pub fn render(dir: &Path, store: &Path) -> Result<String> {
         if text.contains(['"', '\\', ':', ',', '\u{fffd}']) || text.contains(char::is_control) {
             return Err(Error::new(
                 Kind::Host,
-                format!("'{}' cannot stand in containerd's config", text.escape_debug()),
+                format_args!("'{}' cannot stand in containerd's config", text.escape_debug()),
             )
             .hint("mount the target at a path without quotes, backslashes, colons and commas"));
         }

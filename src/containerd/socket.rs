@@ -86,7 +86,7 @@ fn check_directories(mut dir: PathBuf) -> Result<()> {
         below = Some(here);
         dir.push("..");
     }
-    Err(Error::new(Kind::Runtime, format!("it lies more than {MAX_DEPTH} directories deep")))
+    Err(Error::new(Kind::Runtime, format_args!("it lies more than {MAX_DEPTH} directories deep")))
 }
 
 /// Never blocks: a daemon whose queue is full is busy, and the caller may try again.

@@ -31,8 +31,10 @@ impl Script {
     fn next(&mut self, cmd: &Cmd) -> Result<Output> {
         match self.calls.pop_front() {
             Some((expected, output)) if expected == cmd.to_string() => Ok(output),
-            Some((expected, _)) => Err(Error::new(Kind::Bug, format!("ran '{cmd}', the script expects '{expected}'"))),
-            None => Err(Error::new(Kind::Bug, format!("ran '{cmd}', the script expects nothing more"))),
+            Some((expected, _)) => {
+                Err(Error::new(Kind::Bug, format_args!("ran '{cmd}', the script expects '{expected}'")))
+            }
+            None => Err(Error::new(Kind::Bug, format_args!("ran '{cmd}', the script expects nothing more"))),
         }
     }
 }

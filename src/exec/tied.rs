@@ -29,7 +29,7 @@ impl Tied {
         cmd.life = Life::Ours;
         let pid = exec.spawn(&cmd, log)?;
         let pid =
-            i32::try_from(pid).map_err(|_| Error::new(Kind::Bug, format!("process number {pid} is too large")))?;
+            i32::try_from(pid).map_err(|_| Error::new(Kind::Bug, format_args!("process number {pid} is too large")))?;
         Ok(Tied { pid: Pid::from_raw(pid), name: cmd.program, end: None })
     }
 
@@ -47,13 +47,16 @@ impl Tied {
     /// Not cut short by a signal to us: what it holds open must be closed first.
     pub fn stop(mut self) -> Result<()> {
         if let Some(how) = self.ended() {
-            return Err(Error::new(Kind::Runtime, format!("'{}' is gone: {how}", self.name)));
+            return Err(Error::new(Kind::Runtime, format_args!("'{}' is gone: {how}", self.name)));
         }
         match self.end_it() {
             true => Ok(()),
             false => {
                 let limit = STOP_LIMIT.as_secs();
-                Err(Error::new(Kind::Runtime, format!("'{}' did not end within {limit} s and was killed", self.name)))
+                Err(Error::new(
+                    Kind::Runtime,
+                    format_args!("'{}' did not end within {limit} s and was killed", self.name),
+                ))
             }
         }
     }

@@ -143,7 +143,8 @@ const BLOCK: RelPath<'static> = RelPath::literal("sys/class/block");
 /// Every disk and partition with its file system, sorted by name. A device that cannot be read is there without one.
 pub fn devices(root: &Root) -> Result<Vec<Device>> {
     let names = root.list(BLOCK)?.ok_or_else(|| {
-        Error::new(Kind::Host, format!("'{}' is not there", root.absolute(BLOCK).display())).hint("mount sysfs on /sys")
+        Error::new(Kind::Host, format_args!("'{}' is not there", root.absolute(BLOCK).display()))
+            .hint("mount sysfs on /sys")
     })?;
     let digit = |c: char| c.is_ascii_digit();
     let wanted = names.iter().filter(|name| !NEVER.contains(&name.trim_end_matches(digit)));

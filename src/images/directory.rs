@@ -24,7 +24,7 @@ impl Directory {
         match self.0.stat(path)? {
             None => Ok(None),
             Some(meta) if meta.kind == Type::File => self.0.open_file(path),
-            Some(_) => Err(bad(format!("entry '{}' is no file", path.as_str()))),
+            Some(_) => Err(bad(format_args!("entry '{}' is no file", path.as_str()))),
         }
     }
 }
@@ -43,7 +43,7 @@ impl Shelf for Directory {
         let path = RelPath::parse(&item.name).lift(Kind::Bundle, || format!("entry name '{}'", item.name))?;
         match self.file(path)? {
             Some(file) => Ok(Box::new(file.take(item.size))),
-            None => Err(bad(format!("entry '{}' is missing", item.name)).hint(COPY_AGAIN)),
+            None => Err(bad(format_args!("entry '{}' is missing", item.name)).hint(COPY_AGAIN)),
         }
     }
 

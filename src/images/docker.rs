@@ -51,7 +51,7 @@ pub(super) fn names(entry: &DockerEntry) -> Result<Vec<ImageRef>> {
 
 /// Says that nobody can ask for an image.
 pub(super) fn unnamed(label: &str) -> Error {
-    bad(format!("image '{label}' has no name")).hint(SAVE_BY_NAME)
+    bad(format_args!("image '{label}' has no name")).hint(SAVE_BY_NAME)
 }
 
 /// A name from the document `place` in its normal form.
@@ -68,7 +68,7 @@ pub(super) fn normal(text: &str, place: &str) -> Result<ImageRef> {
 pub(super) fn keep_promises(names: &[ImageRef], of: &[Digest]) -> Result<()> {
     let broken = |name: &&ImageRef| name.digest().is_some_and(|digest| !of.iter().any(|of| of.to_string() == digest));
     let (Some(name), Some(is)) = (names.iter().find(broken), of.first()) else { return Ok(()) };
-    Err(bad(format!("image name '{name}' has another digest than its image, {is}")).hint(MAKE_AGAIN))
+    Err(bad(format_args!("image name '{name}' has another digest than its image, {is}")).hint(MAKE_AGAIN))
 }
 
 /// Adds an image to those found so far: one image has one entry with all its names, one name means one image.
@@ -132,7 +132,7 @@ fn find(name: &str, held: &Held) -> Result<Item> {
     let name = entry_name(name.as_bytes()).doing(|| "entry 'manifest.json'".to_owned())?;
     match held.find(&name)? {
         Some(item) => Ok(item),
-        None => Err(bad(format!("entry '{name}' is missing, 'manifest.json' names it")).hint(COPY_AGAIN)),
+        None => Err(bad(format_args!("entry '{name}' is missing, 'manifest.json' names it")).hint(COPY_AGAIN)),
     }
 }
 

@@ -65,13 +65,13 @@ impl Held {
         }
         self.documents = self.documents.saturating_add(size);
         if self.documents > MAX_DOCUMENTS {
-            return Err(bad(format!("documents exceed the limit of {MAX_DOCUMENTS} bytes")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("documents exceed the limit of {MAX_DOCUMENTS} bytes")).hint(MAKE_AGAIN));
         }
         let mut bytes = Vec::with_capacity(size);
         let what = format!("entry '{}'", item.name);
         self.shelf.open(item)?.read_to_end(&mut bytes).map_err(|e| unreadable(e, &what))?;
         if bytes.len() != size {
-            return Err(bad(format!("{what} has {} bytes, expected {size}", bytes.len())).hint(COPY_AGAIN));
+            return Err(bad(format_args!("{what} has {} bytes, expected {size}", bytes.len())).hint(COPY_AGAIN));
         }
         Ok(bytes)
     }
@@ -148,7 +148,7 @@ impl Blobs for Held {
         }
         let doing = || format!("image file '{}'", self.file);
         let Some(item) = self.items.get(&blob.digest).cloned() else {
-            return Err(bad(format!("blob {} is missing", blob.digest)).hint(COPY_AGAIN)).doing(doing);
+            return Err(bad(format_args!("blob {} is missing", blob.digest)).hint(COPY_AGAIN)).doing(doing);
         };
         check_size(&item, blob).doing(doing)?;
         let place = format!("image file '{}': entry '{}'", self.file, item.name);

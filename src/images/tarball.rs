@@ -104,10 +104,10 @@ impl List {
         };
         self.names = self.names.saturating_add(entry.name.len()).saturating_add(target);
         if self.names > MAX_NAMES {
-            return Err(bad(format!("names of entries exceed the limit of {MAX_NAMES} bytes")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("names of entries exceed the limit of {MAX_NAMES} bytes")).hint(MAKE_AGAIN));
         }
         if self.entries.len() >= MAX_FILES {
-            return Err(bad(format!("has more files than the limit of {MAX_FILES}")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("has more files than the limit of {MAX_FILES}")).hint(MAKE_AGAIN));
         }
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Shelf for Tarball {
             };
             at = next;
         }
-        Err(bad(format!("entry '{name}' is a link that leads in a loop")).hint(MAKE_AGAIN))
+        Err(bad(format_args!("entry '{name}' is a link that leads in a loop")).hint(MAKE_AGAIN))
     }
 
     fn open(&mut self, item: &Item) -> Result<Box<dyn Feed + '_>> {

@@ -31,7 +31,7 @@ impl Loading {
         }
         for name in extra {
             if !loading.add(wanted::BOOT, tables.find(name)) {
-                return Err(Error::new(Kind::Host, format!("the kernel has no module '{}'", name.escape_debug()))
+                return Err(Error::new(Kind::Host, format_args!("the kernel has no module '{}'", name.escape_debug()))
                     .hint("give its name as modinfo knows it, and the modules of the kernel that will boot"));
             }
         }
@@ -144,8 +144,8 @@ impl To<'_> {
     }
 
     fn file(&mut self, name: &str, mode: u32, (size, mut content): Content<'_>) -> Result<()> {
-        let size =
-            u32::try_from(size).map_err(|_| Error::new(Kind::Host, format!("'{name}' is too large for an image")))?;
+        let size = u32::try_from(size)
+            .map_err(|_| Error::new(Kind::Host, format_args!("'{name}' is too large for an image")))?;
         self.0.file(name, mode, size, &mut content).lift(Kind::Host, || format!("{}: '{name}'", failed()))
     }
 }

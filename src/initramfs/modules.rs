@@ -44,7 +44,7 @@ impl Tables {
             Tables { builtin: Set::from(builtin.lines().map(name_of).gather::<Vec<_>>()), ..Tables::default() };
         for (number, line) in dep.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let bad = |what: &str| {
-                Error::new(Kind::Host, format!("modules.dep, line {}: {what}", number + 1)).hint("run depmod")
+                Error::new(Kind::Host, format_args!("modules.dep, line {}: {what}", number + 1)).hint("run depmod")
             };
             let (path, needs) = line.split_once(':').ok_or_else(|| bad("has no ':'"))?;
             let needs: Vec<String> = needs.split_whitespace().map(str::to_owned).gather();

@@ -97,7 +97,7 @@ impl Parameters {
         });
         let result = match mistakes.as_slice() {
             [] => Ok(()),
-            _ => Err(Error::new(Kind::Config, format!("kernel parameter {}", mistakes.join("; ")))
+            _ => Err(Error::new(Kind::Config, format_args!("kernel parameter {}", mistakes.join("; ")))
                 .hint("put the kernel command line right; initramfs/README.md lists the parameters")),
         };
         (parameters, result)

@@ -31,7 +31,9 @@ fn fill(write: &dyn Fn(&mut [u8]) -> serde_json_core::ser::Result<usize>) -> Res
             }
             // The only error there is: the buffer is full.
             Err(_) if buffer.len() < MAX_OUTPUT => buffer.resize(buffer.len() * 2, 0),
-            Err(e) => return Err(Error::new(Kind::Bug, format!("JSON output exceeds {MAX_OUTPUT} bytes")).because(e)),
+            Err(e) => {
+                return Err(Error::new(Kind::Bug, format_args!("JSON output exceeds {MAX_OUTPUT} bytes")).because(e));
+            }
         }
     }
 }

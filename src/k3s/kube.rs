@@ -230,5 +230,5 @@ pub fn pick<'a>(found: &'a [Value], wanted: &str) -> Option<&'a Value> {
 
 fn parse(text: &str, kind: &str) -> Result<Value> {
     json::read(text.as_bytes(), MAX_ANSWER)
-        .map_err(|e| Error::new(Kind::Cluster, format!("kubectl's answer on {kind} cannot be read: {e}")))
+        .map_err(|e| Error::new(Kind::Cluster, format_args!("kubectl's answer on {kind} cannot be read: {e}")))
 }

@@ -109,7 +109,7 @@ pub fn explain(said: &str, log: &str) -> Error {
             };
             Error::new(*kind, what).hint(*hint)
         }
-        None => Error::new(Kind::Cluster, format!("{who}: {words}"))
+        None => Error::new(Kind::Cluster, format_args!("{who}: {words}"))
             .hint("look at 'journalctl -u edgecore' and at /var/log/edgelay/install.log"),
     }
 }
@@ -136,7 +136,7 @@ pub fn refusal(log: &str) -> Option<Error> {
     }
     let known = KNOWN.iter().find(|known| cause.contains(known.0));
     let (kind, hint) = known.map_or((Kind::Cluster, NEW_TOKEN), |k| (k.1, k.2));
-    Some(Error::new(kind, format!("EdgeCore gets no certificate: {}", shorten(cause, 400))).hint(hint))
+    Some(Error::new(kind, format_args!("EdgeCore gets no certificate: {}", shorten(cause, 400))).hint(hint))
 }
 
 fn last_cause(log: &str) -> Option<&str> {

@@ -152,7 +152,7 @@ pub fn check(file: &Path, profiles: Option<&Path>, format: Format) -> Result<Str
     if profile.identity.is_empty() {
         return Err(Error::new(
             Kind::Config,
-            format!("board profile '{name}': nothing would tell two of these boards apart"),
+            format_args!("board profile '{name}': nothing would tell two of these boards apart"),
         )
         .hint("list sources under 'identity', or name a base that does"));
     }

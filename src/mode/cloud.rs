@@ -93,7 +93,7 @@ pub fn token(root: &Path, to: Option<&Path>, report: &Report) -> Result<()> {
     let mut prepared = Prepared::installed(&root, Data::Keep)?;
     let place = to.map_or_else(|| crate::steps::cloud::JOIN_FILE.to_string(), |to| to.display().to_string());
     let path = RelPath::from_absolute(&place)
-        .map_err(|e| Error::new(Kind::Usage, format!("'{place}' {e}")).hint("give a file by its absolute path"))?;
+        .map_err(|e| Error::new(Kind::Usage, format_args!("'{place}' {e}")).hint("give a file by its absolute path"))?;
     prepared.with_cx(&root, &mut journal, report, &mut |prepared, cx| {
         let Some(step) = prepared.parts.join_file() else {
             return Err(Error::new(Kind::Usage, "this machine is a worker, and edges join the server")

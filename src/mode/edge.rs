@@ -166,7 +166,7 @@ pub fn drift(findings: &[plan::Finding]) -> Option<Error> {
     match off.as_slice() {
         [] => None,
         names => Some(
-            Error::new(Kind::Drift, format!("not as installed: {}", names.join(", ")))
+            Error::new(Kind::Drift, format_args!("not as installed: {}", names.join(", ")))
                 .hint("run the install again: it mends what differs and leaves the rest alone"),
         ),
     }

@@ -64,7 +64,7 @@ pub fn failure(findings: &[Finding]) -> Option<Error> {
     }
     let names: Set<&str> = findings.iter().map(|finding| finding.check).gather();
     let names = names.iter().copied().gather::<Vec<_>>().join(", ");
-    let error = Error::new(Kind::Preflight, format!("not fit for being copied: {names}"));
+    let error = Error::new(Kind::Preflight, format_args!("not fit for being copied: {names}"));
     Some(match findings.iter().any(|finding| !finding.removable) {
         true => error.hint("do what is said of each, then run again"),
         false => error.hint("run again with --clean to remove all of it"),

@@ -78,7 +78,7 @@ fn make(request: &Request, target: RelPath<'_>, at: (&Root, &Root), out: &mut dy
     let own = PathBuf::from("/proc/self/exe");
     let binary = program(request.binary.as_ref().unwrap_or(&own), request.arch).map_err(|e| match request.binary {
         Some(_) => e,
-        None => e.hint(format!("give the edgelay for {} with --binary FILE", request.arch)),
+        None => e.hint(format_args!("give the edgelay for {} with --binary FILE", request.arch)),
     })?;
     let shell = request.shell.as_ref().map(|path| program(path, request.arch)).transpose()?;
     let kernel = request.modules.as_ref().map(|dir| Kernel::open(dir)).transpose()?;
@@ -116,7 +116,7 @@ fn program(path: &Path, arch: Arch) -> Result<Content<'static>> {
     let unreadable = || format!("read '{}'", path.display());
     let mut file = File::open(path).lift(Kind::Host, unreadable)?;
     let head = feed::first(&mut file, ELF_HEAD).lift(Kind::Host, unreadable)?;
-    let unfit = |why: String| Err(Error::new(Kind::Usage, format!("'{}' {why}", path.display())));
+    let unfit = |why: String| Err(Error::new(Kind::Usage, format_args!("'{}' {why}", path.display())));
     match Program::of(&head) {
         Program::For(found) if found == arch => {}
         other => return unfit(other.mismatch(arch).unwrap_or_else(|| "is a script".into())),
@@ -145,7 +145,8 @@ impl Kernel {
         let dir = Root::open(path).map_err(|e| e.reclassify(Kind::Usage).hint(hint))?;
         let text = |name: &'static str| dir.read_text(RelPath::literal(name), MAX_TABLE);
         let dep = text("modules.dep")?.ok_or_else(|| {
-            Error::new(Kind::Usage, format!("--kernel-modules: '{}' has no modules.dep", path.display())).hint(hint)
+            Error::new(Kind::Usage, format_args!("--kernel-modules: '{}' has no modules.dep", path.display()))
+                .hint(hint)
         })?;
         let builtin = text("modules.builtin")?.unwrap_or_default();
         let tables = Tables::parse(&dep, &builtin, &text("modules.softdep")?.unwrap_or_default())

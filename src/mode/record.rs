@@ -43,7 +43,7 @@ impl Stored {
             Ok(other) if other != role => {
                 let what = format!("this machine was installed with a bundle for the role '{other}', not '{role}'");
                 Err(Error::new(Kind::Usage, what)
-                    .hint(format!("use 'edgelay {other} ...', or run 'edgelay {other} uninstall' first")))
+                    .hint(format_args!("use 'edgelay {other} ...', or run 'edgelay {other} uninstall' first")))
             }
             _ => Ok(()),
         }

@@ -81,8 +81,8 @@ fn judged(bundle: Bundle, role: Role, proof: &Proof) -> Result<Box<Bundle>> {
         found if found == role => Ok(Box::new(bundle)),
         found => Err(Error::new(
             Kind::Bundle,
-            format!("bundle '{}' is for the role '{found}', expected '{role}'", bundle.name()),
+            format_args!("bundle '{}' is for the role '{found}', expected '{role}'", bundle.name()),
         )
-        .hint(format!("give the bundle that was made with --role {role}"))),
+        .hint(format_args!("give the bundle that was made with --role {role}"))),
     }
 }

@@ -142,7 +142,7 @@ fn no_processor() -> Error {
 /// Mounts a device read-only, with the drivers that its file system needs.
 fn look_at(job: &Job<'_>, device: &host::block::Device, at: &str) -> Result<()> {
     let Some(fs) = &device.file_system else {
-        return Err(Error::new(Kind::Host, format!("{device}: cannot be mounted")));
+        return Err(Error::new(Kind::Host, format_args!("{device}: cannot be mounted")));
     };
     let kind = fs.format.mount_type();
     drivers::load(job.root, kind, job.report);

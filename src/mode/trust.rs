@@ -96,7 +96,7 @@ pub(super) fn keys_in(files: &[PathBuf]) -> Result<(Keys, Vec<(String, String)>)
 
 fn add(keys: &mut Keys, name: &str, text: &str, path: &Path) -> Result<()> {
     keys.add(name, text).map_err(|why| {
-        Error::new(Kind::Config, format!("key file '{}' {why}", path.display()))
+        Error::new(Kind::Config, format_args!("key file '{}' {why}", path.display()))
             .hint("take the file NAME.pub that 'minisign -G' made")
     })
 }

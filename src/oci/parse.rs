@@ -172,7 +172,7 @@ impl Take for RawLayout {
 fn parse<T: Take>(bytes: &[u8], what: &str) -> Result<T> {
     json::parse(bytes, MAX_DOCUMENT).map_err(|e| {
         let hint = if matches!(e.reason(), json::Reason::Syntax(..)) { COPY_AGAIN } else { MAKE_AGAIN };
-        Error::new(Kind::Bundle, format!("is not {what}")).because(e).hint(hint)
+        Error::new(Kind::Bundle, format_args!("is not {what}")).because(e).hint(hint)
     })
 }
 
@@ -190,7 +190,7 @@ impl RawDescriptor {
 fn parse_digest(text: &str) -> Result<Digest> {
     text.parse().map_err(|e| {
         let shown = excerpt(text, 80);
-        bad(format!("digest '{shown}'")).because(e).hint(MAKE_AGAIN)
+        bad(format_args!("digest '{shown}'")).because(e).hint(MAKE_AGAIN)
     })
 }
 
@@ -205,12 +205,12 @@ impl RawDocument {
     fn parse(bytes: &[u8], what: &str, meaning: Meaning) -> Result<RawDocument> {
         let document: RawDocument = parse(bytes, what)?;
         if let Some(version) = document.schema_version.filter(|version| *version != 2) {
-            return Err(bad(format!("is {what} of schemaVersion {version}, expected 2")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("is {what} of schemaVersion {version}, expected 2")).hint(MAKE_AGAIN));
         }
         let said = document.media_type.as_deref().unwrap_or("");
         if !said.is_empty() && Meaning::of(said) != meaning {
             let said = excerpt(said, 80);
-            return Err(bad(format!("says that it is a '{said}', expected {what}")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("says that it is a '{said}', expected {what}")).hint(MAKE_AGAIN));
         }
         // Read as a manifest by one and as an index by another tool, one digest would be two images.
         if document.manifests.is_some() && (document.layers.is_some() || document.config.is_some()) {
@@ -233,7 +233,7 @@ impl Manifest {
     /// Reads an image manifest (OCI image-spec manifest.md; Docker manifest v2, schema 2).
     pub fn parse(bytes: &[u8]) -> Result<Manifest> {
         let document = RawDocument::parse(bytes, "an image manifest", Meaning::Manifest)?;
-        let missing = |key: &str| bad(format!("is not an image manifest: '{key}' is missing")).hint(MAKE_AGAIN);
+        let missing = |key: &str| bad(format_args!("is not an image manifest: '{key}' is missing")).hint(MAKE_AGAIN);
         let config = document.config.ok_or_else(|| missing("config"))?.check()?.blob;
         let layers = document.layers.ok_or_else(|| missing("layers"))?;
         let layers: Result<Vec<_>> = layers.into_iter().map(|layer| Ok(layer.check()?.blob)).gather();
@@ -245,7 +245,7 @@ impl Config {
     /// Reads an image config (OCI image-spec config.md; Docker image v1.2).
     pub fn parse(bytes: &[u8]) -> Result<Config> {
         let raw: RawConfig = parse(bytes, "an image config")?;
-        let missing = |key: &str| bad(format!("is not an image config: '{key}' is missing")).hint(MAKE_AGAIN);
+        let missing = |key: &str| bad(format_args!("is not an image config: '{key}' is missing")).hint(MAKE_AGAIN);
         let platform = RawPlatform { os: raw.os, architecture: raw.architecture, variant: raw.variant };
         let platform = platform.check().ok_or_else(|| missing("os' or 'architecture"))?;
         let ids = raw.rootfs.and_then(|rootfs| rootfs.diff_ids).ok_or_else(|| missing("rootfs.diff_ids"))?;
@@ -268,7 +268,7 @@ pub fn docker_list(bytes: &[u8]) -> Result<Vec<DockerEntry>> {
 
 fn few(entries: usize) -> Result<()> {
     if entries > MAX_ENTRIES {
-        return Err(bad(format!("has {entries} images, the limit is {MAX_ENTRIES}")).hint(MAKE_AGAIN));
+        return Err(bad(format_args!("has {entries} images, the limit is {MAX_ENTRIES}")).hint(MAKE_AGAIN));
     }
     Ok(())
 }
@@ -280,7 +280,7 @@ pub fn layout_version(bytes: &[u8]) -> Result<()> {
         "1.0.0" => Ok(()),
         other => {
             let other = excerpt(other, 40);
-            Err(bad(format!("OCI layout has version '{other}', expected '1.0.0'")).hint(MAKE_AGAIN))
+            Err(bad(format_args!("OCI layout has version '{other}', expected '1.0.0'")).hint(MAKE_AGAIN))
         }
     }
 }

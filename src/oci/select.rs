@@ -117,7 +117,7 @@ impl Search<'_> {
     }
 
     fn lacks(&self, blob: &Descriptor) -> Error {
-        bad(format!("{} is missing", self.store.name(blob))).hint(COPY_AGAIN)
+        bad(format_args!("{} is missing", self.store.name(blob))).hint(COPY_AGAIN)
     }
 
     /// What stands in no index has nothing beside it to choose from.
@@ -178,10 +178,10 @@ pub fn check_layers(blobs: Vec<Descriptor>, config: &Config, store: &mut dyn Sto
         let name = store.name(&blob);
         let Some(form) = LayerForm::of(&blob.media_type) else {
             let media_type = excerpt(&blob.media_type, 80);
-            return Err(bad(format!("{name} is a '{media_type}', expected a layer")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("{name} is a '{media_type}', expected a layer")).hint(MAKE_AGAIN));
         };
         let Some(found) = store.layer(&blob)? else {
-            return Err(bad(format!("{name} is missing")).hint(COPY_AGAIN));
+            return Err(bad(format_args!("{name} is missing")).hint(COPY_AGAIN));
         };
         if found.size != blob.size {
             let what = format!("{name} has {} bytes, expected {}", found.size, blob.size);

@@ -112,7 +112,7 @@ impl Cx<'_> {
             Some(meta) if meta.kind == Type::File => self.save(path, meta),
             Some(_) => {
                 let what = format!("'{path}' is there and is no regular file");
-                Err(Error::new(Kind::Host, what).hint(format!("move '{path}' away and run again")))
+                Err(Error::new(Kind::Host, what).hint(format_args!("move '{path}' away and run again")))
             }
         }
     }

@@ -84,7 +84,7 @@ fn settle(step: &dyn Step, cx: &mut Cx<'_>) -> Result<()> {
     });
     match waited {
         Err(e) if e.kind() == Kind::Runtime && !left.is_empty() => {
-            Err(Error::new(Kind::Runtime, format!("applied, but still: {left}"))
+            Err(Error::new(Kind::Runtime, format_args!("applied, but still: {left}"))
                 .hint("run again; if it stays, report this with the install log"))
         }
         other => other,

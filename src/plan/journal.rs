@@ -155,7 +155,10 @@ impl Journal {
 
     fn append(&mut self, event: &'static str, key: &str, value: &str) -> Result<()> {
         let Some(file) = &mut self.file else {
-            return Err(Error::new(Kind::Bug, format!("journal is open for looking only, yet '{event} {key}' came")));
+            return Err(Error::new(
+                Kind::Bug,
+                format_args!("journal is open for looking only, yet '{event} {key}' came"),
+            ));
         };
         crash::point();
         let record = Record::new(event, key, value, self.time.unix());
@@ -309,8 +312,11 @@ fn torn(number: usize, rest: &[u8]) -> Result<()> {
     if rest.split(|b| *b == b'\n').all(|line| matches!(record(line), Ok(None))) {
         return Ok(());
     }
-    Err(Error::new(Kind::Host, format!("line {number} of the journal '{}' is damaged, but not its end", Journal::PATH))
-        .hint("check the disk; restore the file from a backup, or take the damaged line out"))
+    Err(Error::new(
+        Kind::Host,
+        format_args!("line {number} of the journal '{}' is damaged, but not its end", Journal::PATH),
+    )
+    .hint("check the disk; restore the file from a backup, or take the damaged line out"))
 }
 
 #[cfg(test)]

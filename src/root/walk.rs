@@ -83,7 +83,7 @@ impl Root {
     }
 
     fn not_a_name(&self, path: RelPath<'_>) -> Error {
-        Error::new(Kind::Host, format!("'{}' leads to the root directory itself", self.absolute(path).display()))
+        Error::new(Kind::Host, format_args!("'{}' leads to the root directory itself", self.absolute(path).display()))
     }
 }
 

@@ -207,7 +207,7 @@ impl Root {
     fn beside<'a>(&self, from: RelPath<'a>, to: RelPath<'a>) -> Result<(OwnedFd, &'a str, &'a str)> {
         let (to_dir, to_name) = to.split();
         if from.split().0 != to_dir {
-            return Err(Error::new(Kind::Bug, format!("'{from}' and '{to}' are not in the same directory")));
+            return Err(Error::new(Kind::Bug, format_args!("'{from}' and '{to}' are not in the same directory")));
         }
         let (dir, name) = self.make_parent(from)?;
         Ok((dir, name, to_name))
@@ -217,7 +217,7 @@ impl Root {
     pub fn chmod(&self, path: RelPath<'_>, mode: u32) -> Result<Change> {
         let file = self.open_file(path)?;
         let file =
-            file.ok_or_else(|| Error::new(Kind::Host, format!("{}: it is not there", self.failed("open", path))))?;
+            file.ok_or_else(|| Error::new(Kind::Host, format_args!("{}: it is not there", self.failed("open", path))))?;
         let stat = nix::sys::stat::fstat(&file).at(self, "look at", path)?;
         if Meta::from_stat(&stat).mode == mode {
             return Ok(Change::Kept);

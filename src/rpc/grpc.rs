@@ -165,9 +165,10 @@ fn check_metadata(metadata: &[(&str, &str)]) -> Result<(), CallError> {
     let bad = |text: &str| text.is_empty() || !text.bytes().all(|b| (0x20..0x7f).contains(&b));
     match metadata.iter().find(|(name, value)| bad(name) || bad(value)) {
         None => Ok(()),
-        Some((name, _)) => {
-            Err(CallError::Broken(Error::new(Kind::Bug, format!("header '{name}' has a value that cannot be sent"))))
-        }
+        Some((name, _)) => Err(CallError::Broken(Error::new(
+            Kind::Bug,
+            format_args!("header '{name}' has a value that cannot be sent"),
+        ))),
     }
 }
 

@@ -65,8 +65,8 @@ pub(super) fn restart(root: &Root, exec: &mut dyn Exec, clock: &dyn Clock, servi
 
 fn start_supervisor(root: &Root, exec: &mut dyn Exec, clock: &dyn Clock) -> Result<()> {
     if root.stat(PROGRAM)?.is_none() {
-        return Err(Error::new(Kind::Host, format!("'{PROGRAM}' is not there to supervise the services"))
-            .hint(format!("copy edgelay to '{PROGRAM}' and run again")));
+        return Err(Error::new(Kind::Host, format_args!("'{PROGRAM}' is not there to supervise the services"))
+            .hint(format_args!("copy edgelay to '{PROGRAM}' and run again")));
     }
     exec.spawn(&Cmd::new(&PROGRAM.to_string(), &[WORD]), OWN_LOG)?;
     wait_for(clock, "'edgelay supervise' to start", START_LIMIT, || {

@@ -182,7 +182,7 @@ impl Edgecore {
                 let log = cx.services(self.manager).words_since(&service(), begun);
                 let cause = explain("", &cx.report.mask(&log));
                 let hint = cause.hint_text().unwrap_or_default().to_owned();
-                Err(Error::new(Kind::Cluster, format!("{e}; {cause}")).hint(hint))
+                Err(Error::new(Kind::Cluster, format_args!("{e}; {cause}")).hint(hint))
             }
             other => other,
         }

@@ -122,8 +122,8 @@ impl FirstBoot {
             Program::For(arch) if arch == self.architecture => open(),
             other => {
                 let why = other.mismatch(self.architecture).unwrap_or_else(|| "is no program".to_owned());
-                Err(Error::new(Kind::Host, format!("'{name}' {why}"))
-                    .hint(format!("give the edgelay for {} with --edgelay FILE", self.architecture)))
+                Err(Error::new(Kind::Host, format_args!("'{name}' {why}"))
+                    .hint(format_args!("give the edgelay for {} with --edgelay FILE", self.architecture)))
             }
         }
     }

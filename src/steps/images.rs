@@ -133,7 +133,7 @@ impl Step for Images {
 
 /// What is missing can only come from the bundle, and none was given.
 pub(super) fn no_bundle(what: &str) -> Error {
-    Error::new(Kind::Bundle, format!("no bundle is given to take {what} from"))
+    Error::new(Kind::Bundle, format_args!("no bundle is given to take {what} from"))
         .hint("give the bundle that this host was staged from with --bundle")
 }
 

@@ -127,8 +127,9 @@ impl JoinCloud {
             return Ok(());
         }
         if !cx.journal.has_made(etc.as_str()) {
-            return Err(Error::new(Kind::Cluster, format!("'{etc}' holds files that edgelay did not make"))
-                .hint(format!("move '{etc}' away if the KubeEdge installation it belongs to is no longer wanted")));
+            return Err(Error::new(Kind::Cluster, format_args!("'{etc}' holds files that edgelay did not make")).hint(
+                format_args!("move '{etc}' away if the KubeEdge installation it belongs to is no longer wanted"),
+            ));
         }
         // A configuration that a cut left empty is no join that stands.
         let yaml = cx.root.text_or_empty(EDGECORE_YAML, MAX_YAML)?;
@@ -136,7 +137,7 @@ impl JoinCloud {
             && lookup(&yaml, HOSTNAME).is_some()
             && let Status::Todo(why) = self.belongs(cx)?
         {
-            return Err(Error::new(Kind::Cluster, format!("this node has joined already: {why}"))
+            return Err(Error::new(Kind::Cluster, format_args!("this node has joined already: {why}"))
                 .hint("run 'edgelay edge uninstall' first to join it anew"));
         }
         cx.report.info("clearing what an earlier attempt to join left");

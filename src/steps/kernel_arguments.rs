@@ -111,15 +111,15 @@ fn load(wanted: &Wanted, cx: &Cx<'_>) -> Result<(String, u32)> {
     let meta = cx.root.stat(path)?;
     let text = cx.root.read(path, MAX)?.unwrap_or_default();
     let text = String::from_utf8(text).map_err(|_| {
-        Error::new(Kind::Host, format!("'{path}' is not text"))
-            .hint(format!("put '{}' into the boot loader's kernel line by hand, and reboot", wanted.joined()))
+        Error::new(Kind::Host, format_args!("'{path}' is not text"))
+            .hint(format_args!("put '{}' into the boot loader's kernel line by hand, and reboot", wanted.joined()))
     })?;
     Ok((text, meta.map_or(0o644, |meta| meta.mode)))
 }
 
 impl Wanted {
     fn path(&self) -> Result<RelPath<'_>> {
-        RelPath::parse(&self.path).map_err(|e| Error::new(Kind::Bug, format!("path '{}' {e}", self.path)))
+        RelPath::parse(&self.path).map_err(|e| Error::new(Kind::Bug, format_args!("path '{}' {e}", self.path)))
     }
 
     fn joined(&self) -> String {
@@ -207,8 +207,8 @@ fn edit(wanted: &Wanted, lacking: &[String], boot: &str, cx: &mut Cx<'_>) -> Res
     let path = wanted.path()?;
     let (text, mode) = load(wanted, cx)?;
     let changed = arguments::with(&text, wanted.format, &wanted.arguments).ok_or_else(|| {
-        Error::new(Kind::Host, format!("'{path}' has no line with the kernel's arguments"))
-            .hint(format!("put '{}' there by hand, and reboot", wanted.joined()))
+        Error::new(Kind::Host, format_args!("'{path}' has no line with the kernel's arguments"))
+            .hint(format_args!("put '{}' there by hand, and reboot", wanted.joined()))
     })?;
     let mut ours = match Edit::of_journal(cx) {
         Some(earlier) if earlier.path == wanted.path => earlier.arguments,
@@ -224,7 +224,7 @@ fn edit(wanted: &Wanted, lacking: &[String], boot: &str, cx: &mut Cx<'_>) -> Res
         return cx.put(path, 0o644, changed.as_bytes()).map(|_| ());
     }
     let saved = format!("{}.{SAVED}", wanted.path);
-    let saved = RelPath::parse(&saved).map_err(|e| Error::new(Kind::Bug, format!("path '{saved}' {e}")))?;
+    let saved = RelPath::parse(&saved).map_err(|e| Error::new(Kind::Bug, format_args!("path '{saved}' {e}")))?;
     if cx.root.stat(saved)?.is_none() {
         cx.root.write(saved, mode, text.as_bytes())?;
     }
@@ -244,7 +244,7 @@ fn running_kernel_has(wanted: &Wanted, cx: &Cx<'_>) -> Result<bool> {
 fn in_vain(wanted: &Wanted, cx: &Cx<'_>) -> Result<Error> {
     let arguments = wanted.joined();
     Ok(if running_kernel_has(wanted, cx)? {
-        Error::new(Kind::Preflight, format!("the kernel runs with '{arguments}', and its memory cgroup is off all the same"))
+        Error::new(Kind::Preflight, format_args!("the kernel runs with '{arguments}', and its memory cgroup is off all the same"))
             .hint("boot another kernel: this one was built without it, or has a defect ('edgelay board show' names known ones)")
     } else {
         let what =
@@ -270,7 +270,7 @@ impl KernelArguments {
         let needed = |more: &str| {
             Error::new(
                 Kind::Reboot,
-                format!("the kernel's new arguments '{arguments}' count from the next boot on{more}"),
+                format_args!("the kernel's new arguments '{arguments}' count from the next boot on{more}"),
             )
             .hint("reboot, then run the same command again: it goes on from here")
         };

@@ -118,7 +118,7 @@ impl Step for PodRuns {
 }
 
 fn failed(why: &str) -> Error {
-    Error::new(Kind::Runtime, format!("a pod does not run on this machine: {why}")).hint(
+    Error::new(Kind::Runtime, format_args!("a pod does not run on this machine: {why}")).hint(
         "mend what it names (runc, the kernel, iptables) and run again; 'edgelay preflight' looks for the usual causes",
     )
 }

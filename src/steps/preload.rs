@@ -201,7 +201,7 @@ impl<'a> Place<'a> {
     }
 
     fn path(&self) -> Result<RelPath<'_>> {
-        RelPath::parse(&self.dir).map_err(|e| Error::new(Kind::Bug, format!("directory '{}': {e}", self.dir)))
+        RelPath::parse(&self.dir).map_err(|e| Error::new(Kind::Bug, format_args!("directory '{}': {e}", self.dir)))
     }
 
     fn clear(&self) -> Result<()> {
@@ -230,7 +230,10 @@ impl<'a> Place<'a> {
         let socket = self.socket();
         wait_for(cx.clock, "a containerd for the store", LIMIT, || {
             if let Some(how) = daemon.ended() {
-                return Err(Error::new(Kind::Runtime, format!("the containerd for the store did not start: {how}")));
+                return Err(Error::new(
+                    Kind::Runtime,
+                    format_args!("the containerd for the store did not start: {how}"),
+                ));
             }
             let version = Client::connect(&socket).and_then(|mut client| Ok(client.version()?));
             Ok(version.map_or_else(|e| Probe::NotYet(e.to_string()), |_| Probe::Ready(())))
@@ -244,7 +247,8 @@ impl<'a> Place<'a> {
             None => e,
             Some(said) => {
                 let hint = e.hint_text().unwrap_or("see what it says, mend it and run again").to_owned();
-                Error::new(Kind::Runtime, format!("{e}; its last words: {}", shorten(said.trim(), 1000))).hint(hint)
+                Error::new(Kind::Runtime, format_args!("{e}; its last words: {}", shorten(said.trim(), 1000)))
+                    .hint(hint)
             }
         }
     }

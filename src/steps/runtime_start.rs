@@ -104,7 +104,10 @@ impl Step for RuntimeStart {
                 Ok(()) => Probe::Ready(()),
                 Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
                 Err(Unfit::Yet(seen)) if self.is_hopeless(cx)? => {
-                    return Err(Error::new(Kind::Runtime, format!("containerd ends whenever it is started: {seen}")));
+                    return Err(Error::new(
+                        Kind::Runtime,
+                        format_args!("containerd ends whenever it is started: {seen}"),
+                    ));
                 }
                 Err(Unfit::Yet(seen)) => Probe::NotYet(seen),
             })
@@ -114,7 +117,7 @@ impl Step for RuntimeStart {
                 return Err(e);
             }
             let said = cx.services(self.manager).last_words(&self.service);
-            return Err(Error::new(Kind::Runtime, format!("{e}; containerd's last words: {said}"))
+            return Err(Error::new(Kind::Runtime, format_args!("{e}; containerd's last words: {said}"))
                 .hint("see what containerd says is wrong, mend it and run again"));
         }
         cx.journal.remember(FACT, &self.version)

@@ -49,7 +49,7 @@ impl Step for Settings {
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let before = Self::yaml(cx)?;
         if before.is_empty() {
-            return Err(Error::new(Kind::Cluster, format!("'{EDGECORE_YAML}' is missing or empty"))
+            return Err(Error::new(Kind::Cluster, format_args!("'{EDGECORE_YAML}' is missing or empty"))
                 .hint("run 'edgelay edge uninstall' and join anew"));
         }
         // EdgeCore writes the file as well, at its first start: it must not do so behind our back.

@@ -87,7 +87,7 @@ impl Applier<'_> {
             MemberKind::Fifo => node(SFlag::S_IFIFO, 0),
             MemberKind::Comment => Ok(()),
             MemberKind::Unknown(kind) => {
-                return Err(bad(format!("is of the unknown type '{}'", kind.escape_ascii())).hint(MAKE_AGAIN));
+                return Err(bad(format_args!("is of the unknown type '{}'", kind.escape_ascii())).hint(MAKE_AGAIN));
             }
         };
         match made {
@@ -103,7 +103,7 @@ impl Applier<'_> {
 
     /// The target's directory is resolved, its last name is not: a link to a symbolic link is one to the link itself.
     fn link(&self, place: &Place, name: &[u8], target: &[u8]) -> Result<Made> {
-        let refuse = |why: &str| Err(bad(format!("its target '{}' {why}", shown(target))).hint(MAKE_AGAIN));
+        let refuse = |why: &str| Err(bad(format_args!("its target '{}' {why}", shown(target))).hint(MAKE_AGAIN));
         let doing = |e| failed(e, &format!("link it to '{}'", shown(target)));
         let (dir, last) = path::split(target);
         if matches!(last, b"" | b"." | b"..") {
@@ -229,7 +229,7 @@ fn set_attributes(place: &Place, name: &[u8], member: &Member) -> Result<usize> 
     let (mut count, mut bytes) = (0, 0);
     for (attribute, value) in member.xattrs() {
         if count == MAX_XATTRS {
-            return Err(bad(format!("has more attributes than the limit of {MAX_XATTRS}")).hint(MAKE_AGAIN));
+            return Err(bad(format_args!("has more attributes than the limit of {MAX_XATTRS}")).hint(MAKE_AGAIN));
         }
         bytes += attribute.len() + value.len();
         match set_attribute(place, name, attribute, value) {
@@ -263,7 +263,7 @@ fn set_attribute(place: &Place, name: &[u8], attribute: &[u8], value: &[u8]) -> 
     }
     let doing = || format!("set its attribute '{}'", shown(attribute));
     if attribute.len() > MAX_XATTR.0 || value.len() > MAX_XATTR.1 {
-        return Err(bad(format!("{}: it is longer than Linux allows", doing())).hint(MAKE_AGAIN));
+        return Err(bad(format_args!("{}: it is longer than Linux allows", doing())).hint(MAKE_AGAIN));
     }
     match xattr::set(place.fd.as_fd(), name, attribute, value, Existing::Replaced) {
         Ok(()) | Err(Errno::ENOTSUP) => Ok(()),

@@ -30,7 +30,7 @@ impl Applier<'_> {
                 Err(Errno::ENOENT) => self.parent(&fd, part, &at)?,
                 Err(Errno::ENOTDIR | Errno::ELOOP) => {
                     return Err(
-                        bad(format!("'{}', which should hold it, is no directory", shown(&at))).hint(MAKE_AGAIN)
+                        bad(format_args!("'{}', which should hold it, is no directory", shown(&at))).hint(MAKE_AGAIN)
                     );
                 }
                 entered => entered.map_err(|e| failed(e, "open its directory"))?,
@@ -81,7 +81,7 @@ impl Applier<'_> {
     pub(super) fn stands_alone(&self, path: &[u8]) -> Result<bool> {
         match &self.hollow {
             Some(hollow) => Ok(!hollow.contains(&hash(path))),
-            None => Err(bad(format!("more than {MAX_HOLLOW} directories have no entry")).hint(MAKE_AGAIN)),
+            None => Err(bad(format_args!("more than {MAX_HOLLOW} directories have no entry")).hint(MAKE_AGAIN)),
         }
     }
 }

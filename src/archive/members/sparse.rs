@@ -32,7 +32,7 @@ pub struct Segment {
 type Found = Option<(i64, SparseMap)>;
 
 fn too_many(name: &[u8]) -> Error {
-    bad(format!("sparse file '{}' has more pieces than the limit of {MAX_SEGMENTS}", shown(name))).hint(MAKE_AGAIN)
+    bad(format_args!("sparse file '{}' has more pieces than the limit of {MAX_SEGMENTS}", shown(name))).hint(MAKE_AGAIN)
 }
 
 /// The pieces, if they are in order, within `size`, and make up the `data` bytes that follow.

@@ -66,7 +66,7 @@ impl Run<'_, '_> {
         }
         match later.first() {
             None => Ok(()),
-            Some(job) => Err(Error::new(Kind::Bug, format!("{} has no parent", job.what))),
+            Some(job) => Err(Error::new(Kind::Bug, format_args!("{} has no parent", job.what))),
         }
     }
 
@@ -228,6 +228,6 @@ fn open_upload<'c>(client: &'c mut Client, blob: &Descriptor) -> Result<Option<B
 }
 
 pub(super) fn wrong_layer(found: Digest, want: Digest) -> Error {
-    Error::new(Kind::Bundle, format!("it unpacks to {found}, but the image config says {want}"))
+    Error::new(Kind::Bundle, format_args!("it unpacks to {found}, but the image config says {want}"))
         .hint("save the image again; the archive is damaged or was put together wrongly")
 }

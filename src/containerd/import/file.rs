@@ -46,7 +46,7 @@ fn mounts(store: &mut Store<'_>, top: &str) -> Result<Vec<Mount>> {
             Prepared::Exists => store.remove_snapshot(KEY)?,
         }
     }
-    Err(Error::new(Kind::Runtime, format!("snapshot '{KEY}' is in use")))
+    Err(Error::new(Kind::Runtime, format_args!("snapshot '{KEY}' is in use")))
 }
 
 /// The topmost layer that has something of this name decides; each is a root of its own, so that no link leads out.

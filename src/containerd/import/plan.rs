@@ -121,7 +121,7 @@ pub(super) fn check(images: &[Image]) -> Result<()> {
         }
         for name in &image.names {
             if owner.insert(name, image.manifest.digest).is_some_and(|other| other != image.manifest.digest) {
-                return Err(Error::new(Kind::Bundle, format!("two different images are named '{name}'")));
+                return Err(Error::new(Kind::Bundle, format_args!("two different images are named '{name}'")));
             }
         }
         // A plain layer is its own uncompressed form; the compressed ones show when they are unpacked.

@@ -240,7 +240,7 @@ impl<'a> Store<'a> {
             }
             Err(_) => "it needs more".to_owned(),
         };
-        e.hint(format!("free space on the file system of '{dir}': {has}; then run the same command again"))
+        e.hint(format_args!("free space on the file system of '{dir}': {has}; then run the same command again"))
     }
 
     /// Brings everything in containerd's directories to the disk. containerd itself does not sync unpacked files.

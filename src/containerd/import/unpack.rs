@@ -58,7 +58,7 @@ pub(super) fn prepare(store: &mut Store<'_>, chain_id: &Digest, parent: Option<&
         // An interrupted run of ours left the key, or the snapshot went just now.
         store.remove_snapshot(&key)?;
     }
-    Err(Error::new(Kind::Runtime, format!("snapshot '{key}' is in use")))
+    Err(Error::new(Kind::Runtime, format_args!("snapshot '{key}' is in use")))
 }
 
 /// Removes the snapshot of a layer that could not be unpacked.

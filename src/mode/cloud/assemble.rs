@@ -274,7 +274,7 @@ pub(super) fn refuse(old: &CloudConfig, new: &CloudConfig) -> Result<()> {
         Some((key, old, new)) => {
             let what = format!("'{key}' is '{new}', but this machine was installed with '{old}'");
             Err(Error::new(Kind::Config, what)
-                .hint(format!("give '{old}', or run 'edgelay cloud uninstall --purge' before changing it")))
+                .hint(format_args!("give '{old}', or run 'edgelay cloud uninstall --purge' before changing it")))
         }
     }
 }

@@ -250,7 +250,7 @@ impl Assembly {
         let place = |name: &str| {
             let found = bundle.component(name).map(|c| c.destination().to_string());
             found.ok_or_else(|| {
-                Error::new(Kind::Bundle, format!("bundle '{}' has no component '{name}'", bundle.name()))
+                Error::new(Kind::Bundle, format_args!("bundle '{}' has no component '{name}'", bundle.name()))
             })
         };
         let service = runtime::service(&place("containerd")?);
@@ -309,7 +309,7 @@ fn sandbox_image(bundle: &Bundle) -> Result<String> {
     let names = bundle.images().iter().flat_map(|image| &image.names);
     let pause = names.into_iter().find(|name| name.repository().rsplit('/').next() == Some("pause"));
     pause.map(ToString::to_string).ok_or_else(|| {
-        Error::new(Kind::Bundle, format!("bundle '{}' has no pause image", bundle.name()))
+        Error::new(Kind::Bundle, format_args!("bundle '{}' has no pause image", bundle.name()))
             .hint("make the bundle anew with 'edgelay bundle create', which checks that nothing is missing")
     })
 }

@@ -30,7 +30,7 @@ pub(super) fn look(old: &Side<'_>, new: &Side<'_>, joined: bool) -> Result<()> {
         // What a newer minor release wrote below /var/lib/kubeedge an older one need not understand; patches agree.
         (Some(runs), Some(brings)) if brings.release() < runs.release() => {
             let what = format!("the bundle brings KubeEdge {brings}, but this node runs {runs}");
-            Err(Error::new(Kind::Bundle, what).hint(format!(
+            Err(Error::new(Kind::Bundle, what).hint(format_args!(
                 "give a bundle with {} or newer, or run 'edgelay edge uninstall' first to join anew with {brings}",
                 runs.minor()
             )))
@@ -54,7 +54,7 @@ fn differs(key: &str, old: &str, new: &str) -> Result<()> {
     }
     let what = format!("'{key}' is '{new}', but this host was installed with '{old}'");
     Err(Error::new(Kind::Config, what)
-        .hint(format!("give '{old}', or run 'edgelay edge uninstall' before changing it")))
+        .hint(format_args!("give '{old}', or run 'edgelay edge uninstall' before changing it")))
 }
 
 /// What a node tells the cloud only once, when it registers: from then on it is the cloud's.
@@ -66,7 +66,7 @@ fn registered(old: &EdgeConfig, new: &EdgeConfig) -> Result<()> {
     let Some((key, verb, _)) = keys.iter().find(|(.., changed)| *changed) else { return Ok(()) };
     let what = format!("'{key}' counts only when a node joins, and this one has");
     Err(Error::new(Kind::Config, what)
-        .hint(format!("change them in the cloud with 'kubectl {verb} node', and give '{key}' as it was")))
+        .hint(format_args!("change them in the cloud with 'kubectl {verb} node', and give '{key}' as it was")))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) fn choose(wanted: JoinMethod, manager: Manager, root: &Root, bundle: 
         }
         (JoinMethod::Auto, None) => Ok(Way { with_keadm: true, why: "all that keadm needs is there".to_owned() }),
         (JoinMethod::Keadm, Some(why)) if root.is_live() => {
-            Err(Error::new(Kind::Config, format!("join.method is 'keadm', but {why}"))
+            Err(Error::new(Kind::Config, format_args!("join.method is 'keadm', but {why}"))
                 .hint("set join.method to 'native' or 'auto'"))
         }
         (JoinMethod::Keadm, _) => Ok(Way { with_keadm: true, why: "join.method is 'keadm'".to_owned() }),

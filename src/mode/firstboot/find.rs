@@ -64,7 +64,7 @@ pub(super) fn find(root: &Root, given: Option<&Path>) -> Result<Option<(Source, 
         let found = on_system(root, text)?;
         return found
             .map(Some)
-            .ok_or_else(|| Error::new(Kind::Config, format!("there is no file '{}'", path.display())));
+            .ok_or_else(|| Error::new(Kind::Config, format_args!("there is no file '{}'", path.display())));
     }
     if let Some(wanted) = argument(root) {
         return named(root, &wanted);

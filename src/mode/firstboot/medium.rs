@@ -30,7 +30,7 @@ impl Medium {
     /// Mounts `device`. Nothing on it counts as a program, as a device or as privileged.
     pub(super) fn mount(machine: &Root, device: &Device, access: Access) -> Result<Medium> {
         let Some(format) = device.file_system.as_ref().map(|fs| fs.format) else {
-            return Err(Error::new(Kind::Host, format!("{device} has no file system")));
+            return Err(Error::new(Kind::Host, format_args!("{device} has no file system")));
         };
         machine.mkdir(PLACE, 0o700)?;
         let place = machine.absolute(PLACE);

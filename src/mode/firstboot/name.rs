@@ -77,7 +77,7 @@ fn value(what: &str, template: &str, machine: &Root, settings: &[Setting]) -> Re
         return Ok(found.value);
     }
     let problem = Identity { found: None, refused }.problem();
-    Err(Error::new(Kind::Config, format!("no {{{what}}} for the node's name: {problem}"))
+    Err(Error::new(Kind::Config, format_args!("no {{{what}}} for the node's name: {problem}"))
         .hint("give this machine a name of its own in node.name"))
 }
 
@@ -99,7 +99,7 @@ fn host_name(machine: &Root) -> Result<String> {
 }
 
 fn bad(template: &str, why: &str) -> Error {
-    Error::new(Kind::Config, format!("node.name '{}' {why}", template.escape_debug()))
+    Error::new(Kind::Config, format_args!("node.name '{}' {why}", template.escape_debug()))
         .hint("write a template such as edge-{serial:-8}, or a plain name")
 }
 

@@ -31,7 +31,7 @@ pub(super) fn load(root: &Root, group: &str, report: &Report) {
 
 fn load_one(root: &Root, name: &str) -> Result<Loaded> {
     let path = format!("{}/{name}.ko", wanted::DIRECTORY);
-    let path = RelPath::parse(&path).map_err(|e| Error::new(Kind::Host, format!("its name {e}")))?;
+    let path = RelPath::parse(&path).map_err(|e| Error::new(Kind::Host, format_args!("its name {e}")))?;
     match root.open_file(path)? {
         Some(file) => boot::load_module(&file),
         None => Err(Error::new(Kind::Host, "is not in the image")),

@@ -148,14 +148,14 @@ fn one_stick(label: &Selector, devices: &[Device], rule: &Rule) -> std::result::
                 [] => Err(no_stick(label, devices)),
                 _ => Err(Failure::new(
                     "wrong-label",
-                    Error::new(Kind::Host, format!("no file system has {label}; seen: {}", list(&others)))
+                    Error::new(Kind::Host, format_args!("no file system has {label}; seen: {}", list(&others)))
                         .hint("label the stick's file system so, or give its label with edgelay.stick=LABEL"),
                 )),
             }
         }
         several => Err(Failure::new(
             "two-sticks",
-            Error::new(Kind::Host, format!("{} file systems have {label}: {}", several.len(), list(several)))
+            Error::new(Kind::Host, format_args!("{} file systems have {label}: {}", several.len(), list(several)))
                 .hint("leave one stick in and pull the others out"),
         )),
     }
@@ -173,7 +173,7 @@ fn no_stick(label: &Selector, devices: &[Device]) -> Failure {
             "plug the stick in, or add the module of its controller to the image with --module",
         ),
     };
-    Failure::new("no-stick", Error::new(Kind::Host, format!("no stick with {label} came; {seen}")).hint(hint))
+    Failure::new("no-stick", Error::new(Kind::Host, format_args!("no stick with {label} came; {seen}")).hint(hint))
 }
 
 fn one_target(rule: &Rule, devices: &[Device], stick: &Selector) -> std::result::Result<Device, Failure> {
@@ -183,13 +183,13 @@ fn one_target(rule: &Rule, devices: &[Device], stick: &Selector) -> std::result:
             let seen: Vec<&Device> = devices.iter().filter(|device| !stick.names(device)).gather();
             Err(Failure::new(
                 "no-target",
-                Error::new(Kind::Host, format!("nothing fits {rule}; seen: {}", list(&seen)))
+                Error::new(Kind::Host, format_args!("nothing fits {rule}; seen: {}", list(&seen)))
                     .hint("name the target's root with edgelay.target=, as LABEL=, PARTUUID= or /dev/NAME"),
             ))
         }
         several => Err(Failure::new(
             "two-targets",
-            Error::new(Kind::Host, format!("{} devices fit {rule}: {}", several.len(), list(several)))
+            Error::new(Kind::Host, format_args!("{} devices fit {rule}: {}", several.len(), list(several)))
                 .hint("name the one that is meant with edgelay.target=PARTUUID="),
         )),
     }

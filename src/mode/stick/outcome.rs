@@ -167,7 +167,7 @@ fn write(job: &Job<'_>, ended: &Ended) -> Result<()> {
             return root.write(path, 0o644, render(job, ended)?.as_bytes()).map(|_| ());
         }
     }
-    Err(Error::new(Kind::Host, format!("there are {MAX_REPORTS} reports on it")).hint("move them away"))
+    Err(Error::new(Kind::Host, format_args!("there are {MAX_REPORTS} reports on it")).hint("move them away"))
 }
 
 #[cfg(test)]

@@ -117,7 +117,10 @@ pub(super) fn judge(job: &mut Job<'_>, bundle: &OnStick) -> std::result::Result<
 pub(super) fn onto(job: &mut Job<'_>, target: &Device, bundle: &OnStick) -> std::result::Result<(), Failure> {
     let request = request(job, bundle)?;
     boot::remount(Path::new(TARGET), Access::Root, "").map_err(|e| {
-        Failure::new("failed", e.hint(format!("look whether {target} is write-protected or needs a file system check")))
+        Failure::new(
+            "failed",
+            e.hint(format_args!("look whether {target} is write-protected or needs a file system check")),
+        )
     })?;
     link_libraries(job.root)?;
     drivers::load(job.root, "overlay", job.report);

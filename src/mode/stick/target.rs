@@ -49,14 +49,14 @@ fn system(root: &Root, device: &Device, arch: Arch) -> std::result::Result<Syste
     let Some(name) = name(root).map_err(failed)? else {
         return Err(Failure::new(
             "no-system",
-            Error::new(Kind::Host, format!("{device} holds no system: it has no os-release"))
+            Error::new(Kind::Host, format_args!("{device} holds no system: it has no os-release"))
                 .hint("write the system's image to it first, or name another one with edgelay.target="),
         ));
     };
     if let Some(why) = foreign(root, arch).map_err(failed)? {
         return Err(Failure::new(
             "wrong-architecture",
-            Error::new(Kind::Host, format!("{device} holds '{name}' for another processor: {why}"))
+            Error::new(Kind::Host, format_args!("{device} holds '{name}' for another processor: {why}"))
                 .hint("write the image for this processor to it, or boot the machine that it is for"),
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, FULL, Kind, Result, Trail};
+use crate::error::{Error, FULL, Kind, Result, Text, Trail};
 use crate::rpc::status::{Code, Status};
 
 /// A failed call. Callers match on [`CallError::code`]; everyone else turns it into an [`Error`] with `?`.
@@ -103,7 +103,7 @@ impl<T> Trail<T> for std::result::Result<T, CallError> {
         self.map_err(Error::from).doing(text)
     }
 
-    fn hint(self, text: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
+    fn hint(self, text: impl Text) -> Result<T> {
         self.map_err(|e| Error::from(e).hint(text))
     }
 }

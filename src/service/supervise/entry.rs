@@ -47,7 +47,7 @@ pub(super) fn load(root: &Root, name: &str) -> Result<Option<Vec<String>>> {
     let file = entry_path(name);
     let Ok(path) = RelPath::parse(&file) else { return Ok(None) };
     let Some(text) = root.read_text(path, MAX)? else { return Ok(None) };
-    parse(&text).map(Some).map_err(|why| Error::new(Kind::Host, format!("entry '{path}': {why}")))
+    parse(&text).map(Some).map_err(|why| Error::new(Kind::Host, format_args!("entry '{path}': {why}")))
 }
 
 #[cfg(test)]

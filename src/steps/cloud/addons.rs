@@ -137,7 +137,7 @@ fn nothing() -> Value {
 }
 
 fn wanted(manifest: &str) -> Result<Value> {
-    json::read(manifest.as_bytes(), 1 << 20).map_err(|e| Error::new(Kind::Bug, format!("manifest: {e}")))
+    json::read(manifest.as_bytes(), 1 << 20).map_err(|e| Error::new(Kind::Bug, format_args!("manifest: {e}")))
 }
 
 impl Step for Addons {

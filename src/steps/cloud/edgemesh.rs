@@ -156,7 +156,7 @@ impl EdgeMesh {
     }
 }
 fn bug(e: &json::JsonError) -> Error {
-    Error::new(Kind::Bug, format!("manifest of EdgeMesh: {e}"))
+    Error::new(Kind::Bug, format_args!("manifest of EdgeMesh: {e}"))
 }
 
 /// 32 bytes that nobody can guess, in hex: EdgeMesh takes any text.
@@ -164,7 +164,7 @@ fn fresh_key(cx: &Cx<'_>) -> Result<String> {
     const SOURCE: RelPath<'static> = RelPath::literal("dev/urandom");
     let mut bytes = [0; 32];
     let source = cx.root.open_file(SOURCE)?;
-    let mut source = source.ok_or_else(|| Error::new(Kind::Host, format!("'{SOURCE}' is not there")))?;
+    let mut source = source.ok_or_else(|| Error::new(Kind::Host, format_args!("'{SOURCE}' is not there")))?;
     source.read_exact(&mut bytes).lift(Kind::Host, || format!("read '{SOURCE}'"))?;
     Ok(bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail; ignoring: there is no error to see.

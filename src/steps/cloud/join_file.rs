@@ -38,7 +38,7 @@ impl JoinFileStep {
     pub fn text(&self, cx: &mut Cx<'_>) -> Result<String> {
         let hash = release::ca_hash(&self.kubeconfig, cx.exec)?.hex();
         let said = cx.exec.run(&self.chart.gettoken())?;
-        let none = |why: String| Error::new(Kind::Cluster, format!("there is no token: {why}"));
+        let none = |why: String| Error::new(Kind::Cluster, format_args!("there is no token: {why}"));
         let no_token =
             |why: String| none(why).hint("look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again");
         if said.code != 0 {

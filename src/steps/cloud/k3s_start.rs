@@ -81,7 +81,7 @@ impl K3sStart {
                     let state = self.state(cx)?;
                     dead = if state == State::Active { 0 } else { dead + 1 };
                     if dead >= DEAD || matches!(state, State::Failing(times) if times >= HOPELESS) {
-                        return Err(Error::new(Kind::Runtime, format!("{} ended", self.service.name)));
+                        return Err(Error::new(Kind::Runtime, format_args!("{} ended", self.service.name)));
                     }
                     let said = self.last_words(cx);
                     match refused(&said).filter(|_| said != before) {
@@ -197,7 +197,7 @@ impl Step for K3sStart {
                 let said = cx.report.mask(&said);
                 let (kind, hint) =
                     advice(&said).unwrap_or((e.kind(), "see what k3s says is wrong, mend it and run again"));
-                Err(Error::new(kind, format!("{e}; last words of {}: {said}", self.service.name)).hint(hint))
+                Err(Error::new(kind, format_args!("{e}; last words of {}: {said}", self.service.name)).hint(hint))
             }
         }
     }

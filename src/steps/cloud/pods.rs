@@ -165,7 +165,7 @@ impl<'a> Images<'a> {
         if clock.elapsed().saturating_sub(since) >= GRACE {
             let what = format!("{lost}; containerd has {}", lost.like(&held));
             let pod = &lost.pod;
-            self.lost = Some(Error::new(Kind::Cluster, what).hint(format!(
+            self.lost = Some(Error::new(Kind::Cluster, what).hint(format_args!(
                 "make a bundle that has the image under this very name and run again; or delete pod '{pod}' if nobody needs it"
             )));
         }

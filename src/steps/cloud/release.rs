@@ -227,7 +227,7 @@ pub(super) fn ca_hash(kubeconfig: &std::path::Path, exec: &mut dyn Exec) -> Resu
     let bytes = served.binary.as_deref().unwrap_or(served.stdout.as_bytes());
     match stored {
         _ if served.code != 0 || bytes.is_empty() => {
-            Err(Error::new(Kind::Cluster, format!("CloudCore does not serve its CA: {}", served.last_words()))
+            Err(Error::new(Kind::Cluster, format_args!("CloudCore does not serve its CA: {}", served.last_words()))
                 .hint("look at 'k3s kubectl -n kubeedge logs deployment/cloudcore'; then run again"))
         }
         Some(stored) if stored == Digest::of(bytes) => Ok(stored),

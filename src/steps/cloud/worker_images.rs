@@ -114,7 +114,7 @@ fn carried(root: &Root, exec: &mut dyn Exec) -> Result<std::result::Result<PathB
     }
     // Whatever tool of its own it is to run, it unpacks first.
     let said = exec.succeed(&Cmd::new(PROGRAM, &["ctr", "--version"]).limit(UNPACK)).map_err(|e| {
-        e.hint(format!(
+        e.hint(format_args!(
             "k3s needs room below '{DATA}', where it unpacks its programs, and programs must be allowed to run there"
         ))
     })?;
