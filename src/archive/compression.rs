@@ -102,7 +102,9 @@ impl<R: Read> Read for Capped<R> {
         match self.left.checked_sub(u64::try_from(n).unwrap_or(u64::MAX)) {
             Some(left) => self.left = left,
             None => {
-                return Err(Error::into(bad(format_args!("layer unpacks to more than the limit of {MAX_LAYER} bytes"))));
+                return Err(Error::into(bad(format_args!(
+                    "layer unpacks to more than the limit of {MAX_LAYER} bytes"
+                ))));
             }
         }
         Ok(n)
