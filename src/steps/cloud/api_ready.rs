@@ -9,7 +9,7 @@ use crate::bundle::Timestamp;
 use crate::clock::{rfc3339, wait_for};
 use crate::error::{Error, Kind, Result};
 use crate::host::preflight::untested;
-use crate::host::process;
+use crate::host::process::{self, Process};
 use crate::json::{self, Value};
 use crate::k3s::{HELD, Kube};
 use crate::kubeedge::NO_EDGE;
@@ -142,15 +142,12 @@ const YOUNG: u64 = 120;
 
 /// Why that a node is Ready is no word of the kubelet that runs, which is k3s itself, but of one of before. `None`: it is.
 pub(super) fn of_before(node: &Value, cx: &Cx<'_>) -> Option<String> {
-    // The last one is that of a k3s that has not unpacked itself yet.
-    const NAMES: [&str; 3] = ["k3s-server", "k3s-agent", "k3s"];
-    let running = process::named(cx.root, &NAMES).unwrap_or_default();
-    let mut own = running.iter().filter(|one| !one.contained).peekable();
-    if own.peek().is_none() {
+    let own = running(cx);
+    if own.is_empty() {
         return Some("k3s does not run".to_owned());
     }
     // None: this machine does not tell how old its processes are.
-    let age = own.filter_map(|one| process::age(cx.root, one.pid)).max()?;
+    let age = own.iter().filter_map(|one| process::age(cx.root, one.pid)).max()?;
     let heard = condition(node).map(|ready| text(ready, &["lastHeartbeatTime"]).parse().ok().map(Timestamp::seconds));
     let heard = heard.flatten();
     if age >= YOUNG || is_fresh(heard, age, cx.clock) {
@@ -158,6 +155,23 @@ pub(super) fn of_before(node: &Value, cx: &Cx<'_>) -> Option<String> {
     }
     let heard = heard.map_or_else(|| "an untold time".to_owned(), rfc3339);
     Some(format!("it is called so as of {heard}, when this k3s did not run"))
+}
+
+/// k3s by its name, or, should it have another one, by its program and what it is told to be.
+fn running(cx: &Cx<'_>) -> Vec<Process> {
+    // The last one is that of a k3s that has not unpacked itself yet.
+    const NAMES: [&str; 3] = ["k3s-server", "k3s-agent", "k3s"];
+    let mut own = process::named(cx.root, &NAMES).unwrap_or_default();
+    own.retain(|one| !one.contained);
+    if own.is_empty() {
+        let is_own = |one: &Process| {
+            !one.contained
+                && one.program.ends_with("/k3s")
+                && one.args.iter().any(|arg| arg.contains("server") || arg.contains("agent"))
+        };
+        own = process::picked(cx.root, is_own).unwrap_or_default();
+    }
+    own
 }
 
 fn condition(object: &Value) -> Option<&Value> {
@@ -283,6 +297,12 @@ mod tests {
             assert_eq!(told(&k3s(3600), &rfc3339(now - 90_000)), None);
             // as where a container is shown an uptime of its own
             assert_eq!(told(&k3s(3600).file("proc/uptime", "5.00 1.00\n"), &rfc3339(now - 90_000)), None);
+            // under another name
+            let exe = "/var/lib/rancher/k3s/data/x/bin/k3s";
+            let other = |arg| k3s(10).process(7, exe, &[arg]).file("proc/7/comm", "main\n");
+            assert_eq!(told(&other("k3s server"), &rfc3339(now - 9)), None);
+            let none = told(&other("k3s kubectl"), &rfc3339(now - 9));
+            assert_eq!(none.as_deref(), Some("k3s does not run"));
             // one in a container is none
             let contained = k3s(3600).link("proc/7/ns/pid", "pid:[99]").link("proc/self/ns/pid", "pid:[1]");
             assert_eq!(told(&contained, &rfc3339(now)).as_deref(), Some("k3s does not run"));
