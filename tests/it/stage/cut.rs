@@ -12,8 +12,9 @@ const VERSION: &str = "1.7";
 /// Runs `edge stage` and sends it `signal` when the step `step` has been at work for `ms`.
 fn stage_and_signal(jail: &Jail, step: &str, ms: u64, signal: &str) -> Ended {
     let line = format!(
-        r#"edgelay edge stage --bundle /root/edge.bundle --log-format json 2>/root/said & p=$!
-        until grep -q '"step-begins","step":"{step}"' /root/said || ! kill -0 $p; do sleep 0.01; done
+        r#"rm -f /root/said # what the run before said is no word of this one
+        edgelay edge stage --bundle /root/edge.bundle --log-format json 2>/root/said & p=$!
+        until grep -q '"step-begins","step":"{step}"' /root/said 2>/dev/null || ! kill -0 $p; do sleep 0.01; done
         sleep {}.{:03}; kill -{signal} $p; wait $p; code=$?; cat /root/said >&2; exit $code"#,
         ms / 1000,
         ms % 1000
