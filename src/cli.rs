@@ -21,7 +21,6 @@ pub mod output;
 pub mod parsed;
 mod settings;
 
-use crate::gather::Gather;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -30,6 +29,7 @@ use nix::sys::stat::{Mode, umask};
 
 use crate::config::{ConfigRef, Of, show_json, show_text};
 use crate::error::{Error, Result};
+use crate::gather::Gather;
 use crate::report::{Report, Style};
 use crate::sys::signal;
 

@@ -12,7 +12,6 @@ pub use attended::attend;
 pub use script::Script;
 pub use tied::Tied;
 
-use crate::gather::Gather;
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,6 +26,7 @@ use nix::unistd::{Pid, pipe2};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::root::{Root, Type};
 use crate::sys::child::{self, Apart};

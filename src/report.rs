@@ -9,7 +9,6 @@ mod text;
 pub use log_file::LogFile;
 pub use text::{bytes, one_line, printable, seconds};
 
-use crate::gather::Grow;
 use std::cell::RefCell;
 use std::io::Write;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::exec::mask;
+use crate::gather::Grow;
 use crate::ids::Token;
 use crate::json::Text;
 

@@ -27,8 +27,6 @@ mod tree;
 mod upper;
 mod whiteout;
 
-use crate::gather::Gather;
-use crate::sys::at::lutimensat;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -40,7 +38,9 @@ use nix::sys::time::{TimeSpec, TimeValLike};
 use crate::archive::{MAKE_AGAIN, Member, MemberKind, Members, bad, shown};
 use crate::error::{Error, Kind, Result, Trail};
 use crate::feed::Feed;
+use crate::gather::Gather;
 use crate::sorted::Set;
+use crate::sys::at::lutimensat;
 use crate::sys::signal;
 
 use dirs::{Dated, Dirs};

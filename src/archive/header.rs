@@ -7,8 +7,9 @@
 //!                                                                                       482 more 1, 483 size 12 (GNU)
 //! ```
 
-use crate::gather::Gather;
 use std::fmt;
+
+use crate::gather::Gather;
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 512;

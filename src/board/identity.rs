@@ -7,12 +7,12 @@ mod junk;
 
 pub(crate) use junk::reason as junk_reason;
 
-use crate::gather::Gather;
 use std::fmt;
 use std::str::FromStr;
 
 use super::detect::{DEVICE_TREE, DMI_DIR, firmware_text};
 use super::profile::Profile;
+use crate::gather::Gather;
 use crate::ids::{BadName, RelPath};
 use crate::root::Root;
 

@@ -1,6 +1,5 @@
 //! A profile with its types, from a JSON text that was checked against [`FORM`].
 
-use crate::gather::{Gather, Grow};
 use std::cell::OnceCell;
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use super::form::{FORM, SCHEMA};
 use super::identity::Source;
 use super::memory::Class;
 use crate::error::{Error, Kind, Result};
+use crate::gather::{Gather, Grow};
 use crate::ids::{Arch, BadName, RelPath};
 use crate::json::{Data, JsonError, Member, Place, Value};
 

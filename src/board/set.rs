@@ -1,12 +1,12 @@
 //! All profiles that are known: those built in, and those of a directory, which add to them and replace them.
 
-use crate::gather::{Gather, Grow};
 use std::path::Path;
 
 use super::builtin::BUILTIN;
 use super::form::FORM;
 use super::profile::{BUILT_IN, Profile, fault, is_id};
 use crate::error::{Error, Kind, Lift, Result, Trail, excerpt};
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::json::{self, Data, Member, Value};
 use crate::root::Root;

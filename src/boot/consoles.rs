@@ -1,11 +1,11 @@
 //! Every console that the kernel talks to: a screen and a serial line both show what happens.
 
-use crate::gather::Gather;
 use std::fs::File;
 use std::io::{self, Write};
 
 use nix::sys::stat::{fstat, major, minor};
 
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::root::Root;
 

@@ -1,13 +1,13 @@
 //! The way through the blobs of a bundle after its metadata: components and layers in the order of use.
 
-use crate::gather::Gather;
-use crate::sorted::Map;
 use std::io::{self, Read};
 
 use super::fault::{Fault, Flaw, Sound};
 use super::tape::Tape;
 use super::tar::{END, Found, Header, Name, padding};
 use crate::digest::Digest;
+use crate::gather::Gather;
+use crate::sorted::Map;
 
 /// A blob that must come, and whose it is.
 #[derive(Debug, Clone)]

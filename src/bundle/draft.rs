@@ -1,6 +1,5 @@
 //! From local files to a bundle that is ready to be written.
 
-use crate::gather::{Gather, Grow};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -17,6 +16,7 @@ use super::write;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Kind, Result};
 use crate::feed::Feed;
+use crate::gather::{Gather, Grow};
 use crate::ids::Arch;
 use crate::oci::{Blobs, Descriptor, Image};
 

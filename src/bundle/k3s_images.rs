@@ -1,11 +1,11 @@
 //! The images that a release of k3s brings along: their list, with which a bundle can be made for any k3s, and their archive.
 
-use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
 
 use super::catalogue::Need;
 use super::select::list;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::{Gather, Grow};
 use crate::ids::{Arch, ImageRef};
 
 /// As k3s releases call it.

@@ -1,7 +1,5 @@
 //! Finds the images that a role needs among local files, and takes in any others that are given by name.
 
-use crate::gather::{Gather, Grow};
-use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
 use super::catalogue::Need;
@@ -11,10 +9,12 @@ use super::select::list;
 use super::time::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::gather::{Gather, Grow};
 use crate::ids::{Arch, ImageRef};
 use crate::images;
 use crate::json::{self, Value};
 use crate::oci::{Blobs, Image, MAX_DOCUMENT, Platform};
+use crate::sorted::{Map, Set};
 
 /// An image for the bundle.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! Finds the components that a role needs among local files.
 
-use crate::gather::{Gather, Grow};
-use crate::sorted::Set;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Need, Rule};
@@ -11,7 +9,9 @@ use super::names::Version;
 use super::origin::{Measure, Origin, measure_archive, measure_file};
 use super::pattern::Filled;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::{Gather, Grow};
 use crate::ids::Arch;
+use crate::sorted::Set;
 
 /// A component and where its bytes are.
 #[derive(Debug)]

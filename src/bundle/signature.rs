@@ -1,9 +1,9 @@
 //! Who vouches for a bundle: minisign signatures over its identity, on which all of its bytes hang (docs/bundles.md).
 
-use crate::gather::Gather;
 use minisign_verify::{Error as Why, PublicKey, Signature};
 
 use crate::digest::Digest;
+use crate::gather::Gather;
 
 /// A bundle's signature lies beside it, under its name with this ending.
 pub const ENDING: &str = ".minisig";

@@ -1,11 +1,11 @@
 //! serde for checked names: they are text in JSON, and their own `FromStr` checks them.
 
-use crate::gather::Gather;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::ser::Serializer;
 
+use crate::gather::Gather;
 use crate::json::{JsonError, Place, Value};
 
 pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {

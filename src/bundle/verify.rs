@@ -1,6 +1,5 @@
 //! Reads every byte of a bundle and says all that is wrong with it.
 
-use crate::gather::{Gather, Grow};
 use std::io::Read;
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use super::tar::Name;
 use super::{Bundle, Sizes};
 use crate::digest::{Digest, measure_with_head};
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::ids::{Arch, ImageRef};
 
 /// What [`verify`] found.

@@ -1,6 +1,5 @@
 //! Typed commands from parsed ones, where there is more to it than a flag.
 
-use crate::gather::Grow;
 use std::path::{Path, PathBuf};
 
 use crate::bundle;
@@ -8,6 +7,7 @@ use crate::config::{Table, parse_socket};
 use crate::containerd::import::{Layers, Unpack};
 use crate::containerd::{self, Namespace};
 use crate::error::{Error, Result};
+use crate::gather::Grow;
 use crate::host::preflight::{CLOUD, Check, EDGE, Ignored};
 use crate::ids::{Arch, BadName};
 use crate::mode::bundle::VerifyRequest;

@@ -1,11 +1,11 @@
 //! A command line whose command is known: the words and flags that belong to it, with typed access.
 
-use crate::gather::{Gather, Grow};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::config::{Form, Key, Table, nearest};
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 
 use super::args::{Args, key_of_flag, usage};
 use super::command::{Format, Shell, Topic};

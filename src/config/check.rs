@@ -1,12 +1,12 @@
 //! Text → typed value, for the values that have rules of their own.
 
-use crate::error::excerpt;
-use crate::gather::Gather;
-use crate::sorted::Map;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use crate::error::excerpt;
+use crate::gather::Gather;
 use crate::ids::{BadName, Cidr, HostPort, NodeName, RelPath};
+use crate::sorted::Map;
 
 use super::value::{Refusal, parse_port};
 use super::{ContainerdMode, JoinMethod, K3sMode, LabelKey, LabelValue, Reboot, Taint};

@@ -1,11 +1,11 @@
 //! The settings of the cloud side with their types.
 
-use crate::gather::Gather;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::{Cidr, HostPort, NodeName};
 
 /// Everything that can be set for the cloud side. Made by [`super::resolve_cloud()`].

@@ -1,13 +1,13 @@
 //! The settings with their types.
 
-use crate::gather::{Gather, Grow};
-use crate::sorted::Map;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::{Gather, Grow};
 use crate::ids::{Cidr, HostPort, NodeName, RelPath};
+use crate::sorted::Map;
 
 use super::{LabelKey, LabelValue, Taint};
 

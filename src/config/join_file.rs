@@ -1,9 +1,9 @@
 //! The join file: everything that an edge needs to join, as the cloud side writes it and the edge reads it.
 
-use crate::gather::Gather;
 use std::net::IpAddr;
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::Token;
 use crate::json::{self, Text, Value};
 

@@ -1,7 +1,8 @@
 //! The table of settings.
 
-use crate::gather::Gather;
 use std::path::Path;
+
+use crate::gather::Gather;
 
 use super::cloud_keys::CLOUD_KEYS;
 use super::value::{Form, Raw, Refusal, parse_duration, parse_port, parse_switch, render_duration};

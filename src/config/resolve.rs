@@ -1,9 +1,9 @@
 //! Which value counts: flag > environment > file > default.
 
-use crate::gather::Gather;
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::Token;
 
 use super::check::{node_name, shown};

@@ -1,12 +1,12 @@
 //! Reading the token file.
 
-use crate::gather::Grow;
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::Grow;
 use crate::ids::Token;
 
 /// A token has about 250 bytes; this leaves room for its largest form and a stray newline.

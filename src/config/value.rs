@@ -1,9 +1,10 @@
 //! A setting's value as text, before it has its type, and the small grammars all keys share.
 
-use crate::gather::Gather;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+
+use crate::gather::Gather;
 
 /// How a key's value is written, in the file (JSON type) and elsewhere (text).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The client: one connection, the namespace and lease that go with every call, and a fresh connection when needed.
 
-use crate::gather::Grow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use super::{
     Snapshots,
 };
 use crate::error::{Error, Kind, Result, Trail};
+use crate::gather::Grow;
 use crate::pb::{Decode, Encode, Writer, decode};
 use crate::rpc::conn::{Connection, Patience};
 use crate::rpc::grpc::{CallError, Exchange, Last, Method};

@@ -1,6 +1,5 @@
 //! CRI v1: pods, containers and images the way the kubelet and EdgeCore see them.
 
-use crate::gather::Gather;
 use std::time::Duration;
 
 use super::api::Empty;
@@ -16,6 +15,7 @@ use super::api::cri::{
 };
 use super::client::nonsense;
 use super::{CallResult, Client};
+use crate::gather::Gather;
 use crate::rpc::conn::Patience;
 use crate::rpc::grpc::Method;
 

@@ -1,12 +1,12 @@
 //! Whether containerd is fit for pods, in one look.
 
-use crate::gather::Gather;
 use std::path::Path;
 use std::time::Duration;
 
 use super::api::cri::{CgroupDriver, PodSandbox, PodSandboxFilter, PodSandboxState, StatusResponse};
 use super::{Client, Code};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host::preflight::Cri;
 use crate::json;
 

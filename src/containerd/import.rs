@@ -5,15 +5,15 @@
 //! in one buffer.
 //! Success is reported only after CRI shows the images and the daemon's file system was synced.
 
-use crate::gather::Gather;
-use crate::sorted::Map;
 use std::path::Path;
 
 use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::error::{Kind, Result, Trail};
+use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::oci::{Blobs, Image};
+use crate::sorted::Map;
 
 use super::{Client, Code};
 use crate::rpc::status::Status;

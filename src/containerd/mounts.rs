@@ -1,10 +1,10 @@
 //! From what `Snapshots.Prepare` answers to the directory that a layer can be written to without mounting anything.
 
-use crate::gather::Gather;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::api::Mount;
+use crate::gather::Gather;
 use crate::unpack::Target;
 
 /// Options of a bind mount that change nothing about its source.

@@ -4,10 +4,10 @@
 //! not started yet. It must not touch anything of the machine it runs on, so all that has a fixed place outside of its
 //! directories is left out.
 
-use crate::gather::Gather;
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 
 /// What it must not load: CRI and containers are not wanted, and with them go every socket and directory outside of
 /// its own (`/opt/containerd`, `/var/run/nri`), and the identity that all copies of the image would share.

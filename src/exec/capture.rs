@@ -1,6 +1,5 @@
 //! Reading both outputs of a running program until it ends, with a limit in time and in memory.
 
-use crate::gather::Gather;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -14,6 +13,7 @@ use nix::unistd::Pid;
 use super::{Cmd, shorten};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::Gather;
 use crate::report::seconds;
 use crate::sys::{child, signal};
 

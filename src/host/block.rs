@@ -2,7 +2,6 @@
 //!
 //! Devices are only ever opened for reading here, and none is asked to do anything.
 
-use crate::gather::{Gather, Grow};
 use std::fmt;
 use std::io::{Read, Seek};
 use std::str::FromStr;
@@ -10,6 +9,7 @@ use std::str::FromStr;
 use super::label::{self, FileSystem};
 use super::{SMALL, partition};
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::{Gather, Grow};
 use crate::ids::{BadName, RelPath};
 use crate::root::{Root, Type};
 

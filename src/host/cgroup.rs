@@ -1,13 +1,13 @@
 //! Control groups: which version, which controllers.
 
-use crate::gather::{Gather, Grow};
-use crate::sorted::Set;
 use std::fmt;
 
 use super::{SMALL, TABLE};
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::root::Root;
+use crate::sorted::Set;
 
 /// How the hierarchies are mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 //! Read are a few blocks at fixed places, and of a FAT the beginning of its root directory, where the label is that
 //! people see. A medium may say what it wants: all lengths are those of the formats.
 
-use crate::gather::Grow;
 use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::gather::Grow;
 
 /// A kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

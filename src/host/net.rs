@@ -1,10 +1,10 @@
 //! The network as the kernel's tables show it: listeners, routes, own addresses, name servers.
 
-use crate::gather::{Gather, Grow};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::TABLE;
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::ids::{Cidr, RelPath};
 use crate::root::Root;
 

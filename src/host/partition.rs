@@ -2,8 +2,9 @@
 //!
 //! The kernel knows them, too, but tells only some of them, and only since 6.9.
 
-use crate::gather::{Gather, Grow};
 use std::io::{self, SeekFrom};
+
+use crate::gather::{Gather, Grow};
 
 use super::label::Medium;
 

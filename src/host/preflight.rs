@@ -31,7 +31,6 @@ pub use wanted::{
     Board, Cloud, Containerd, Context, Cri, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, ProgramToRun, Wanted,
 };
 
-use crate::gather::Gather;
 use std::cell::OnceCell;
 
 use serde::Serialize;
@@ -39,6 +38,7 @@ use serde::Serialize;
 use super::process::{self, Process};
 use super::reach::Answer;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 
 /// What a check makes of what it saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

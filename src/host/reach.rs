@@ -1,11 +1,11 @@
 //! Whether TCP ports of another machine answer: all at once, each within one limit.
 
-use crate::gather::Gather;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::aside::Aside;
+use crate::gather::Gather;
 use crate::ids::HostPort;
 
 /// What came of a connection attempt.

@@ -1,7 +1,6 @@
 //! Kernel features that are tried instead of read about, where trying changes nothing: in namespaces that end with the
 //! attempt, and only what needs no module to be loaded first. The rest is believed to its module lists.
 
-use crate::gather::{Gather, Grow};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use nix::errno::Errno;
 use super::kernel::{FEATURES, Kernel};
 use crate::clock::SystemClock;
 use crate::exec::{Cmd, Exec, Host};
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::root::Root;
 use crate::sorted::Map;

@@ -1,8 +1,9 @@
 //! Image references, normalised the way containerd's CRI looks them up.
 
-use crate::gather::Gather;
 use std::fmt;
 use std::str::FromStr;
+
+use crate::gather::Gather;
 
 use super::BadName;
 

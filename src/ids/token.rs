@@ -1,8 +1,9 @@
 //! The KubeEdge join token: `<64 hex digits of the CA's SHA-256>.<JWT of three parts>`.
 
-use crate::gather::{Gather, Grow};
 use std::fmt;
 use std::str::FromStr;
+
+use crate::gather::{Gather, Grow};
 
 use super::BadName;
 

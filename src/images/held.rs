@@ -1,6 +1,5 @@
 //! The blobs of the images of one file: found by digest, verified as they are read.
 
-use crate::sorted::Map;
 use std::io::{self, Read};
 
 use super::shelf::{Item, Shelf};
@@ -9,6 +8,7 @@ use crate::digest::{Digest, Hasher, Verified};
 use crate::error::{Error, Result, Trail};
 use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Found, MAX_DOCUMENT, Store};
+use crate::sorted::Map;
 
 /// Documents read from one file, in bytes altogether; most stay in memory. Fifty images with their indexes have less.
 const MAX_DOCUMENTS: usize = 640 << 10;

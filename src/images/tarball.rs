@@ -1,6 +1,5 @@
 //! A tar file, plain or compressed, as a [`Shelf`].
 
-use crate::sorted::Map;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +14,7 @@ use crate::archive::{
 use crate::error::{Kind, Lift, Result};
 use crate::feed::{self, Feed};
 use crate::oci::MAX_DOCUMENT;
+use crate::sorted::Map;
 
 /// Links from one entry to the next. Docker makes one; more than this is a loop.
 const MAX_LINKS: usize = 16;

@@ -1,6 +1,5 @@
 //! The files of an image, in the one order that makes the same bytes of the same input.
 
-use crate::gather::Gather;
 use std::io::Write;
 
 use super::modules::{Found, Tables, name_of};
@@ -8,6 +7,7 @@ use super::newc::Archive;
 use super::wanted;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::feed::Feed;
+use crate::gather::Gather;
 use crate::sorted::Map;
 
 /// A file that goes into an image: how many bytes, and where they come from.

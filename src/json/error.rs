@@ -1,7 +1,8 @@
 //! What is wrong with a JSON text, and where.
 
-use crate::error::excerpt;
 use std::fmt;
+
+use crate::error::excerpt;
 
 /// A position in a text: both numbers start at 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,9 +1,9 @@
 //! k3s's config.yaml. Its keys are the names of k3s's flags.
 
-use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 
 use crate::config::CloudConfig;
+use crate::gather::{Gather, Grow};
 use crate::ids::{HostPort, NodeName};
 use crate::json::Text;
 use crate::kubeedge::SERVER_LABEL;

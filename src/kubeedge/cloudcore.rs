@@ -1,11 +1,11 @@
 //! keadm's command lines in the cloud, and what they bring about: the values of CloudCore's chart, read back from the
 //! configuration that CloudCore runs with (KubeEdge v1.22).
 
-use crate::gather::{Gather, Grow};
 use std::time::Duration;
 
 use crate::config::{CloudConfig, K3sMode};
 use crate::exec::Cmd;
+use crate::gather::{Gather, Grow};
 
 use super::lookup;
 

@@ -1,11 +1,11 @@
 //! `board ...`: what this machine is, which profiles there are, whether a file is one.
 
-use crate::gather::{Gather, Grow};
 use std::path::Path;
 
 use crate::board::{Class, Facts, Profile, Set, identity};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::feed;
+use crate::gather::{Gather, Grow};
 use crate::host;
 use crate::json::{Data, Text, Value};
 use crate::report::one_line;

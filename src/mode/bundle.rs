@@ -1,6 +1,5 @@
 //! `edgelay bundle create`, `show` and `verify`.
 
-use crate::gather::{Gather, Grow};
 use std::io::{BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use crate::bundle::volumes::{self, MAX_VOLUMES};
 use crate::bundle::{self, Bundle, Contents, Fault, Flaw, Manifest, Request, Sizes, Verdict};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::gather::{Gather, Grow};
 use crate::ids::{Arch, RelPath};
 use crate::json;
 use crate::root::{Change, Root};

@@ -11,12 +11,12 @@ mod method;
 mod record;
 mod times;
 
-use crate::gather::Gather;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{Bundle, Role};
 use crate::config::{ContainerdMode, EdgeConfig};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host::preflight::{self, Ignored};
 use crate::oci::Blobs;
 use crate::plan::{self, Cx, Journal, Step, Time};

@@ -14,13 +14,13 @@ pub(super) use presets::thaw;
 pub use record::Record;
 pub use unique::Finding;
 
-use crate::gather::Gather;
 use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::clock::SystemClock;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Host;
+use crate::gather::Gather;
 use crate::plan::{Cx, Journal, Time};
 use crate::report::Report;
 use crate::root::Root;

@@ -1,12 +1,12 @@
 //! `edgelay image import` and `image list`.
 
-use crate::gather::Grow;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
 use crate::containerd::import::{self, Layers, Listed, Options, Outcome, Progress, Unpack};
 use crate::containerd::{Client, Namespace, SOCKET};
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::gather::Grow;
 use crate::ids::{Arch, RelPath};
 use crate::images;
 use crate::oci::Platform;

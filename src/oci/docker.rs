@@ -1,11 +1,11 @@
 //! The manifest that an old `docker save` archive lacks, made as containerd makes it on import: the same bytes, so the
 //! same digest as after `ctr images import`.
 
-use crate::gather::Gather;
 use serde::Serialize;
 
 use super::Descriptor;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::json;
 
 /// Media type of the manifest.

@@ -3,8 +3,6 @@
 //! Lines of JSON, only ever appended and synced one by one; a line that a power cut tore is dropped at the next start.
 //! Uninstall reads it back: only what stands in it is removed.
 
-use crate::gather::{Gather, Grow};
-use crate::sorted::{Map, Set};
 use std::fs::File;
 use std::io::Write;
 
@@ -12,9 +10,11 @@ use super::record::{Record, SCHEMA, event};
 use crate::clock::{Clock, SystemClock};
 use crate::crash;
 use crate::error::{Error, Kind, Lift, Result};
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::json::{self, Take};
 use crate::root::Root;
+use crate::sorted::{Map, Set};
 
 /// A journal is a few hundred lines; it is rewritten short when it has more.
 const COMPACT_AT: usize = 1000;

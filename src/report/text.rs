@@ -1,7 +1,8 @@
 //! How lines look: pure text, no state.
 
-use crate::gather::{Gather, Grow};
 use std::time::Duration;
+
+use crate::gather::{Gather, Grow};
 
 use super::{Outcome, Style};
 

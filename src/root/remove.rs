@@ -1,7 +1,5 @@
 //! Removing what was written, and nothing else.
 
-use crate::gather::Gather;
-use crate::sys::at::{lstatat, openat, unlinkat};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::Dir;
@@ -14,7 +12,9 @@ use super::write::hinted;
 use super::{At, Change, Root};
 use crate::crash;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::RelPath;
+use crate::sys::at::{lstatat, openat, unlinkat};
 
 /// Deeper trees are refused: nothing that an installer removes is nested this deep (overlay snapshots included).
 const MAX_DEPTH: usize = 256;

@@ -1,7 +1,5 @@
 //! Times of files, where what was made must look the same whenever it is made.
 
-use crate::gather::Gather;
-use crate::sys::at::{lstatat, lutimensat, openat};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -13,7 +11,9 @@ use nix::sys::time::TimeSpec;
 
 use super::{At, Root};
 use crate::error::{Kind, Lift, Result};
+use crate::gather::Gather;
 use crate::ids::RelPath;
+use crate::sys::at::{lstatat, lutimensat, openat};
 
 /// containerd's directories are five deep.
 const MAX_DEPTH: usize = 32;

@@ -1,11 +1,11 @@
 //! OpenRC: a script run by openrc-run, its supervise-daemon, and `rc-service`.
 
-use crate::gather::Gather;
 use std::time::Duration;
 
 use super::{Service, State};
 use crate::error::{Kind, Result, Trail};
 use crate::exec::{Cmd, Exec, PATH};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::root::Root;
 

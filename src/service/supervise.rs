@@ -8,7 +8,6 @@ mod entry;
 mod log;
 mod ward;
 
-use crate::gather::{Gather, Grow};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use super::find;
 use crate::clock::Clock;
 use crate::error::{Kind, Lift, Result};
 use crate::exec::{Cmd, Exec};
+use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::report::Report;
 use crate::root::Root;

@@ -2,7 +2,6 @@
 
 mod native;
 
-use crate::gather::Grow;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use crate::config::{EdgeConfig, Identity, load_token};
 use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Cmd, Output};
+use crate::gather::Grow;
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{
     BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, PLUGINS, certificates_there,

@@ -3,13 +3,13 @@
 //! The running kernel decides whether anything is to be done at all. An edit that did not help after a reboot is told,
 //! never tried again: a machine that nobody logs in to must not reboot for ever.
 
-use crate::gather::Gather;
 use std::time::Duration;
 
 use crate::board::{Format, arguments};
 use crate::config::Reboot;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::exec::Cmd;
+use crate::gather::Gather;
 use crate::host::cgroup::Cgroups;
 use crate::ids::RelPath;
 use crate::plan::{Cx, Journal, Status, Step};

@@ -1,6 +1,5 @@
 //! Clearing what a join or a runtime left: processes, pods, mounts, directories. Only what the journal calls ours.
 
-use crate::gather::Gather;
 use std::path::Path;
 
 use crate::containerd::Client;
@@ -8,6 +7,7 @@ use crate::containerd::api::cri::{PodSandbox, PodSandboxFilter};
 use crate::containerd::health::KUBELETS;
 use crate::error::{Kind, Lift, Result};
 use crate::exec::Cmd;
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::kubeedge::service;
 use crate::plan::Cx;

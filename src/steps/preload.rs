@@ -3,7 +3,6 @@
 //! It is a containerd of our own on the target's store, with a directory of its own for all else, and it ends with the
 //! step. The next start of the target's containerd finds the images complete and unpacked.
 
-use crate::gather::Gather;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::containerd::{Client, config};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::exec::{Cmd, Exec, Host, Tied, find, shorten};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};

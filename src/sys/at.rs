@@ -1,6 +1,6 @@
 //! The kernel's calls that take a directory and a name (openat(2) and its like).
 //!
-//! `nix` has them, but compiles the way from a name to C's string anew for each call: 9 KiB on amd64. Here it is made once.
+//! `nix` has them, but compiles the way from a name to C's string anew for each call. Here it is made once: 3.5 KiB less on amd64.
 //! A name with a NUL is [`Errno::EINVAL`], as there.
 
 use std::ffi::{CStr, CString, OsStr, OsString};

@@ -4,9 +4,10 @@
 //! an open directory that cannot be led elsewhere, so `/proc` must be mounted.
 #![allow(unsafe_code)]
 
-use crate::gather::Gather;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::gather::Gather;
 
 use nix::errno::Errno;
 

@@ -7,7 +7,6 @@
 //! 1.0    PAX: GNU.sparse.major=1, .minor=0, .realsize, .name; the map stands before the data, a number a line
 //! ```
 
-use crate::gather::{Gather, Grow};
 use std::io::Read;
 
 use super::{Member, Members, shown};
@@ -15,6 +14,7 @@ use crate::archive::header::{BLOCK, Header, SparseMap, sparse_block};
 use crate::archive::pax::{BadRecord, Records, decimal};
 use crate::archive::{MAKE_AGAIN, bad, unreadable};
 use crate::error::{Error, Result};
+use crate::gather::{Gather, Grow};
 
 /// Pieces of one file: 1 MiB of memory. A file of a terabyte with a piece per 16 MiB has fewer.
 const MAX_SEGMENTS: usize = 1 << 16;

@@ -1,6 +1,8 @@
 //! Dialogues of whole services with a scripted daemon: what goes with every call, and every way a write can go.
 
 use super::*;
+use std::io::Read;
+
 use crate::containerd::api::Map;
 use crate::containerd::{Code, Committed, Ingest, Opened};
 use crate::digest::Digest;
@@ -8,7 +10,6 @@ use crate::rpc::frame::preface;
 use crate::rpc::hpack;
 use crate::rpc::scripted::Peer;
 use crate::testing::hex;
-use std::io::Read;
 
 const WRITE: &str = "/containerd.services.content.v1.Content/Write";
 const K8S: &[(&str, &str)] = &[("containerd-namespace", "k8s.io")];

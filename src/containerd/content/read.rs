@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use std::time::Duration;
+
 use crate::containerd::api::content::{ReadContentRequest, ReadContentResponse};
 use crate::containerd::client::{Link, read};
 use crate::containerd::{CallResult, Client};
@@ -10,7 +12,6 @@ use crate::error::Error;
 use crate::pb::Writer;
 use crate::rpc::conn::Patience;
 use crate::rpc::grpc::{Exchange, Last, Method};
-use std::time::Duration;
 
 /// A disk that gives nothing for this long has failed.
 const METHOD: Method = Method::unary(super::content_path!("Read")).within(Patience::Progress(Duration::from_secs(60)));

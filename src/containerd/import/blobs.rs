@@ -1,6 +1,5 @@
 //! Blobs into the content store, each under a reference with its digest, in messages from one buffer.
 
-use crate::sorted::{Map, Set};
 use std::io::Read;
 
 use crate::containerd::{Client, Code, Committed, Ingest, MAX_WRITE, Opened, Upload};
@@ -8,6 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Kind, Lift, Result, Trail};
 use crate::feed::Feed;
 use crate::oci::{Blobs, Descriptor, Image};
+use crate::sorted::{Map, Set};
 use crate::sys::signal;
 
 use super::plan::{self, Labels};

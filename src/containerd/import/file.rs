@@ -1,6 +1,5 @@
 //! One file of an unpacked image, read where containerd keeps it: no pod is needed to get a program out of an image.
 
-use crate::gather::Gather;
 use std::fs::File;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use super::store::{Prepared, Store};
 use crate::containerd::Client;
 use crate::containerd::api::Mount;
 use crate::error::{Error, Kind, Result, Trail};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::oci::Image;
 use crate::root::{Root, Type};

@@ -1,6 +1,5 @@
 //! The daemon's image store as an import needs it: "not there" is an answer here, and no error.
 
-use crate::gather::Gather;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
 use crate::containerd::{CallError, CallResult, Client, Code, ContentReader, LeaseId};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::oci::Descriptor;
 use crate::report;

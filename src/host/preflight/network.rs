@@ -1,6 +1,5 @@
 //! Ports, addresses, routes, name servers, and the way to the cloud.
 
-use crate::gather::Gather;
 use std::net::IpAddr;
 
 use super::identity::LAST_DATE;
@@ -8,6 +7,7 @@ use super::wanted::PortNeed;
 use super::{Look, Outcome, list};
 use crate::clock::rfc3339;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::host::net::{self, Listener, Route};
 use crate::host::process;
 use crate::host::reach::{self, Answer};

@@ -1,12 +1,12 @@
 //! Whether programs run here: those of the bundle by what they ask for, those that are installed by running them.
 
-use crate::gather::Gather;
 use std::time::Duration;
 
 use super::wanted::Containerd;
 use super::{Look, Outcome, list};
 use crate::error::Result;
 use crate::exec::{self, Cmd, Exec, Host};
+use crate::gather::Gather;
 use crate::host::net::{self, Iptables};
 use crate::ids::RelPath;
 

@@ -1,12 +1,12 @@
 //! What lets a node work today and fail later: directories that a reboot empties, limits, swap, a security module.
 
-use crate::gather::Gather;
 use nix::errno::Errno;
 use nix::sys::inotify::{InitFlags, Inotify};
 
 use super::{Look, Outcome, list};
 use crate::error::Result;
 use crate::exec;
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::sys::apart::has_seccomp;
 

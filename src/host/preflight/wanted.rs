@@ -1,6 +1,5 @@
 //! What the checks are given: where to look, and what is wanted of the machine.
 
-use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use super::Verdict;
 use crate::clock::Clock;
 use crate::config::{CloudConfig, ContainerdMode, EdgeConfig, K3sMode};
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::ids::{Arch, Cidr, HostPort, NodeName, RelPath, Token};
 use crate::root::Root;
 

@@ -1,6 +1,5 @@
 //! Puts the cloud side's steps together. Pure assembly: nothing is looked at or done here.
 
-use crate::gather::{Gather, Grow};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use crate::bundle::{Bundle, Component, Version as Release};
 use crate::config::{CloudConfig, K3sMode, render_file};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
+use crate::gather::{Gather, Grow};
 use crate::host::net::{self, Iptables};
 use crate::k3s::{self, Part, Settings};
 use crate::kubeedge::Chart;

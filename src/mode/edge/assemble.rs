@@ -1,6 +1,5 @@
 //! Puts an edge node's steps together. Pure assembly: nothing is looked at or done here.
 
-use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use crate::containerd::config as runtime;
 use crate::containerd::private::Release;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
+use crate::gather::{Gather, Grow};
 use crate::host::preflight::Ignored;
 use crate::ids::{Arch, Token};
 use crate::oci::{Descriptor, Image};

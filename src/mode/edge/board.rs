@@ -1,12 +1,12 @@
 //! The board underneath, as far as an edge installation cares: its profile, its memory, its kernel's arguments.
 
-use crate::gather::Gather;
 use std::path::Path;
 
 use crate::board::{Class, Facts, Format, Identity, Iptables, Profile, Reason, Set, identity};
 use crate::config::EdgeConfig;
 use crate::containerd::config as runtime;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::host;
 use crate::host::preflight::Board;
 use crate::ids::RelPath;

@@ -1,6 +1,5 @@
 //! What an edge install wants of the machine, and the checks of it.
 
-use crate::gather::Gather;
 use std::time::Duration;
 
 use super::Scope;
@@ -12,6 +11,7 @@ use crate::config::render_duration;
 use crate::containerd::{Client, health};
 use crate::error::{Kind, Result};
 use crate::feed;
+use crate::gather::Gather;
 use crate::host::preflight::{
     Context, Cri, DiskNeed, Finding, ProgramNeed, ProgramToRun, Wanted, preflight, preflight_target,
 };

@@ -1,6 +1,5 @@
 //! What the imaging line is told about a sealed system.
 
-use crate::gather::{Gather, Grow};
 use serde::Serialize;
 
 use super::unique::Finding;
@@ -9,6 +8,7 @@ use crate::bundle::Bundle;
 use crate::clock::rfc3339;
 use crate::config::EdgeConfig;
 use crate::error::Result;
+use crate::gather::{Gather, Grow};
 use crate::json;
 use crate::plan::Cx;
 use crate::steps::KeptBundle;

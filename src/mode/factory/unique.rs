@@ -1,12 +1,12 @@
 //! Looks for what only one machine may have, and removes it.
 
-use crate::gather::Grow;
 use serde::Serialize;
 
 use super::super::edge::Record as Installed;
 use super::marks::{DBUS_ID, MACHINE_ID};
 use super::rules::{Cure, RULES, STORE};
 use crate::error::Result;
+use crate::gather::Grow;
 use crate::ids::RelPath;
 use crate::plan::Cx;
 use crate::root::{Root, Type};

@@ -1,7 +1,6 @@
 //! Tests: power cuts at every durable write of a first boot that has joined, and what the next try makes of them.
 #![allow(clippy::disallowed_methods, reason = "tests may use the machine directly")]
 
-use crate::gather::Gather;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +9,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::crash;
 use crate::exec::Host;
+use crate::gather::Gather;
 use crate::ids::Arch;
 use crate::plan::{self, Cx};
 use crate::report::Style;

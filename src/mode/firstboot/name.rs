@@ -1,11 +1,11 @@
 //! The node's name from a template: `edge-{serial:-8}`.
 
-use crate::gather::Gather;
 use std::path::Path;
 
 use crate::board::{Facts, Identity, Profile, Set, Source, identity};
 use crate::config::{Raw, Setting, VENDOR_NAMES};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host;
 use crate::ids::NodeName;
 use crate::root::Root;

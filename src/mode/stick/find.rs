@@ -1,5 +1,9 @@
 //! Finding the stick and the target: exactly one of each, or none is touched.
 
+use std::time::Duration;
+
+use super::Job;
+use super::outcome::Failure;
 use crate::board::{Facts, Set};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
@@ -9,10 +13,6 @@ use crate::host::block::{self, Device, Selector};
 use crate::host::label::Format;
 use crate::report::Report;
 use crate::root::Root;
-use std::time::Duration;
-
-use super::Job;
-use super::outcome::Failure;
 
 /// Both, and why the target is the target.
 pub(super) struct Found {

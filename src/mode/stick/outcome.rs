@@ -1,11 +1,11 @@
 //! How an installation from a stick ended: one word, the line on the consoles, the report on the stick.
 
-use crate::gather::Gather;
 use serde::Serialize;
 
 use crate::boot::{self, Access};
 use crate::clock::{Clock, rfc3339};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host::block::Device;
 use crate::host::label::Format;
 use crate::ids::RelPath;

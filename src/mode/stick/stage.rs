@@ -1,6 +1,5 @@
 //! The bundle on the stick, and staging it onto the target.
 
-use crate::gather::Grow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use crate::boot::{self, Access, Consoles};
 use crate::bundle::{self, Bundle, Fault, Flaw};
 use crate::config::{self, EdgeConfig, MAX_FILE};
 use crate::error::{Error, Kind, Result, Trail};
+use crate::gather::Grow;
 use crate::host::block::Device;
 use crate::host::preflight::{self, Ignored, Verdict};
 use crate::ids::{Arch, RelPath};

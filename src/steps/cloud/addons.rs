@@ -2,11 +2,11 @@
 //!
 //! Only the fields in the manifests are set; an uninstall takes them back from a k3s that stays.
 
-use crate::gather::{Gather, Grow};
 use std::path::PathBuf;
 
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result};
+use crate::gather::{Gather, Grow};
 use crate::json::{self, Text, Value};
 use crate::k3s::{Kube, fill, lacks, list_of, pick};
 use crate::kubeedge::NO_EDGE;

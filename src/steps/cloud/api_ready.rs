@@ -1,6 +1,5 @@
 //! Waits until the Kubernetes API serves and this machine's node is Ready.
 
-use crate::gather::Gather;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use super::pods::{probed, text};
 use crate::bundle::Timestamp;
 use crate::clock::{rfc3339, wait_for};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host::preflight::untested;
 use crate::host::process::{self, Process};
 use crate::json::{self, Value};

@@ -1,7 +1,6 @@
 //! CloudCore: `keadm init` or `keadm upgrade cloud`, with what it silently needs, our own waiting, and the one restart
 //! after which the CA that it serves is the one that is stored.
 
-use crate::gather::Grow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result, Trail};
 use crate::exec::{Cmd, Life};
+use crate::gather::Grow;
 use crate::host::preflight::PACKAGE_MANAGERS;
 use crate::ids::RelPath;
 use crate::json::Value;

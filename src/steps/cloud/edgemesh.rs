@@ -1,6 +1,5 @@
 //! EdgeMesh: its resource definitions, and its agent with a key of this cluster alone and this node as the relay.
 
-use crate::gather::Gather;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
@@ -12,6 +11,7 @@ use crate::config::{CloudConfig, K3sMode};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::exec::Exec;
+use crate::gather::Gather;
 use crate::ids::RelPath;
 use crate::json::{self, Text, Value};
 use crate::k3s::{Kube, fill, lacks, pick};

@@ -1,6 +1,5 @@
 //! The join file: what an edge needs, with a token of today. No token means no file; nothing is invented.
 
-use crate::gather::Gather;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -9,6 +8,7 @@ use super::release;
 use crate::clock::rfc3339;
 use crate::config::{CloudConfig, JoinFile, MAX_JOIN_FILE, join_file_value};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::host::token_expiry;
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{CERTIFICATES, Chart, WEBSOCKET};

@@ -1,6 +1,5 @@
 //! Starts k3s, or starts it again after its files changed, and waits until its containerd can take images.
 
-use crate::gather::Grow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::clock::{Probe, wait_for};
 use crate::containerd::config::NRI;
 use crate::containerd::health::{self, Unfit};
 use crate::error::{Error, Kind, Result};
+use crate::gather::Grow;
 use crate::host::process;
 use crate::ids::RelPath;
 use crate::k3s::{DATA, ETC, SOCKET};

@@ -5,7 +5,6 @@
 //! last (syncFrequency of 60 s and half of that as jitter; pkg/kubelet/images and pkg/kubelet/pod_workers.go). So pods
 //! that k3s starts while the images are still being imported need no help.
 
-use crate::gather::Gather;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::api_ready::not_ready;
 use crate::clock::{Clock, Probe};
 use crate::containerd::Client;
 use crate::error::{Error, Kind, Result};
+use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::json::Value;
 use crate::k3s::{Kube, SOCKET};

@@ -1,12 +1,12 @@
 //! CloudCore in the cluster as it stands: whose namespace it is, what helm says, which pods run, and what they serve.
 
-use crate::gather::Gather;
 use std::time::Duration;
 
 use crate::base64;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
+use crate::gather::Gather;
 use crate::host::reach::{self, Answer};
 use crate::ids::HostPort;
 use crate::json::Value;

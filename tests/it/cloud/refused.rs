@@ -33,10 +33,28 @@ fn an_image_that_is_missing_is_named_when_the_bundle_is_made() {
     }
 }
 
+/// Installs a cloud from this bundle below `root`, with every check of the host ignored.
+fn install_in(root: &Path, file: &Path) -> edgelay::error::Result<()> {
+    use edgelay::mode::{cloud, edge::BundleSource};
+    let config = CloudConfig {
+        addresses: vec![ADDRESS.parse().unwrap()],
+        name: Some("cloud-1".parse().unwrap()),
+        ..CloudConfig::default()
+    };
+    let request = cloud::Request {
+        root: root.to_owned(),
+        config: Box::new(config),
+        bundle: Some(BundleSource::file(file.to_owned())),
+        scope: cloud::Scope::Install,
+        ignored: Ignored::parse("all").unwrap(),
+    };
+    cloud::install(request, &Report::new(Box::new(std::io::sink()), Style::Quiet))
+}
+
 #[test]
 fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
     use edgelay::bundle::{self, Bundle};
-    use edgelay::mode::{self, cloud};
+    use edgelay::mode;
     let folder = tempfile::tempdir().unwrap();
     let (file, root) = (folder.path().join("good"), folder.path().join("target"));
     let inputs = Inputs::cloud(folder.path(), Arch::Amd64);
@@ -51,19 +69,7 @@ fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
     bundle::write(&manifest, &images, &mut Bundle::open(&file).unwrap(), &mut out).unwrap();
     std::fs::write(&file, out).unwrap();
     std::fs::create_dir(&root).unwrap();
-    let config = CloudConfig {
-        addresses: vec![ADDRESS.parse().unwrap()],
-        name: Some("cloud-1".parse().unwrap()),
-        ..CloudConfig::default()
-    };
-    let request = cloud::Request {
-        root: root.clone(),
-        config: Box::new(config),
-        bundle: Some(mode::edge::BundleSource::file(file.clone())),
-        scope: cloud::Scope::Install,
-        ignored: Ignored::parse("all").unwrap(),
-    };
-    let e = cloud::install(request, &Report::new(Box::new(std::io::sink()), Style::Quiet)).unwrap_err();
+    let e = install_in(&root, &file).unwrap_err();
     let what = format!(
         "bundle '{}': lacks what cloud needs at KubeEdge v1.22.0: component 'keadm', image \
          'docker.io/rancher/klipper-lb:v0.4.13', image 'docker.io/kubeedge/cloudcore:v1.22.0'",
@@ -89,7 +95,7 @@ fn what_a_bundle_lacks_is_named_before_the_host_is_touched() {
 #[test]
 fn what_an_older_release_need_not_understand_is_kept_from_it() {
     use edgelay::bundle::{self, Bundle};
-    use edgelay::mode::{self, cloud};
+    use edgelay::mode;
     use edgelay::plan::Journal;
     use edgelay::root::Root;
     let folder = tempfile::tempdir().unwrap();
@@ -107,21 +113,7 @@ fn what_an_older_release_need_not_understand_is_kept_from_it() {
     bundle::write(&manifest, &images, &mut Bundle::open(&old).unwrap(), &mut out).unwrap();
     std::fs::write(&new, out).unwrap();
     std::fs::create_dir(&root).unwrap();
-    let install = |file: &Path| {
-        let config = CloudConfig {
-            addresses: vec![ADDRESS.parse().unwrap()],
-            name: Some("cloud-1".parse().unwrap()),
-            ..CloudConfig::default()
-        };
-        let request = cloud::Request {
-            root: root.clone(),
-            config: Box::new(config),
-            bundle: Some(mode::edge::BundleSource::file(file.to_owned())),
-            scope: cloud::Scope::Install,
-            ignored: Ignored::parse("all").unwrap(),
-        };
-        cloud::install(request, &Report::new(Box::new(std::io::sink()), Style::Quiet))
-    };
+    let install = |file: &Path| install_in(&root, file);
     // where it has never run nothing is stored
     install(&new).unwrap();
     install(&old).unwrap();
