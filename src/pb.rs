@@ -10,4 +10,4 @@ pub mod wire;
 
 pub use field::{Decode, Encode, Put, Take};
 pub(crate) use message::{message, open_enum, request, response};
-pub use wire::{PbError, Value, Writer, decode};
+pub use wire::{PbError, Value, Writer, decode, decode_into};

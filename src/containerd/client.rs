@@ -11,7 +11,7 @@ use super::{
 };
 use crate::error::{Error, Kind, Result, Trail};
 use crate::gather::Grow;
-use crate::pb::{Decode, Encode, Writer, decode};
+use crate::pb::{Decode, Encode, Writer, decode_into};
 use crate::rpc::conn::{Connection, Patience};
 use crate::rpc::grpc::{CallError, Exchange, Last, Method};
 use crate::rpc::transport::Transport;
@@ -132,24 +132,26 @@ impl Client {
     }
 
     /// One request, one answer.
-    pub(super) fn unary<M: Decode>(&mut self, method: Method, request: &impl Encode) -> CallResult<M> {
-        let answer = self.call(method, &Writer::encode(request))?;
-        read(method, &answer)
+    pub(super) fn unary<M: Decode + Default>(&mut self, method: Method, request: &dyn Encode) -> CallResult<M> {
+        let mut answer = M::default();
+        self.call(method, request, &mut answer)?;
+        Ok(answer)
     }
 
-    /// Bytes for bytes, so that the work is not compiled once for every call there is.
-    fn call(&mut self, method: Method, request: &[u8]) -> CallResult<Vec<u8>> {
-        self.start(method)?.unary(request)
+    /// Not generic, so that the work is not compiled once for every call there is.
+    fn call(&mut self, method: Method, request: &dyn Encode, answer: &mut dyn Decode) -> CallResult<()> {
+        let bytes = self.start(method)?.unary(&Writer::encode(request))?;
+        read_into(method, &bytes, answer)
     }
 
     /// One request, many answers, each handed to `each` as it comes.
-    pub(super) fn stream<M: Decode>(
+    pub(super) fn stream<M: Decode + Default>(
         &mut self,
         method: Method,
-        request: &impl Encode,
+        request: &dyn Encode,
         mut each: impl FnMut(M),
     ) -> CallResult<()> {
-        self.call_stream(method, &Writer::encode(request), &mut |answer| {
+        self.call_stream(method, request, &mut |answer| {
             each(read(method, answer)?);
             Ok(())
         })
@@ -158,11 +160,11 @@ impl Client {
     fn call_stream(
         &mut self,
         method: Method,
-        request: &[u8],
+        request: &dyn Encode,
         each: &mut dyn FnMut(&[u8]) -> CallResult<()>,
     ) -> CallResult<()> {
         let mut call = self.start(method)?;
-        call.send(request, &[], Last::Yes)?;
+        call.send(&Writer::encode(request), &[], Last::Yes)?;
         while let Some(answer) = call.receive()? {
             each(&answer)?;
         }
@@ -200,8 +202,14 @@ impl Client {
 }
 
 /// Decodes an answer.
-pub(super) fn read<M: Decode>(method: Method, answer: &[u8]) -> CallResult<M> {
-    decode(answer).map_err(|e| nonsense(method, e))
+pub(super) fn read<M: Decode + Default>(method: Method, answer: &[u8]) -> CallResult<M> {
+    let mut message = M::default();
+    read_into(method, answer, &mut message)?;
+    Ok(message)
+}
+
+fn read_into(method: Method, answer: &[u8], into: &mut dyn Decode) -> CallResult<()> {
+    decode_into(answer, into).map_err(|e| nonsense(method, e))
 }
 
 /// An answer that cannot be what it should be.

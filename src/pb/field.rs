@@ -15,7 +15,7 @@ pub trait Encode {
 }
 
 /// A message that can be read.
-pub trait Decode: Default {
+pub trait Decode {
     /// Takes in one field. Unknown numbers are ignored: newer daemons add fields.
     fn field(&mut self, number: u32, value: Value<'_>) -> Result<(), PbError>;
 }
@@ -164,7 +164,7 @@ impl<M: Decode> Take for M {
     }
 }
 
-impl<M: Decode> Take for Option<M> {
+impl<M: Decode + Default> Take for Option<M> {
     fn take(&mut self, value: Value<'_>) -> Result<(), PbError> {
         value.merge(self.get_or_insert_default())
     }
@@ -178,7 +178,7 @@ impl<M: Encode> Put for Vec<M> {
     }
 }
 
-impl<M: Decode> Take for Vec<M> {
+impl<M: Decode + Default> Take for Vec<M> {
     fn take(&mut self, value: Value<'_>) -> Result<(), PbError> {
         let mut message = M::default();
         value.merge(&mut message)?;

@@ -93,7 +93,7 @@ impl<'a> Value<'a> {
     }
 
     /// Merges the embedded message into `into`, as the format asks for when a field comes twice.
-    pub fn merge<M: Decode>(self, into: &mut M) -> Result<(), PbError> {
+    pub fn merge(self, into: &mut dyn Decode) -> Result<(), PbError> {
         match self {
             Value::Bytes(bytes, depth) => merge(bytes, depth, into),
             _ => Err(PbError::Mismatch),
@@ -102,22 +102,19 @@ impl<'a> Value<'a> {
 }
 
 /// Decodes a whole message.
-pub fn decode<M: Decode>(bytes: &[u8]) -> Result<M, PbError> {
+pub fn decode<M: Decode + Default>(bytes: &[u8]) -> Result<M, PbError> {
     let mut message = M::default();
-    merge(bytes, 0, &mut message)?;
+    decode_into(bytes, &mut message)?;
     Ok(message)
 }
 
-fn merge<M: Decode>(bytes: &[u8], depth: u8, into: &mut M) -> Result<(), PbError> {
-    each_field(bytes, depth, &mut |number, value| into.field(number, value))
+/// Decodes a whole message into one that has its defaults.
+pub fn decode_into(bytes: &[u8], into: &mut dyn Decode) -> Result<(), PbError> {
+    merge(bytes, 0, into)
 }
 
 /// Not generic: there are many messages, and one loop does for all of them.
-fn each_field(
-    mut bytes: &[u8],
-    depth: u8,
-    found: &mut dyn FnMut(u32, Value<'_>) -> Result<(), PbError>,
-) -> Result<(), PbError> {
+fn merge(mut bytes: &[u8], depth: u8, into: &mut dyn Decode) -> Result<(), PbError> {
     if depth > MAX_DEPTH {
         return Err(PbError::Depth);
     }
@@ -134,7 +131,7 @@ fn each_field(
             5 => Value::Fixed32(u32::from_le_bytes(take_array(&mut bytes)?)),
             _ => return Err(PbError::WireType),
         };
-        found(u32::try_from(number).map_err(|_| PbError::Number)?, value)?;
+        into.field(u32::try_from(number).map_err(|_| PbError::Number)?, value)?;
     }
     Ok(())
 }
@@ -176,14 +173,14 @@ pub struct Writer(Vec<u8>);
 
 impl Writer {
     /// The encoding of one message.
-    pub fn encode(message: &impl Encode) -> Vec<u8> {
+    pub fn encode(message: &dyn Encode) -> Vec<u8> {
         let mut out = Writer::default();
         message.encode(&mut out);
         out.0
     }
 
     /// Adds the fields of a message at this level.
-    pub fn merge(&mut self, message: &impl Encode) {
+    pub fn merge(&mut self, message: &dyn Encode) {
         message.encode(self);
     }
 
@@ -205,7 +202,7 @@ impl Writer {
     }
 
     /// An embedded message: present even if all its fields have their default.
-    pub fn message(&mut self, number: u32, message: &impl Encode) {
+    pub fn message(&mut self, number: u32, message: &dyn Encode) {
         self.delimited(number, &Writer::encode(message));
     }
 
