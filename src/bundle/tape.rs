@@ -9,8 +9,16 @@ use crate::digest::Digest;
 use crate::feed::Feed;
 
 /// A file, a block device, several volumes in a row: anything that can seek.
-pub trait Seekable: Read + Seek + Send {}
-impl<T: Read + Seek + Send> Seekable for T {}
+pub trait Seekable: Feed + Send {
+    /// As [`Seek::seek`].
+    fn go(&mut self, to: SeekFrom) -> io::Result<u64>;
+}
+
+impl<T: Read + Seek + Send> Seekable for T {
+    fn go(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.seek(to)
+    }
+}
 
 enum Medium {
     File(Box<dyn Seekable>, u64),
@@ -35,7 +43,8 @@ const CHUNK: usize = 64 << 10;
 impl Tape {
     pub(super) fn file(mut file: Box<dyn Seekable>) -> Sound<Self> {
         // Not the metadata's length: a block device has none.
-        let length = file.seek(SeekFrom::End(0)).and_then(|n| file.rewind().map(|()| n)).map_err(unreadable)?;
+        let length =
+            file.go(SeekFrom::End(0)).and_then(|n| file.go(SeekFrom::Start(0)).map(|_| n)).map_err(unreadable)?;
         Ok(Tape { medium: Medium::File(file, length), pos: 0 })
     }
 
@@ -59,7 +68,7 @@ impl Tape {
             if to > *length {
                 return Err(short(*length));
             }
-            file.seek(SeekFrom::Start(to)).map_err(unreadable)?;
+            file.go(SeekFrom::Start(to)).map_err(unreadable)?;
             self.pos = to;
             return Ok(());
         }
@@ -162,8 +171,8 @@ impl Read for Tape {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             let got = match &mut self.medium {
-                Medium::File(file, _) => file.read(buf),
-                Medium::Pipe(pipe) => pipe.read(buf),
+                Medium::File(file, _) => file.draw(buf),
+                Medium::Pipe(pipe) => pipe.draw(buf),
             };
             match got {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -97,27 +97,15 @@ fn dial(path: &Path) -> std::result::Result<UnixStream, Errno> {
     Ok(UnixStream::from(fd))
 }
 
-impl Read for UnixTransport {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Write for UnixTransport {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Transport for UnixTransport {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+
+    fn write(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(parts)
+    }
+
     fn wait(&mut self, interest: Interest, timeout: Duration) -> io::Result<Ready> {
         let events = match interest {
             Interest::Read => PollFlags::POLLIN,
@@ -211,7 +199,7 @@ mod tests {
         assert_eq!(ours.wait(Interest::Read, short).unwrap(), Ready::TimedOut);
         assert!(start.elapsed() >= short);
         assert_eq!(ours.wait(Interest::ReadOrWrite, short).unwrap(), Ready::Yes);
-        while ours.write(&[0; 4096]).is_ok() {}
+        while ours.write(&[io::IoSlice::new(&[0; 4096])]).is_ok() {}
         assert_eq!(ours.wait(Interest::ReadOrWrite, short).unwrap(), Ready::TimedOut);
         (&theirs).write_all(b"x").unwrap();
         assert_eq!(ours.wait(Interest::ReadOrWrite, short).unwrap(), Ready::Yes);

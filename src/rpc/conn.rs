@@ -165,7 +165,7 @@ impl<S: Transport> Connection<S> {
     /// Sends what the peer takes right now; the rest stays in order.
     pub(super) fn flush_some(&mut self) -> Result<()> {
         while !self.dead && !self.session.out().is_empty() {
-            match self.io.write(self.session.out()) {
+            match self.io.write(&[IoSlice::new(self.session.out())]) {
                 Ok(0) => return Err(self.fail("the daemon takes no more bytes")),
                 Ok(n) => drop(self.session.out().drain(..n)),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -180,7 +180,7 @@ impl<S: Transport> Connection<S> {
     fn write_frame(&mut self, mut parts: &mut [IoSlice<'_>]) -> Result<()> {
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            match self.io.write_vectored(parts) {
+            match self.io.write(parts) {
                 Ok(0) => return Err(self.fail("the daemon takes no more bytes")),
                 Ok(n) => IoSlice::advance_slices(&mut parts, n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -4,7 +4,7 @@
 //! that does not read while it wants to write is stuck.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,7 @@ impl Peer {
     }
 }
 
-impl Read for Peer {
+impl Transport for Peer {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.lock().unwrap();
         let limit = buf.len().min(state.chunk);
@@ -116,12 +116,11 @@ impl Read for Peer {
             _ => Err(ErrorKind::WouldBlock.into()),
         }
     }
-}
 
-impl Write for Peer {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.0.lock().unwrap();
-        let n = buf.len().min(state.chunk);
+        let buf: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).take(state.chunk).collect();
+        let n = buf.len();
         match state.steps.front_mut() {
             Some(Step::Expect(bytes)) => {
                 let n = n.min(bytes.len());
@@ -154,18 +153,6 @@ impl Write for Peer {
         }
     }
 
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let chunk = self.0.lock().unwrap().chunk;
-        let all: Vec<u8> = bufs.iter().flat_map(|part| part.iter().copied()).take(chunk).collect();
-        self.write(&all)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Transport for Peer {
     fn wait(&mut self, interest: Interest, timeout: Duration) -> io::Result<Ready> {
         let mut state = self.0.lock().unwrap();
         match state.steps.front() {

@@ -1,6 +1,6 @@
 //! What a connection needs from its byte stream, so that tests can script it and its time.
 
-use std::io::{Read, Result, Write};
+use std::io::{IoSlice, Result};
 use std::time::{Duration, Instant};
 
 /// What to wait for.
@@ -22,7 +22,15 @@ pub enum Ready {
 }
 
 /// A non-blocking byte stream: `read` and `write` answer [`std::io::ErrorKind::WouldBlock`] instead of waiting.
-pub trait Transport: Read + Write {
+///
+/// Not `Read` and `Write` themselves: a table of their methods keeps a dozen that nobody calls.
+pub trait Transport {
+    /// As [`std::io::Read::read`].
+    fn read(&mut self, into: &mut [u8]) -> Result<usize>;
+
+    /// As [`std::io::Write::write_vectored`].
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize>;
+
     /// Waits for at most `timeout`.
     fn wait(&mut self, interest: Interest, timeout: Duration) -> Result<Ready>;
 
@@ -39,6 +47,14 @@ impl std::fmt::Debug for dyn Transport + Send {
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        (**self).read(into)
+    }
+
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize> {
+        (**self).write(parts)
+    }
+
     fn wait(&mut self, interest: Interest, timeout: Duration) -> Result<Ready> {
         (**self).wait(interest, timeout)
     }
