@@ -102,9 +102,9 @@ impl Clock for CountingClock {
 
 /// What a probe saw.
 #[derive(Debug)]
-pub enum Probe<T> {
+pub enum Probe {
     /// It is there.
-    Ready(T),
+    Ready,
     /// Not yet; the text says what was seen, for the error should it never come.
     NotYet(String),
 }
@@ -116,48 +116,29 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// Probes until `what` is there, at most for `limit`. A probe's own error ends the waiting at once.
 ///
 /// The error at the limit is of [`Kind::Runtime`] and carries what the last probe saw.
-pub fn wait_for<T>(
+pub fn wait_for(
     clock: &dyn Clock,
     what: &str,
     limit: Duration,
-    mut probe: impl FnMut() -> Result<Probe<T>>,
-) -> Result<T> {
-    let mut patience = Patience::new(clock, what, limit);
-    loop {
-        match probe()? {
-            Probe::Ready(value) => return Ok(value),
-            Probe::NotYet(seen) => patience.pause(&seen)?,
-        }
-    }
+    mut probe: impl FnMut() -> Result<Probe>,
+) -> Result<()> {
+    wait(clock, what, limit, &mut probe)
 }
 
-/// All of [`wait_for`] that is the same for every probe.
-struct Patience<'a> {
-    clock: &'a dyn Clock,
-    what: &'a str,
-    limit: Duration,
-    start: Duration,
-    pause: Duration,
-}
-
-impl<'a> Patience<'a> {
-    #[inline(never)]
-    fn new(clock: &'a dyn Clock, what: &'a str, limit: Duration) -> Self {
-        Patience { clock, what, limit, start: clock.elapsed(), pause: FIRST_PAUSE }
-    }
-
-    /// Lets some time pass, or fails if there is none left.
-    fn pause(&mut self, seen: &str) -> Result<()> {
+/// The same for every probe.
+fn wait(clock: &dyn Clock, what: &str, limit: Duration, probe: &mut dyn FnMut() -> Result<Probe>) -> Result<()> {
+    let (start, mut pause) = (clock.elapsed(), FIRST_PAUSE);
+    while let Probe::NotYet(seen) = probe()? {
         crate::sys::signal::check()?;
-        let spent = self.clock.elapsed().saturating_sub(self.start);
-        if spent >= self.limit {
-            let text = format!("waited {} s for {}; last seen: {seen}", self.limit.as_secs(), self.what);
+        let spent = clock.elapsed().saturating_sub(start);
+        if spent >= limit {
+            let text = format!("waited {} s for {what}; last seen: {seen}", limit.as_secs());
             return Err(Error::new(Kind::Runtime, text));
         }
-        self.clock.sleep(self.pause.min(self.limit - spent));
-        self.pause = (self.pause * 2).min(LAST_PAUSE);
-        Ok(())
+        clock.sleep(pause.min(limit - spent));
+        pause = (pause * 2).min(LAST_PAUSE);
     }
+    Ok(())
 }
 
 /// `2026-11-23T08:30:00Z` from seconds since 1970 (RFC 3339, UTC).
@@ -184,7 +165,7 @@ mod tests {
     fn waits_are_bounded_and_say_what_was_seen() {
         let clock = CountingClock::default();
         let mut probes = 0;
-        let e = wait_for::<()>(&clock, "the socket", Duration::from_secs(30), || {
+        let e = wait_for(&clock, "the socket", Duration::from_secs(30), || {
             probes += 1;
             Ok(Probe::NotYet("connection refused".into()))
         })
@@ -197,7 +178,7 @@ mod tests {
     #[test]
     fn a_ready_probe_costs_no_pause() {
         let clock = CountingClock::default();
-        assert_eq!(wait_for(&clock, "x", Duration::ZERO, || Ok(Probe::Ready(7))).unwrap(), 7);
+        wait_for(&clock, "x", Duration::ZERO, || Ok(Probe::Ready)).unwrap();
         assert_eq!(clock.elapsed(), Duration::ZERO);
     }
 

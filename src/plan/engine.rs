@@ -75,7 +75,7 @@ fn settle(step: &dyn Step, cx: &mut Cx<'_>) -> Result<()> {
     let (clock, mut left) = (cx.clock, String::new());
     let waited = wait_for(clock, "the step's check", SETTLE, || {
         Ok(match step.check(cx)? {
-            Status::Done | Status::Unknown(_) => Probe::Ready(()),
+            Status::Done | Status::Unknown(_) => Probe::Ready,
             Status::Todo(why) => {
                 left.clone_from(&why);
                 Probe::NotYet(why)

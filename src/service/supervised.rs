@@ -57,7 +57,7 @@ pub(super) fn restart(root: &Root, exec: &mut dyn Exec, clock: &dyn Clock, servi
     wake(root)?;
     wait_for(clock, &format!("the supervisor to start {}", service.name), START_LIMIT, || {
         Ok(match state(root, service)? {
-            State::Active | State::Failing(_) => Probe::Ready(()),
+            State::Active | State::Failing(_) => Probe::Ready,
             State::Inactive => Probe::NotYet("it has not".into()),
         })
     })
@@ -71,7 +71,7 @@ fn start_supervisor(root: &Root, exec: &mut dyn Exec, clock: &dyn Clock) -> Resu
     exec.spawn(&Cmd::new(&PROGRAM.to_string(), &[WORD]), OWN_LOG)?;
     wait_for(clock, "'edgelay supervise' to start", START_LIMIT, || {
         Ok(match supervisor(root)? {
-            Some(_) => Probe::Ready(()),
+            Some(_) => Probe::Ready,
             None => Probe::NotYet(format!("no such process; see '{OWN_LOG}'")),
         })
     })
@@ -105,7 +105,7 @@ fn forget_runs(root: &Root, name: &str) -> Result<()> {
 fn until_ended(root: &Root, clock: &dyn Clock, service: &Service) -> Result<()> {
     wait_for(clock, &format!("{} to end", service.name), STOP_LIMIT, || {
         Ok(match find::of_service(root, service)? {
-            None => Probe::Ready(()),
+            None => Probe::Ready,
             Some(_) => Probe::NotYet("it still runs".into()),
         })
     })
@@ -135,7 +135,7 @@ fn end_supervisor(root: &Root, clock: &dyn Clock) -> Result<()> {
         wait_for(clock, "the supervisor to end", STOP_LIMIT, || {
             Ok(match supervisor(root)? {
                 Some(now) if now == pid => Probe::NotYet("it still runs".into()),
-                _ => Probe::Ready(()),
+                _ => Probe::Ready,
             })
         })?;
     }

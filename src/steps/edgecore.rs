@@ -173,7 +173,7 @@ impl Edgecore {
     fn wait(&self, begun: u64, cx: &mut Cx<'_>) -> Result<()> {
         let waited = wait_for(cx.clock, "EdgeCore's health", self.limit, || {
             Ok(match healthy() {
-                Ok(()) => Probe::Ready(()),
+                Ok(()) => Probe::Ready,
                 Err(seen) => Probe::NotYet(seen),
             })
         });

@@ -32,7 +32,7 @@ pub(super) fn keep(cx: &Cx<'_>) -> Result<()> {
         let Some(before) = header(cx)? else { return Ok(Probe::NotYet("it does".to_owned())) };
         copy(DATABASE, PREVIOUS_DATABASE, cx)?;
         Ok(match header(cx)? {
-            Some(after) if after == before => Probe::Ready(()),
+            Some(after) if after == before => Probe::Ready,
             _ => Probe::NotYet("it changed".to_owned()),
         })
     });

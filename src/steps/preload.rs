@@ -236,7 +236,7 @@ impl<'a> Place<'a> {
                 ));
             }
             let version = Client::connect(&socket).and_then(|mut client| Ok(client.version()?));
-            Ok(version.map_or_else(|e| Probe::NotYet(e.to_string()), |_| Probe::Ready(())))
+            Ok(version.map_or_else(|e| Probe::NotYet(e.to_string()), |_| Probe::Ready))
         })
     }
 

@@ -120,11 +120,11 @@ impl Step for NodeReady {
             // The node is told of some moments after it has registered.
             let early = self.metaserver.is_some() && now.saturating_sub(begun) < GRACE;
             Ok(match seen {
-                Seen::Ready => Probe::Ready(()),
+                Seen::Ready => Probe::Ready,
                 Seen::Untold(why) if early || now.saturating_sub(from) < STEADY => Probe::NotYet(why),
                 Seen::Untold(why) => {
                     told = Some(why);
-                    Probe::Ready(())
+                    Probe::Ready
                 }
                 Seen::NotYet(why) if lost > 0 => Probe::NotYet(format!("{why}, {lost} were cut meanwhile")),
                 Seen::Old(_, why) | Seen::NotYet(why) => Probe::NotYet(why),

@@ -101,7 +101,7 @@ impl Step for RuntimeStart {
         let clock = cx.clock;
         let waited = wait_for(clock, "containerd's CRI", LIMIT, || {
             Ok(match health::probe(&self.address) {
-                Ok(()) => Probe::Ready(()),
+                Ok(()) => Probe::Ready,
                 Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
                 Err(Unfit::Yet(seen)) if self.is_hopeless(cx)? => {
                     return Err(Error::new(

@@ -50,7 +50,7 @@ pub(super) fn confirm(store: &mut Store<'_>, image: &Image) -> Result<()> {
     for name in &image.names {
         wait_for(clock, &format!("CRI to show image '{name}'"), CRI_PATIENCE, || {
             Ok(match store.cri_id(name.as_str())? {
-                Some(seen) if seen == id => Probe::Ready(()),
+                Some(seen) if seen == id => Probe::Ready,
                 Some(seen) => Probe::NotYet(format!("it is {seen}, expected {id}")),
                 None => Probe::NotYet("CRI does not know it".into()),
             })

@@ -88,7 +88,7 @@ pub(super) fn wait_for_clock(parts: &Assembly, cx: &Cx<'_>) -> Result<()> {
     ));
     let waited = wait_for(cx.clock, "the clock to be set", limit, || {
         Ok(match cx.clock.unix() >= floor {
-            true => Probe::Ready(()),
+            true => Probe::Ready,
             false => Probe::NotYet(rfc3339(cx.clock.unix())),
         })
     });

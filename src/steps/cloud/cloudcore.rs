@@ -113,7 +113,7 @@ impl CloudCore {
     fn until_gone(&self, cx: &mut Cx<'_>) -> Result<()> {
         wait_for(cx.clock, "namespace 'kubeedge' to be gone", GONE, || {
             Ok(match Kube::new(&self.kubeconfig, cx.exec).get("namespace", "default", NAMESPACE)? {
-                None => Probe::Ready(()),
+                None => Probe::Ready,
                 Some(found) => Probe::NotYet(why_it_stays(&found)),
             })
         })

@@ -75,7 +75,7 @@ impl K3sStart {
         let clock = cx.clock;
         wait_for(clock, "k3s's containerd", self.limit, || {
             Ok(match health::answers(Path::new(SOCKET)) {
-                Ok(_) => Probe::Ready(()),
+                Ok(_) => Probe::Ready,
                 Err(Unfit::ForGood(seen)) => return Err(Error::new(Kind::Runtime, seen)),
                 Err(Unfit::Yet(seen)) => {
                     let state = self.state(cx)?;

@@ -30,9 +30,9 @@ pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
 }
 
 /// A look at the cluster as a wait wants it: one that fails is tried again.
-pub(super) fn probed(lack: Result<Option<String>>) -> Result<Probe<()>> {
+pub(super) fn probed(lack: Result<Option<String>>) -> Result<Probe> {
     Ok(match lack {
-        Ok(None) => Probe::Ready(()),
+        Ok(None) => Probe::Ready,
         Ok(Some(why)) => Probe::NotYet(why),
         Err(e) if e.kind() == Kind::Interrupted => return Err(e),
         Err(e) => Probe::NotYet(e.to_string()),

@@ -103,7 +103,7 @@ impl Step for WorkerReady {
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
         let waited = wait_for(cx.clock, "the node to be Ready", self.limit, || {
-            Ok(self.lack(cx)?.map_or(Probe::Ready(()), Probe::NotYet))
+            Ok(self.lack(cx)?.map_or(Probe::Ready, Probe::NotYet))
         });
         waited.map_err(|e| {
             if e.kind() == Kind::Interrupted {

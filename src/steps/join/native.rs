@@ -84,7 +84,7 @@ fn until_certified(step: &JoinCloud, begun: u64, cx: &mut Cx<'_>) -> Result<()> 
     let limit = step.config.join_timeout.min(LIMIT);
     let waited = wait_for(clock, "EdgeCore's certificates", limit, || {
         if certificates_there(cx.root)? {
-            return Ok(Probe::Ready(()));
+            return Ok(Probe::Ready);
         }
         let said = cx.services(step.manager).words_since(&service(), begun);
         let said = cx.report.mask(&said);
