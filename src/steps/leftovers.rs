@@ -80,7 +80,8 @@ pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
 
 fn unmount(path: &str) -> Result<()> {
     log::debug!("unmount {path}");
-    nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH).lift(Kind::Host, || format!("unmount '{path}'"))
+    nix::mount::umount2(Path::new(path), nix::mount::MntFlags::MNT_DETACH)
+        .lift(Kind::Host, || format!("unmount '{path}'"))
 }
 
 /// Forgets network namespaces, each named as `/proc/PID/ns/net` names it: mounts keep those of pods alive, with their

@@ -264,7 +264,7 @@ impl Assembly {
         })?;
         let files = vec![
             (runtime::PATH, 0o644, config.into_bytes()),
-            (cni::CONFLIST, 0o644, cni::conflist(self.config.pod_cidr)?),
+            (cni::CONFLIST, 0o644, cni::conflist(self.config.pod_cidr).into_bytes()),
         ];
         let files =
             Files::new("runtime-files", "containerd's config, conflist and unit", files, (self.manager, &service));

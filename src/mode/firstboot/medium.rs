@@ -1,5 +1,7 @@
 //! A file system that brings the configuration: mounted for as long as it is looked at, and for nothing else.
 
+use std::path::{Path, PathBuf};
+
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::error::{Error, Kind, Lift, Result};
@@ -23,7 +25,7 @@ pub(super) enum Access {
 pub(super) struct Medium {
     /// Its files.
     pub(super) root: Root,
-    place: std::path::PathBuf,
+    place: PathBuf,
 }
 
 impl Medium {
@@ -35,19 +37,19 @@ impl Medium {
         machine.mkdir(PLACE, 0o700)?;
         let place = machine.absolute(PLACE);
         // What a killed run left there, ignoring: nothing is mounted.
-        let _ = umount2(&place, MntFlags::MNT_DETACH);
+        let _ = umount2(place.as_path(), MntFlags::MNT_DETACH);
         let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if access == Access::Read {
             flags |= MsFlags::MS_RDONLY;
         }
-        let source = format!("/dev/{}", device.name);
+        let source = Path::new("/dev").join(&device.name);
         let options = options(format, access);
-        mount(Some(source.as_str()), &place, Some(format.mount_type()), flags, options)
+        mount(Some(source.as_path()), place.as_path(), Some(format.mount_type()), flags, options)
             .lift(Kind::Host, || format!("mount {device}"))?;
         match Root::open(&place) {
             Ok(root) => Ok(Medium { root, place }),
             Err(e) => {
-                let _ = umount2(&place, MntFlags::MNT_DETACH);
+                let _ = umount2(place.as_path(), MntFlags::MNT_DETACH);
                 Err(e)
             }
         }
@@ -69,6 +71,6 @@ impl Drop for Medium {
     fn drop(&mut self) {
         // Our own handle keeps it busy until it is dropped, so it is detached; ignoring: it cannot be helped here.
         let _ = self.root.sync_all();
-        let _ = umount2(&self.place, MntFlags::MNT_DETACH);
+        let _ = umount2(self.place.as_path(), MntFlags::MNT_DETACH);
     }
 }

@@ -46,8 +46,8 @@ fn a_container_runs_from_our_import(version: &str) {
 
 /// The product's own network; without the two plugins that need iptables where the machine has none.
 fn network(daemon: &Daemon) {
-    let conflist = cni::conflist("10.99.7.0/24".parse().unwrap()).unwrap();
-    let mut conflist: serde_json::Value = serde_json::from_slice(conflist.as_ref()).unwrap();
+    let conflist = cni::conflist("10.99.7.0/24".parse().unwrap());
+    let mut conflist: serde_json::Value = serde_json::from_str(&conflist).unwrap();
     if !Path::new("/usr/sbin/iptables").exists() {
         println!("no iptables: the pod network is tried without masquerading and port mapping");
         conflist["plugins"][0]["ipMasq"] = false.into();
