@@ -36,7 +36,7 @@ struct Release {
     cloud: RawNeeds,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct RawNeeds {
     components: Vec<String>,
     optional_components: Vec<String>,
@@ -44,19 +44,19 @@ struct RawNeeds {
     optional_images: Vec<String>,
 }
 
-impl Take for Catalogue {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+impl Catalogue {
+    fn read(value: &Value) -> std::result::Result<Self, JsonError> {
         value.only(&["about", "default", "components", "releases"])?;
         Ok(Catalogue {
             default: text::field(value, "default")?,
-            components: value.field("components")?,
-            releases: value.field("releases")?,
+            components: value.list("components", Rule::read)?,
+            releases: value.list("releases", Release::read)?,
         })
     }
 }
 
-impl Take for Rule {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+impl Rule {
+    fn read(value: &Value) -> std::result::Result<Self, JsonError> {
         value.only(&["name", "to", "mode", "from"])?;
         let mode = value.get("mode").map(|_| text::field(value, "mode")).transpose()?;
         Ok(Rule {
@@ -68,8 +68,8 @@ impl Take for Rule {
     }
 }
 
-impl Take for Release {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+impl Release {
+    fn read(value: &Value) -> std::result::Result<Self, JsonError> {
         value.only(&["kubeedge", "edge", "cloud"])?;
         Ok(Release {
             kubeedge: text::field(value, "kubeedge")?,
@@ -80,14 +80,12 @@ impl Take for Release {
 }
 
 impl Take for RawNeeds {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
         value.only(&["components", "optional_components", "images", "optional_images"])?;
-        Ok(RawNeeds {
-            components: value.field("components")?,
-            optional_components: value.field("optional_components")?,
-            images: value.field("images")?,
-            optional_images: value.field("optional_images")?,
-        })
+        value.read("components", &mut self.components)?;
+        value.read("optional_components", &mut self.optional_components)?;
+        value.read("images", &mut self.images)?;
+        value.read("optional_images", &mut self.optional_images)
     }
 }
 
@@ -112,7 +110,7 @@ impl Catalogue {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
-        json::parse(bytes, MAX).map_err(|e| bad(e.to_string()))
+        json::read(bytes, MAX).and_then(|value| Self::read(&value)).map_err(|e| bad(e.to_string()))
     }
 
     /// The KubeEdge version that is taken when none is given.

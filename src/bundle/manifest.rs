@@ -13,7 +13,7 @@ use super::time::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Result, excerpt};
 use crate::ids::{Arch, ImageRef, RelPath};
-use crate::json::{self, JsonError, Take, Value};
+use crate::json::{self, JsonError, Value};
 use crate::oci::Descriptor;
 
 /// Media type of the edgelay manifest in `index.json`.
@@ -113,8 +113,8 @@ pub struct ImageEntry {
     pub unpacked: u64,
 }
 
-impl Take for Manifest {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+impl Manifest {
+    fn read(value: &Value) -> std::result::Result<Self, JsonError> {
         value.only(&["schema", "min_tool", "role", "architecture", "kubeedge", "built", "components", "images"])?;
         Ok(Manifest {
             schema: value.field("schema")?,
@@ -123,14 +123,14 @@ impl Take for Manifest {
             architecture: text::field(value, "architecture")?,
             kubeedge: text::field(value, "kubeedge")?,
             built: text::field(value, "built")?,
-            components: value.field("components")?,
-            images: value.field("images")?,
+            components: value.list("components", Component::read)?,
+            images: value.list("images", ImageEntry::read)?,
         })
     }
 }
 
-impl Take for Component {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+impl Component {
+    fn read(value: &Value) -> std::result::Result<Self, JsonError> {
         value.only(&["name", "version", "source", "mode", "size", "digest", "destination"])?;
         Ok(Component {
             name: value.field("name")?,
@@ -144,8 +144,8 @@ impl Take for Component {
     }
 }
 
-impl Take for ImageEntry {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
+impl ImageEntry {
+    fn read(value: &Value) -> std::result::Result<Self, JsonError> {
         value.only(&["names", "required", "digest", "size", "unpacked"])?;
         Ok(ImageEntry {
             names: text::list_field(value, "names")?,
@@ -195,7 +195,7 @@ impl Manifest {
             }
             _ => {}
         }
-        let manifest = Manifest::take(&value).map_err(bad)?;
+        let manifest = Manifest::read(&value).map_err(bad)?;
         manifest.check().map_err(|why| Flaw::damaged(format!("edgelay manifest: {why}")))?;
         Ok(manifest)
     }

@@ -5,31 +5,53 @@
 use super::error::{JsonError, Reason};
 use super::read::read;
 use super::value::{Data, Number, Value};
+use crate::gather::Gather;
 use crate::sorted::Map;
 
-/// What a [`Value`] can be turned into.
-pub trait Take: Sized {
-    /// Takes it.
-    fn take(value: &Value) -> Result<Self, JsonError>;
+/// What a [`Value`] can be read into: in place, behind a table. A result that holds what was read moves at each `?`.
+pub trait Take {
+    /// Takes it. After an error it is anything.
+    fn take(&mut self, value: &Value) -> Result<(), JsonError>;
 
-    /// What it is where there is no value.
-    fn absent() -> Option<Self> {
-        None
+    /// Whether there need be no value.
+    fn is_optional(&self) -> bool {
+        false
     }
 }
 
 /// Reads a JSON text of at most `limit` bytes into a type.
-pub fn parse<T: Take>(bytes: &[u8], limit: usize) -> Result<T, JsonError> {
-    T::take(&read(bytes, limit)?)
+pub fn parse<T: Take + Default>(bytes: &[u8], limit: usize) -> Result<T, JsonError> {
+    let mut whole = T::default();
+    whole.take(&read(bytes, limit)?)?;
+    Ok(whole)
 }
 
 impl Value {
-    /// The member `key` of an object, as a type. Only options may be absent.
-    pub fn field<T: Take>(&self, key: &'static str) -> Result<T, JsonError> {
+    /// Reads the member `key` of an object. Only options may be absent.
+    pub fn read(&self, key: &'static str, into: &mut dyn Take) -> Result<(), JsonError> {
         match self.member(key)? {
-            Some(value) => T::take(value).map_err(|e| e.inside(key)),
-            None => T::absent().ok_or_else(|| JsonError::new(self.place, Reason::Missing(key))),
+            Some(value) => into.take(value).map_err(|e| e.inside(key)),
+            None if into.is_optional() => Ok(()),
+            None => Err(JsonError::new(self.place, Reason::Missing(key))),
         }
+    }
+
+    /// The member `key` of an object, as a type.
+    pub fn field<T: Take + Default>(&self, key: &'static str) -> Result<T, JsonError> {
+        let mut field = T::default();
+        self.read(key, &mut field)?;
+        Ok(field)
+    }
+
+    /// The member `key` of an object, a list whose items `read` makes something of.
+    pub fn list<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&Value) -> Result<T, JsonError>,
+    ) -> Result<Vec<T>, JsonError> {
+        let list = self.member(key)?.ok_or_else(|| JsonError::new(self.place, Reason::Missing(key)))?;
+        let items = list.items().map_err(|e| e.inside(key))?.iter().enumerate();
+        items.map(|(index, item)| read(item).map_err(|e| e.inside_item(index).inside(key))).gather()
     }
 
     /// The member `key`, `null` or not; an error if this is no object.
@@ -59,59 +81,62 @@ impl Value {
 }
 
 impl Take for String {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        value.text().map(str::to_owned)
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+        *self = value.text()?.to_owned();
+        Ok(())
     }
 }
 
 impl Take for bool {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        value.flag()
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+        *self = value.flag()?;
+        Ok(())
     }
 }
 
 impl Take for u64 {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        value.whole_to(u64::MAX, 64)
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+        *self = value.whole_to(u64::MAX, 64)?;
+        Ok(())
     }
 }
 
 impl Take for u32 {
-    fn take(value: &Value) -> Result<Self, JsonError> {
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
         let number = value.whole_to(u64::from(u32::MAX), 32)?;
-        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+        *self = u32::try_from(number).unwrap_or(u32::MAX);
+        Ok(())
     }
 }
 
-impl<T: Take> Take for Option<T> {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        if value.is_null() { Ok(None) } else { T::take(value).map(Some) }
+impl<T: Take + Default> Take for Option<T> {
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+        if value.is_null() { Ok(()) } else { self.get_or_insert_default().take(value) }
     }
 
-    fn absent() -> Option<Self> {
-        Some(None)
+    fn is_optional(&self) -> bool {
+        true
     }
 }
 
-impl<T: Take> Take for Vec<T> {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        let items = value.items()?;
-        let mut list = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            list.push(T::take(item).map_err(|e| e.inside_item(index))?);
+impl<T: Take + Default> Take for Vec<T> {
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+        for (index, item) in value.items()?.iter().enumerate() {
+            let mut element = T::default();
+            element.take(item).map_err(|e| e.inside_item(index))?;
+            self.push(element);
         }
-        Ok(list)
+        Ok(())
     }
 }
 
 impl Take for Map<String, String> {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        let mut map = Map::new();
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
         for member in value.members()? {
             let text = member.value.text().map_err(|e| e.inside(&member.key))?;
-            map.insert(member.key.clone(), text.to_owned());
+            self.insert(member.key.clone(), text.to_owned());
         }
-        Ok(map)
+        Ok(())
     }
 }
 
@@ -119,7 +144,7 @@ impl Take for Map<String, String> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq)]
+    #[derive(Debug, Default, PartialEq)]
     struct Node {
         name: String,
         port: Option<u32>,
@@ -128,25 +153,23 @@ mod tests {
     }
 
     impl Take for Node {
-        fn take(value: &Value) -> Result<Self, JsonError> {
+        fn take(&mut self, value: &Value) -> Result<(), JsonError> {
             value.only(&["name", "port", "labels", "taints"])?;
-            Ok(Node {
-                name: value.field("name")?,
-                port: value.field("port")?,
-                labels: value.field("labels")?,
-                taints: value.field("taints")?,
-            })
+            value.read("name", &mut self.name)?;
+            value.read("port", &mut self.port)?;
+            value.read("labels", &mut self.labels)?;
+            value.read("taints", &mut self.taints)
         }
     }
 
-    #[derive(Debug, PartialEq)]
+    #[derive(Debug, Default, PartialEq)]
     struct Taint {
         key: String,
     }
 
     impl Take for Taint {
-        fn take(value: &Value) -> Result<Self, JsonError> {
-            Ok(Taint { key: value.field("key")? })
+        fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+            value.read("key", &mut self.key)
         }
     }
 

@@ -58,6 +58,7 @@ pub struct DockerEntry {
     pub layers: Vec<String>,
 }
 
+#[derive(Default)]
 struct RawDescriptor {
     media_type: Option<String>,
     digest: String,
@@ -67,17 +68,16 @@ struct RawDescriptor {
 }
 
 impl Take for RawDescriptor {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawDescriptor {
-            media_type: value.field("mediaType")?,
-            digest: value.field("digest")?,
-            size: value.field("size")?,
-            platform: value.field("platform")?,
-            annotations: value.field("annotations")?,
-        })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("mediaType", &mut self.media_type)?;
+        value.read("digest", &mut self.digest)?;
+        value.read("size", &mut self.size)?;
+        value.read("platform", &mut self.platform)?;
+        value.read("annotations", &mut self.annotations)
     }
 }
 
+#[derive(Default)]
 struct RawPlatform {
     os: Option<String>,
     architecture: Option<String>,
@@ -85,16 +85,15 @@ struct RawPlatform {
 }
 
 impl Take for RawPlatform {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawPlatform {
-            os: value.field("os")?,
-            architecture: value.field("architecture")?,
-            variant: value.field("variant")?,
-        })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("os", &mut self.os)?;
+        value.read("architecture", &mut self.architecture)?;
+        value.read("variant", &mut self.variant)
     }
 }
 
 /// An index or a manifest; which of the two, its lists tell.
+#[derive(Default)]
 struct RawDocument {
     schema_version: Option<u64>,
     media_type: Option<String>,
@@ -104,17 +103,16 @@ struct RawDocument {
 }
 
 impl Take for RawDocument {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawDocument {
-            schema_version: value.field("schemaVersion")?,
-            media_type: value.field("mediaType")?,
-            manifests: value.field("manifests")?,
-            config: value.field("config")?,
-            layers: value.field("layers")?,
-        })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("schemaVersion", &mut self.schema_version)?;
+        value.read("mediaType", &mut self.media_type)?;
+        value.read("manifests", &mut self.manifests)?;
+        value.read("config", &mut self.config)?;
+        value.read("layers", &mut self.layers)
     }
 }
 
+#[derive(Default)]
 struct RawConfig {
     os: Option<String>,
     architecture: Option<String>,
@@ -123,26 +121,26 @@ struct RawConfig {
 }
 
 impl Take for RawConfig {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawConfig {
-            os: value.field("os")?,
-            architecture: value.field("architecture")?,
-            variant: value.field("variant")?,
-            rootfs: value.field("rootfs")?,
-        })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("os", &mut self.os)?;
+        value.read("architecture", &mut self.architecture)?;
+        value.read("variant", &mut self.variant)?;
+        value.read("rootfs", &mut self.rootfs)
     }
 }
 
+#[derive(Default)]
 struct RawRootfs {
     diff_ids: Option<Vec<String>>,
 }
 
 impl Take for RawRootfs {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawRootfs { diff_ids: value.field("diff_ids")? })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("diff_ids", &mut self.diff_ids)
     }
 }
 
+#[derive(Default)]
 struct RawDockerEntry {
     config: String,
     repo_tags: Option<Vec<String>>,
@@ -150,26 +148,25 @@ struct RawDockerEntry {
 }
 
 impl Take for RawDockerEntry {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawDockerEntry {
-            config: value.field("Config")?,
-            repo_tags: value.field("RepoTags")?,
-            layers: value.field("Layers")?,
-        })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("Config", &mut self.config)?;
+        value.read("RepoTags", &mut self.repo_tags)?;
+        value.read("Layers", &mut self.layers)
     }
 }
 
+#[derive(Default)]
 struct RawLayout {
     image_layout_version: String,
 }
 
 impl Take for RawLayout {
-    fn take(value: &Value) -> std::result::Result<Self, JsonError> {
-        Ok(RawLayout { image_layout_version: value.field("imageLayoutVersion")? })
+    fn take(&mut self, value: &Value) -> std::result::Result<(), JsonError> {
+        value.read("imageLayoutVersion", &mut self.image_layout_version)
     }
 }
 
-fn parse<T: Take>(bytes: &[u8], what: &str) -> Result<T> {
+fn parse<T: Take + Default>(bytes: &[u8], what: &str) -> Result<T> {
     json::parse(bytes, MAX_DOCUMENT).map_err(|e| {
         let hint = if matches!(e.reason(), json::Reason::Syntax(..)) { COPY_AGAIN } else { MAKE_AGAIN };
         Error::new(Kind::Bundle, format_args!("is not {what}")).because(e).hint(hint)

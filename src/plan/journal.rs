@@ -297,12 +297,13 @@ fn replay(bytes: &[u8]) -> Result<(Box<State>, usize, bool)> {
 /// `None`: no line of a journal. Of a newer schema all but its number may have changed.
 fn record(line: &[u8]) -> Result<Option<Record>> {
     let Ok(value) = json::read(line, MAX_LINE) else { return Ok(None) };
+    let mut record = Record::default();
     match value.get("schema").and_then(|schema| schema.whole().ok()) {
         Some(schema) if schema > u64::from(SCHEMA) => {
             let what = format!("journal '{}' has schema {schema}, this edgelay knows {SCHEMA}", Journal::PATH);
             Err(Error::new(Kind::Host, what).hint("use the edgelay that installed this host, or a newer one"))
         }
-        _ => Ok(Record::take(&value).ok()),
+        _ => Ok(record.take(&value).is_ok().then_some(record)),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::json::{JsonError, Take, Value};
 pub(super) const SCHEMA: u32 = 1;
 
 /// `{"schema":1,"event":"wrote","key":"etc/containerd/config.toml","value":"","unix":1790000000}`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Record {
     pub(super) schema: u32,
     pub(super) event: String,
@@ -25,14 +25,12 @@ impl Record {
 }
 
 impl Take for Record {
-    fn take(value: &Value) -> Result<Self, JsonError> {
-        Ok(Record {
-            schema: value.field("schema")?,
-            event: value.field("event")?,
-            key: value.field("key")?,
-            value: value.field("value")?,
-            unix: value.field("unix")?,
-        })
+    fn take(&mut self, value: &Value) -> Result<(), JsonError> {
+        value.read("schema", &mut self.schema)?;
+        value.read("event", &mut self.event)?;
+        value.read("key", &mut self.key)?;
+        value.read("value", &mut self.value)?;
+        value.read("unix", &mut self.unix)
     }
 }
 
