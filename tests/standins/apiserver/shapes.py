@@ -73,7 +73,8 @@ def check(kind, value, path, faults, owner=""):
         else:
             check(shape.fields[key], item, f"{path}.{key}".lstrip("."), faults, kind)
     for key in shape.required:
-        if value.get(key) in (None, ""):
+        # Of a status nothing is asked for: a container that waits has no imageID yet.
+        if not path.startswith("status") and value.get(key) in (None, ""):
             faults.missing.append(f"{path}.{key}".lstrip("."))
 
 
