@@ -16,7 +16,7 @@ pub use edgecore::{
     CERTIFICATE, DATABASE, EDGECORE, EDGECORE_YAML, Link, MAX_YAML, METASERVER, PLUGINS, certificates_there, healthy,
     link, service,
 };
-pub use explain::{explain, refusal, without_words};
+pub use explain::{explain, is_taken, refusal, without_words};
 pub use keadm::{Join, Setting, join_command, memory_settings, switches};
 pub use native::{BOOTSTRAP, DIRS, render as native_config};
 pub use node::{Ready, ready_condition};

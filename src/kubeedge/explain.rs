@@ -9,6 +9,9 @@ struct Known(&'static str, Kind, &'static str);
 
 const NEW_TOKEN: &str = "get a new token with 'edgelay cloud token' or 'keadm gettoken' in the cloud and run again";
 
+/// keadm's words where the cloud answers anything but "not found" when asked for the node.
+const TAKEN: &str = "node already exists or internal error";
+
 /// Texts of v1.22, the most telling first: EdgeCore's own reason comes before keadm's "timed out".
 const KNOWN: &[Known] = &[
     Known("token is expired", Kind::Cluster, NEW_TOKEN),
@@ -39,7 +42,7 @@ const KNOWN: &[Known] = &[
     ),
     Known("bad handshake", Kind::Cluster, "set cloud.websocket_port to CloudHub's WebSocket port, 10000 by default"),
     Known(
-        "node already exists or internal error",
+        TAKEN,
         Kind::Cluster,
         "look in the cloud with 'kubectl get node'. If there is a node of this name, of a machine that was here before: delete \
          it with 'kubectl delete node', set join.method to 'native', which takes it over, or choose another node.name. If \
@@ -114,6 +117,11 @@ pub fn explain(said: &str, log: &str) -> Error {
     }
 }
 
+/// Whether keadm refused because the cloud may know the node already.
+pub fn is_taken(error: &Error) -> bool {
+    error.to_string().contains(TAKEN)
+}
+
 /// Causes in EdgeCore's own words that no waiting mends: it would start and fail with them for ever.
 const FINAL: [&str; 6] = [
     "token is expired",
@@ -151,7 +159,8 @@ pub fn without_words(log: &str) -> String {
     }
 }
 
-/// The last line of a log of klog's that is an error or worse, or that a Go program died with.
+/// The last line of a log of klog's that is an error or worse, or that a Go program died with; without any, what the
+/// service manager says of its end.
 fn last_complaint(log: &str) -> String {
     let is_one = |line: &&str| {
         let mut bytes = line.bytes();
@@ -159,7 +168,9 @@ fn last_complaint(log: &str) -> String {
         line.starts_with("panic: ")
             || matches!(level, Some(b'E' | b'F')) && bytes.next().is_some_and(|b| b.is_ascii_digit())
     };
-    let line = log.lines().rev().map(str::trim).find(is_one).unwrap_or("nothing that would tell why");
+    let lines = || log.lines().rev().map(str::trim);
+    let ended = |line: &&str| ["Main process exited", "Failed to execute"].iter().any(|words| line.contains(words));
+    let line = lines().find(is_one).or_else(|| lines().find(ended)).unwrap_or("nothing that would tell why");
     shorten(line, 400)
 }
 
@@ -213,6 +224,13 @@ W1130 07:27:45.295449     443 edgehub.go:138] connection is broken, will reconne
                 "CloudCore runs",
             ),
             (" \n", "", Kind::Cluster, "EdgeCore says: nothing that would tell why", "journalctl"),
+            (
+                "",
+                "edgecore.service: Main process exited, code=killed, status=11/SEGV\nedgecore.service: Failed with result 'signal'.",
+                Kind::Cluster,
+                "EdgeCore says: edgecore.service: Main process exited, code=killed, status=11/SEGV",
+                "journalctl",
+            ),
             (
                 "",
                 "I1130 07:32:47.441738     877 server.go:102] Version: v1.22.9\nF1130 07:32:47.442     877 server.go:1] no\nExited",

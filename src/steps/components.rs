@@ -74,6 +74,7 @@ fn lay_down(file: &Component, cx: &mut Cx<'_>, (done, total): (u64, u64)) -> Res
     let path = file.destination();
     if path == EDGECORE {
         edgecore_program::keep(cx)?;
+        edgecore_program::forget_image(cx)?;
     }
     // The blobs are borrowed apart from the rest: the reader lives while the file is written.
     let Some(blobs) = cx.blobs.take() else {

@@ -14,6 +14,7 @@ use crate::service::{Manager, State, boot_link, definition};
 
 use super::edgecore_data;
 use super::edgecore_program::{self, EdgecoreProgram};
+use super::join;
 
 /// EdgeCore starts its kubelet's server after it has talked to the cloud and to containerd.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -102,6 +103,8 @@ impl Step for Edgecore {
         if let Err(e) = self.wait(begun, cx) {
             return Err(self.go_back(e, cx));
         }
+        // EdgeCore of another version writes its configuration anew.
+        join::sync(cx)?;
         edgecore_program::forget_previous(cx)?;
         if let Some(package) = &self.program.package {
             package.drop_older(cx)?;

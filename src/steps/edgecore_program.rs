@@ -15,6 +15,8 @@ use super::edgecore_data;
 
 /// The image that EdgeCore was taken from, by the digest of its config.
 const FACT: &str = "edgecore-from";
+/// The size of EdgeCore then: a power cut or a worn card may take the rest of it.
+const SIZE: &str = "edgecore-size";
 /// The EdgeCore that worked, until another one does; a second name of the file, which costs nothing to make.
 const PREVIOUS: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore.edgelay-previous");
 /// [`FACT`] of that one.
@@ -65,7 +67,26 @@ impl EdgecoreProgram {
 
 /// To be called when EdgeCore was taken out of `image`, by whomever.
 pub(super) fn remember(image: &Image, cx: &mut Cx<'_>) -> Result<()> {
-    cx.journal.remember(FACT, &image.config.digest.to_string())
+    remember_from(&image.config.digest.to_string(), cx)
+}
+
+fn remember_from(from: &str, cx: &mut Cx<'_>) -> Result<()> {
+    if let Some(meta) = cx.root.stat(EDGECORE)? {
+        cx.journal.remember(SIZE, &meta.size.to_string())?;
+    }
+    cx.journal.remember(FACT, from)
+}
+
+/// To be called before an EdgeCore that is of no image is put in its place.
+pub(super) fn forget_image(cx: &mut Cx<'_>) -> Result<()> {
+    cx.journal.forget(SIZE)?;
+    cx.journal.forget(FACT)
+}
+
+/// Whether EdgeCore is as large as when it was put in its place, as far as that is known.
+fn is_whole(cx: &Cx<'_>) -> Result<bool> {
+    let Some(known) = cx.journal.fact(SIZE) else { return Ok(true) };
+    Ok(cx.root.stat(EDGECORE)?.is_some_and(|meta| meta.size.to_string() == known))
 }
 
 /// Copies EdgeCore out of `image` to its place. One that runs goes on running the old file.
@@ -78,7 +99,7 @@ pub(super) fn extract(image: &Image, address: &std::path::Path, cx: &mut Cx<'_>)
 /// To be called before another EdgeCore is put in its place. What is kept already is of the one that worked.
 pub(super) fn keep(cx: &mut Cx<'_>) -> Result<()> {
     let worked = cx.journal.fact(super::edgecore::FACT).is_some() && cx.root.lstat(EDGECORE)?.is_some();
-    if !worked {
+    if !(worked && is_whole(cx)?) {
         return Ok(());
     }
     let kept = cx.journal.fact(KEPT).is_some();
@@ -115,7 +136,7 @@ pub(super) fn bring_back(cx: &mut Cx<'_>) -> Result<bool> {
     cx.journal.forget(FACT)?;
     cx.root.replace(PREVIOUS, EDGECORE)?;
     if let Some(from) = from {
-        cx.journal.remember(FACT, &from)?;
+        remember_from(&from, cx)?;
     }
     Ok(true)
 }
@@ -141,6 +162,9 @@ impl Step for EdgecoreProgram {
         if cx.root.stat(EDGECORE)?.is_none() {
             return Ok(Status::todo(format!("'{EDGECORE}' is missing")));
         }
+        if !is_whole(cx)? {
+            return Ok(Status::todo(format!("'{EDGECORE}' is not as large as it was")));
+        }
         let same = cx.journal.fact(FACT) == Some(&self.image.config.digest.to_string());
         Ok(if same { Status::Done } else { Status::todo(format!("'{EDGECORE}' is of another bundle")) })
     }
@@ -154,7 +178,7 @@ impl Step for EdgecoreProgram {
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
         // The program itself goes with the join.
         forget_previous(cx)?;
-        cx.journal.forget(FACT)
+        forget_image(cx)
     }
 }
 
@@ -164,6 +188,21 @@ mod tests {
     use crate::plan::tests::with_cx;
 
     /// What a cut left of an upgrade that went well is of an older version than the one that works now.
+    #[test]
+    fn one_that_lost_its_rest_is_seen_and_not_kept() {
+        with_cx(|cx| {
+            cx.root.write(EDGECORE, 0o755, b"whole").unwrap();
+            cx.journal.remember(super::super::edgecore::FACT, "works").unwrap();
+            remember_from("sha256:a", cx).unwrap();
+            assert!(is_whole(cx).unwrap());
+            cx.root.write(EDGECORE, 0o755, b"who").unwrap();
+            keep(cx).unwrap();
+            assert!(!is_whole(cx).unwrap() && !is_kept(cx).unwrap());
+            forget_image(cx).unwrap();
+            assert!(is_whole(cx).unwrap(), "nothing is known of a component's size here");
+        });
+    }
+
     #[test]
     fn the_one_that_worked_last_is_kept_until_another_has_proven_itself() {
         with_cx(|cx| {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::clock::rfc3339;
-use crate::config::{EdgeConfig, Identity, load_token};
+use crate::config::{EdgeConfig, Identity, JoinMethod, load_token};
 use crate::containerd::health;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Cmd, Output};
@@ -14,7 +14,7 @@ use crate::gather::Grow;
 use crate::ids::{RelPath, Token};
 use crate::kubeedge::{
     BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, PLUGINS, certificates_there,
-    explain, join_command, lookup, not_after, refusal, service,
+    explain, is_taken, join_command, lookup, not_after, refusal, service,
 };
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
@@ -42,6 +42,9 @@ const SUDO_TEXT: &str =
 const KEY: RelPath<'static> = RelPath::literal("etc/kubeedge/certs/server.key");
 /// The node had its certificates once: what is lacking since is not a failed attempt.
 const JOINED: &str = "joined";
+
+/// The name under which EdgeCore got certificates in an attempt that has not ended well: it may have registered the node.
+const CERTIFIED: &str = "join-certified";
 
 /// The node's name in edgecore.yaml.
 const HOSTNAME: &str = "modules.edged.hostnameOverride";
@@ -141,6 +144,9 @@ impl JoinCloud {
                 .hint("run 'edgelay edge uninstall' first to join it anew"));
         }
         cx.report.info("clearing what an earlier attempt to join left");
+        if cx.root.lstat(CERTIFICATE)?.is_some() {
+            cx.journal.remember(CERTIFIED, self.identity.node.as_str())?;
+        }
         leftovers::clear_join(&self.config.containerd_address, cx)
     }
 
@@ -164,13 +170,31 @@ impl JoinCloud {
     /// keadm runs to its end, or until EdgeCore has said why no waiting will help.
     fn run_keadm(&self, cmd: &Cmd, cx: &mut Cx<'_>) -> (Result<Output>, Option<Error>) {
         let (root, clock, report, begun) = (cx.root, cx.clock, cx.report, cx.clock.unix());
+        let (journal, node) = (&mut *cx.journal, self.identity.node.as_str());
         let mut refused = None;
         let ran = cx.exec.run_watched(cmd, &mut |exec| {
+            // A power cut may take the file, which nobody syncs, and leave the node's object in the cloud.
+            if root.lstat(CERTIFICATE).is_ok_and(|meta| meta.is_some())
+                && let Err(e) = journal.remember(CERTIFIED, node)
+            {
+                log::debug!("{e}, ignoring: the run goes on, and will say so itself");
+            }
             let said = Services::new(self.manager, root, exec, clock).words_since(&service(), begun);
             refused = refusal(&report.mask(&said));
             refused.is_some()
         });
         (ran, refused)
+    }
+
+    /// keadm takes no node that the cloud knows; one that it knows from an attempt of this very node is ours.
+    fn take_over(&self, e: Error, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
+        let ours = cx.journal.fact(CERTIFIED) == Some(self.identity.node.as_str());
+        if !(ours && is_taken(&e) && self.config.join_method == JoinMethod::Auto) {
+            return Err(e);
+        }
+        cx.report
+            .info("the cloud knows this node from an attempt that was cut: joining without keadm, to take it over");
+        native::join(self, token, cx)
     }
 
     fn join(&self, token: &Token, cx: &mut Cx<'_>) -> Result<()> {
@@ -200,6 +224,12 @@ impl JoinCloud {
         log::debug!("keadm said: {}", printable(&said));
         Err(explain(&cx.report.mask(&said), &cx.report.mask(&log)))
     }
+}
+
+/// Waits until what keadm and EdgeCore wrote is on the disk: a node that works is to work after a power cut, too.
+pub(super) fn sync(cx: &Cx<'_>) -> Result<()> {
+    let written = [EDGECORE, EDGECORE_YAML, CERTIFICATE];
+    written.iter().filter_map(|path| path.split().0).try_for_each(|dir| cx.root.sync_fs(dir))
 }
 
 /// A directory with a `sudo` for keadm, where the host has none.
@@ -247,18 +277,23 @@ impl Step for JoinCloud {
         if certified && cx.root.stat(EDGECORE)?.is_some() && self.belongs(cx)? == Status::Done {
             // All of it was done, but for the last touch.
             cx.root.remove(BOOTSTRAP)?;
-            return cx.journal.remember(JOINED, "yes");
+            sync(cx)?;
+            cx.journal.remember(JOINED, "yes")?;
+            return cx.journal.forget(CERTIFIED);
         }
         self.clear_the_way(cx)?;
         self.claim(cx)?;
         match self.way.with_keadm {
-            true => self.join(&token, cx)?,
+            true => self.join(&token, cx).or_else(|e| self.take_over(e, &token, cx))?,
             false => native::join(self, &token, cx)?,
         }
+        // Neither keadm's copy of EdgeCore nor the certificates are synced by whoever wrote them.
+        sync(cx)?;
         if let Some(image) = &self.package {
             edgecore_program::remember(image, cx)?;
         }
-        cx.journal.remember(JOINED, "yes")
+        cx.journal.remember(JOINED, "yes")?;
+        cx.journal.forget(CERTIFIED)
     }
 
     fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
@@ -274,6 +309,7 @@ pub(super) fn undo(manager: Manager, address: &std::path::Path, cx: &mut Cx<'_>)
     leftovers::clear_join(address, cx)?;
     cx.services(manager).forget(&service())?;
     cx.journal.forget(JOINED)?;
+    cx.journal.forget(CERTIFIED)?;
     let unit = definition(manager, &service()).0;
     let link = boot_link(manager, &service()).map(|l| l.0);
     cx.take_back(|path| {

@@ -297,6 +297,28 @@ fn our_own_failed_attempt_is_cleared_and_a_missing_sudo_bridged() {
     assert_eq!(machine.sh("command -v sudo").out, "", "the bridge over the missing sudo was left behind");
 }
 
+/// The cloud knows the node, and nobody has synced the certificates that it came with.
+#[test]
+fn a_node_that_a_cut_left_registered_is_taken_over() {
+    let Some(bed) = Bed::start("a_node_that_a_cut_left_registered_is_taken_over") else { return };
+    let machine = machine(&bed, "edge", "good");
+    let tick = "/run/standin/keadm-tick-ms";
+    machine.sh(&format!("echo 10000 >{tick}")).good();
+    let line = INSTALL.join(" ");
+    machine.sh(&format!("{line} >/dev/null 2>&1 & echo $! >/root/pid")).good();
+    let registered = wait_for(Duration::from_secs(60), || bed.cloud("nodes/edge-1").exists().then_some(()));
+    assert!(registered.is_some(), "{}", machine.journal("edgecore"));
+    machine.sh("kill -KILL $(cat /root/pid); systemctl stop edgecore; : >/etc/kubeedge/certs/server.crt").good();
+    for method in ["keadm", "auto"] {
+        let done = install(&machine, &["--join-method", method]);
+        match method {
+            "keadm" => done.fails(8, "keadm join: node already exists or internal error occurred"),
+            _ => assert!(done.code == 0 && done.said().contains("to take it over"), "{}", done.said()),
+        }
+    }
+    is_green(&machine);
+}
+
 #[test]
 fn a_node_that_the_cloud_knows_already_is_refused_in_keadms_words() {
     let Some(bed) = Bed::start("a_node_that_the_cloud_knows_already_is_refused_in_keadms_words") else { return };
@@ -329,6 +351,7 @@ fn drift_is_seen_and_mended() {
             "cd /usr/local/sbin; head -c 1000 runc >half; chmod 755 half; mv half runc",
             "a program of which a card lost the rest",
         ),
+        ("cd /usr/local/bin; head -c 1000 edgecore >half; chmod 755 half; mv half edgecore", "the same of EdgeCore"),
         // got anew with the token, which keadm cannot do
         ("rm /etc/kubeedge/certs/server.crt", "a lost certificate"),
     ] {

@@ -191,7 +191,7 @@ pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
     };
     let advice = match bad {
         Answer::Refused => "start CloudCore, or correct the cloud's address and ports",
-        Answer::TimedOut => "open both ports in every firewall between here and the cloud",
+        Answer::TimedOut => "open both ports in every firewall between here and the cloud, or correct cloud.host",
         Answer::NoRoute => "connect this machine to the cloud's network, or add a route to it",
         Answer::NoAddress => "give the cloud's IP address, or add its name to /etc/hosts",
         Answer::Open | Answer::Other(_) => "look at this machine's own firewall and network",
