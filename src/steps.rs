@@ -7,6 +7,7 @@ mod edgecore_data;
 mod edgecore_program;
 mod files;
 mod fingerprint;
+mod firewall;
 mod first_boot;
 mod host_files;
 mod images;

@@ -43,6 +43,9 @@ impl Process {
 /// The kernel's limit for process ids (proc_sys_kernel(5), pid_max).
 const MAX_PIDS: usize = 1 << 22;
 
+/// Programs that have a kubelet in them: distributions of Kubernetes, whose kubelet has no process of its own.
+pub const WITH_KUBELET: [&str; 6] = ["k0s", "k3s", "k3s-agent", "k3s-server", "kubelite", "rke2"];
+
 /// Every process with one of these names, in the order of their ids. Kernel threads and zombies do not count.
 pub fn named(root: &Root, names: &[&str]) -> Result<Vec<Process>> {
     let mut found = Vec::new();

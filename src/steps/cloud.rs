@@ -4,7 +4,6 @@ mod addons;
 mod api_ready;
 mod cloudcore;
 mod edgemesh;
-mod firewall;
 mod join_file;
 mod k3s_start;
 mod localtime;

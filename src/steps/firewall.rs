@@ -5,6 +5,7 @@ use crate::exec::{Cmd, Exec};
 use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
 use crate::plan::Cx;
+use crate::root::Root;
 
 const TABLES: [&str; 4] = ["nat", "filter", "mangle", "raw"];
 /// KubeEdge's image writes legacy rules, also where the host's own program writes nft ones; a kubelet writes some of each
@@ -14,14 +15,18 @@ const PROGRAMS: [&str; 6] =
 /// Where k3s has its own, which it uses on a host that has none.
 const BUNDLED: &str = "var/lib/rancher/k3s/data/current/bin/aux";
 
+/// Bytes of the kernel's list of legacy tables: there are five.
+const MAX_NAMES: usize = 4096;
+
 /// Removes every chain whose name begins with one of `prefixes`. What cannot be removed is told and left.
 pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
     if !cx.root.is_live() {
         return;
     }
+    let root = cx.root;
     for program in PROGRAMS.into_iter().filter_map(|name| program(name, cx)).gather::<Vec<_>>() {
         let program = program.as_str();
-        for table in &TABLES {
+        for table in TABLES.iter().filter(|table| is_made(program, table, root)) {
             // A kernel without the table has no chains in it.
             let Ok(listed) = cx.exec.run(&Cmd::new(program, &["-w", "-t", table, "-S"])) else { continue };
             if listed.code != 0 {
@@ -34,6 +39,16 @@ pub(super) fn remove(cx: &mut Cx<'_>, prefixes: &[&str]) {
             }
         }
     }
+}
+
+/// A legacy program makes the table that it is to list, and the others complain of it from then on.
+fn is_made(program: &str, table: &str, root: &Root) -> bool {
+    let names = match program.rsplit('/').next() {
+        Some("iptables-legacy") => RelPath::literal("proc/net/ip_tables_names"),
+        Some("ip6tables-legacy") => RelPath::literal("proc/net/ip6_tables_names"),
+        _ => return true,
+    };
+    root.text_or_empty(names, MAX_NAMES).is_ok_and(|made| made.lines().any(|name| name == table))
 }
 
 /// The host's program of this name, or k3s's.
@@ -97,6 +112,22 @@ fn words(line: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_legacy_table_that_nobody_made_is_not_looked_at() {
+        crate::plan::tests::with_cx(|cx| {
+            cx.root.write(RelPath::literal("proc/net/ip_tables_names"), 0o644, b"nat\nfilter\n").unwrap();
+            for (program, table, made) in [
+                ("iptables-legacy", "nat", true),
+                ("/aux/iptables-legacy", "mangle", false),
+                ("ip6tables-legacy", "nat", false),
+                ("iptables", "mangle", true),
+                ("ip6tables-nft", "nat", true),
+            ] {
+                assert_eq!(is_made(program, table, cx.root), made, "{program} {table}");
+            }
+        });
+    }
 
     #[test]
     fn k3s_has_programs_where_the_host_has_none() {

@@ -8,10 +8,13 @@ use crate::containerd::health::KUBELETS;
 use crate::error::{Kind, Lift, Result};
 use crate::exec::Cmd;
 use crate::gather::Gather;
+use crate::host::process;
 use crate::ids::RelPath;
 use crate::kubeedge::service;
 use crate::plan::Cx;
 use crate::service::manager_of;
+
+use super::firewall;
 
 const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
 /// `/proc/self/mountinfo` of a node with hundred pods has some hundred KiB.
@@ -27,6 +30,16 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
         unmount_below(*dir, cx)?;
     }
     cx.remove_made(|path| super::join::MADE.iter().any(|made| made.as_str() == path))
+}
+
+/// Removes the firewall's chains that the kubelet in EdgeCore made, where no other kubelet has the same.
+pub(super) fn remove_chains(cx: &mut Cx<'_>) -> Result<()> {
+    let mut others = process::named(cx.root, &process::WITH_KUBELET)?;
+    others.append(&mut process::named(cx.root, &["kubelet"])?);
+    if others.iter().all(|process| process.contained) {
+        firewall::remove(cx, &["KUBE-"]);
+    }
+    Ok(())
 }
 
 /// Ends every pod that CRI knows, with its network.

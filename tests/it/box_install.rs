@@ -169,7 +169,9 @@ fn uninstall_gives_the_machine_back() {
     let done = install(&machine, &[]);
     assert_eq!(done.code, 0, "{}", done.said());
     is_green(&machine);
+    assert!(machine.sh("iptables-save").good().contains("-A INPUT -j KUBE-FIREWALL"));
     machine.run(&["edgelay", "edge", "uninstall", "--yes"]).good();
+    assert_eq!(machine.sh("(iptables-save; ip6tables-save) | grep -e KUBE- -e CNI-").out, "");
     assert_eq!(difference(&before, &contents(&machine)), NOTHING);
     assert_eq!(machine.sh("pgrep -l 'containerd|edgecore|pause'").out, "");
     assert_eq!(

@@ -143,6 +143,7 @@ fn start(config: Yaml, path: String, token_in_file: bool) {
     }
     // as every kubelet does, for plugins
     let _ = fs::create_dir_all("/usr/libexec/kubernetes/kubelet-plugins/volume/exec");
+    local::make_chains();
     local::serve(&node);
     let hub_node = Arc::clone(&node);
     let hub = thread::spawn(move || {

@@ -6,7 +6,7 @@ use super::{Look, Outcome, Verdict, list};
 use crate::error::Result;
 use crate::exec;
 use crate::gather::Gather;
-use crate::host::process::Process;
+use crate::host::process::{self, Process};
 use crate::host::{Init, init_system};
 use crate::ids::{Arch, RelPath};
 use crate::root::Type;
@@ -154,18 +154,17 @@ pub(super) fn foreign_kubelet(look: &Look<'_>) -> Result<Outcome> {
             Outcome::fail(seen, advice)
         }
         None if look.cx.wanted.k3s.is_some() => Outcome::pass("none runs"),
-        None => match look.rivals()?.iter().find(|p| WITH_KUBELET.contains(&p.name.as_str()) && !p.contained) {
-            Some(process) => {
-                let seen = format!("{} runs, whose own kubelet ends pods that it does not know", show(process));
-                Outcome::warn(seen, "stop and disable it, unless it runs without an agent")
+        None => {
+            match look.rivals()?.iter().find(|p| process::WITH_KUBELET.contains(&p.name.as_str()) && !p.contained) {
+                Some(process) => {
+                    let seen = format!("{} runs, whose own kubelet ends pods that it does not know", show(process));
+                    Outcome::warn(seen, "stop and disable it, unless it runs without an agent")
+                }
+                None => Outcome::pass("none runs"),
             }
-            None => Outcome::pass("none runs"),
-        },
+        }
     })
 }
-
-/// Distributions whose kubelet has no process of its own, by which EdgeCore would know it.
-const WITH_KUBELET: [&str; 6] = ["k0s", "k3s", "k3s-agent", "k3s-server", "kubelite", "rke2"];
 
 pub(super) fn foreign_edgecore(look: &Look<'_>) -> Result<Outcome> {
     Ok(match look.foreign("edgecore")?.find(|p| !p.contained) {

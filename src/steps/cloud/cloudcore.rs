@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::localtime;
 use super::pods::{Images, probed, text};
 use super::release::{self, CORE, CUT, Found, RELEASE, Space};
-use super::{firewall, localtime};
 use crate::clock::{Probe, wait_for};
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result, Trail};
@@ -19,6 +19,7 @@ use crate::k3s::Kube;
 use crate::kubeedge::{Chart, Difference, NAMESPACE, SERVER_LABEL};
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
+use crate::steps::firewall;
 
 /// The CA's hash as it was when CloudCore had been restarted once, with all that is set; or one of the next two.
 pub(super) const FACT: &str = "cloudcore-ca";

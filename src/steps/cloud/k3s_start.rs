@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Data, firewall, localtime};
+use super::{Data, localtime};
 use crate::clock::{Probe, wait_for};
 use crate::containerd::config::NRI;
 use crate::containerd::health::{self, Unfit};
@@ -16,8 +16,8 @@ use crate::kubeedge::PLUGINS;
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
 use crate::service::{Manager, Service, State};
-use crate::steps::leftovers;
 use crate::steps::runtime_start::HOPELESS;
+use crate::steps::{firewall, leftovers};
 
 /// What k3s was last started with.
 pub(super) const FACT: &str = "k3s-runs-with";

@@ -39,6 +39,32 @@ pub(crate) fn serve(node: &Arc<Node>) {
     }
 }
 
+/// The firewall's chains that every kubelet makes, and which stay when it ends.
+pub(crate) fn make_chains() {
+    const RULES: [&str; 8] = [
+        "mangle -N KUBE-IPTABLES-HINT",
+        "mangle -N KUBE-KUBELET-CANARY",
+        "nat -N KUBE-KUBELET-CANARY",
+        "filter -N KUBE-KUBELET-CANARY",
+        "filter -N KUBE-FIREWALL",
+        "filter -A INPUT -j KUBE-FIREWALL",
+        "filter -A OUTPUT -j KUBE-FIREWALL",
+        "filter -A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment block-incoming-localnet -j DROP",
+    ];
+    let made_before = |rule: &str| iptables("iptables", &rule.replace(" -A ", " -C "));
+    for rule in RULES.iter().filter(|rule| !rule.contains(" -A ") || !made_before(rule)) {
+        iptables("iptables", rule);
+    }
+    for rule in RULES.iter().take(2) {
+        iptables("ip6tables", rule);
+    }
+}
+
+fn iptables(program: &str, rule: &str) -> bool {
+    // ignoring: the real one only logs that the program is not there
+    Command::new(program).args(["-w", "-t"]).args(rule.split(' ')).output().is_ok_and(|done| done.status.success())
+}
+
 fn listen(node: &Arc<Node>, address: &str, answer: fn(&Node, &str) -> (u16, String)) {
     let listener = match TcpListener::bind(address) {
         Ok(listener) => listener,
