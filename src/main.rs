@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use edgelay::cli::{Surroundings, run};
+use edgelay::sys::fault;
 
 fn main() -> ExitCode {
-    run(&Surroundings::of_this_process())
+    fault::install();
+    fault::covered(|| run(&Surroundings::of_this_process()))
 }

@@ -5,6 +5,8 @@ pub mod apart;
 pub mod at;
 pub mod child;
 pub mod cores;
+pub mod fault;
+mod heap;
 pub mod signal;
 pub mod thread;
 pub mod timex;

@@ -59,7 +59,10 @@ pub fn render_doc() -> String {
     }
     out.push_str(
         "\nFor a systemd unit that retries: `Restart=on-failure` with `RestartPreventExitStatus=2 3 4 5`, as those do not\n\
-         mend themselves. A death by signal is, as everywhere, 128 + the signal's number as the shell shows it.\n",
+         mend themselves. A death by signal is, as everywhere, 128 + the signal's number as the shell shows it.\n\n\
+         A defect that stops edgelay in the middle is told on standard error in one line of text, in any log format:\n\
+         `error: a defect of edgelay 0.1.0 linux/amd64: SIGILL at 0x1a2b3c, called from 0x…`. The places are counted from\n\
+         the program's beginning, and the maintainers find the source lines by them. `error: out of memory: …` ends with 6.\n",
     );
     out
 }

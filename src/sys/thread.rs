@@ -1,7 +1,7 @@
 //! Threads: one whose end is waited for, and one that is left behind.
 //!
 //! Rather than `std::thread`: that gives each a name, hooks, and a place in a tree of stacks whose overflow is told in
-//! words; 12 KiB of them on amd64. A panic ends the process, in a thread as elsewhere.
+//! words; 12 KiB of them on amd64. A panic ends the process, in a thread as elsewhere, and `fault` tells of it.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -9,6 +9,8 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use nix::errno::Errno;
+
+use super::fault;
 
 /// What a thread does.
 type Work<'a> = Box<dyn FnOnce() + Send + 'a>;
@@ -63,7 +65,7 @@ fn begin(stack: usize, work: Work<'_>) -> nix::Result<libc::pthread_t> {
         let mut error = libc::pthread_attr_init(attributes.as_mut_ptr());
         if error == 0 {
             // An odd size is refused, and the thread has the usual one then, ignoring.
-            let _ = libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
+            let _ = libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack.saturating_add(fault::STACK));
             error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, work.cast());
             libc::pthread_attr_destroy(attributes.as_mut_ptr());
         }
@@ -79,7 +81,7 @@ fn begin(stack: usize, work: Work<'_>) -> nix::Result<libc::pthread_t> {
 extern "C" fn run(work: *mut c_void) -> *mut c_void {
     // SAFETY: `begin` made this pointer of a box of this type, for this one call.
     let work = unsafe { Box::from_raw(work.cast::<Work<'static>>()) };
-    work();
+    fault::covered(*work);
     null_mut()
 }
 

@@ -14,6 +14,7 @@ mod cloud;
 mod crash;
 mod docs;
 mod factory;
+mod fault;
 mod formats;
 mod grpc_daemon;
 mod grpc_h2;
