@@ -103,7 +103,7 @@ impl Bundle {
     }
 
     fn unscanned(path: &Path) -> std::result::Result<Self, Flaw> {
-        let unreadable = |e: io::Error| Flaw::new(Fault::Unreadable, format!("cannot be read: {e}"));
+        let unreadable = |e: io::Error| Flaw::new(Fault::Unreadable, format_args!("cannot be read: {e}"));
         let name = path.display().to_string();
         let mut file = match volumes::open(path).map_err(unreadable)? {
             Opened::File(file) => file,

@@ -273,7 +273,7 @@ impl Reader {
 
     /// `path` leads to what is wrong, the innermost key first.
     fn wrong(&self, place: Place, what: &str, path: &[&str]) {
-        let mut fault = JsonError::at(place, what);
+        let mut fault = JsonError::at(place, what.to_owned());
         for key in path {
             fault = fault.inside(key);
         }

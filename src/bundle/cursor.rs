@@ -104,16 +104,16 @@ impl Cursor {
     fn recognise(&self, header: Header) -> Sound<usize> {
         let name = header.name;
         let Name::Blob(digest) = name else {
-            return Err(Flaw::damaged(format!("'{name}' is there twice")));
+            return Err(Flaw::damaged(format_args!("'{name}' is there twice")));
         };
         let Some((index, part)) = self.part(&digest) else {
-            return Err(Flaw::damaged(format!("'{name}' belongs to nothing in the bundle")));
+            return Err(Flaw::damaged(format_args!("'{name}' belongs to nothing in the bundle")));
         };
         if index < self.next {
-            return Err(Flaw::damaged(format!("'{name}' ({}) is there twice or out of order", part.label)));
+            return Err(Flaw::damaged(format_args!("'{name}' ({}) is there twice or out of order", part.label)));
         }
         if header.size != part.header.size {
-            return Err(Flaw::damaged(format!(
+            return Err(Flaw::damaged(format_args!(
                 "'{name}' ({}) has {} bytes, expected {}",
                 part.label, header.size, part.header.size
             )));
@@ -134,7 +134,7 @@ impl Cursor {
         if index < self.next {
             return Err(Flaw::new(
                 Fault::Unreadable,
-                format!("{} has already gone by in the pipe; this needs a bundle in a file", part.label),
+                format_args!("{} has already gone by in the pipe; this needs a bundle in a file", part.label),
             ));
         }
         let label = part.label.clone();
@@ -142,7 +142,7 @@ impl Cursor {
             match self.step()? {
                 Some(here) if here == index => return Ok(()),
                 Some(here) if here < index => {}
-                _ => return Err(Flaw::new(Fault::Incomplete, format!("{label} is missing"))),
+                _ => return Err(Flaw::new(Fault::Incomplete, format_args!("{label} is missing"))),
             }
         }
     }
@@ -160,7 +160,7 @@ impl Cursor {
         if names.is_empty() {
             Ok(())
         } else {
-            Err(Flaw::new(Fault::Incomplete, format!("missing: {}", names.join(", "))))
+            Err(Flaw::new(Fault::Incomplete, format_args!("missing: {}", names.join(", "))))
         }
     }
 }

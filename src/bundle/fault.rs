@@ -1,8 +1,9 @@
 //! What can be wrong with a bundle, as words that scripts may rely on.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Text};
 
 /// Class of what is wrong with a bundle. Every class is [`Kind::Bundle`], save [`Fault::Unreadable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +93,7 @@ pub struct Flaw(Box<Inner>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Inner {
     fault: Fault,
-    what: String,
+    what: Cow<'static, str>,
 }
 
 /// Result with a [`Flaw`].
@@ -100,8 +101,8 @@ pub(super) type Sound<T> = Result<T, Flaw>;
 
 impl Flaw {
     /// `what` says what is wrong, on which object, expected and found.
-    pub fn new(fault: Fault, what: impl Into<String>) -> Self {
-        Flaw(Box::new(Inner { fault, what: what.into() }))
+    pub fn new(fault: Fault, what: impl Text) -> Self {
+        Flaw(Box::new(Inner { fault, what: what.text() }))
     }
 
     /// The class.
@@ -114,14 +115,14 @@ impl Flaw {
         &self.0.what
     }
 
-    pub(super) fn damaged(what: impl Into<String>) -> Self {
+    pub(super) fn damaged(what: impl Text) -> Self {
         Flaw::new(Fault::Damaged, what)
     }
 
     /// Says in front of the message which object it is about.
     #[must_use]
     pub(super) fn on(mut self, object: &dyn fmt::Display) -> Self {
-        self.0.what = format!("{object}: {}", self.0.what);
+        self.0.what = format!("{object}: {}", self.0.what).into();
         self
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn parse_manifest(bytes: &[u8]) -> Sound<Manifest> {
     }
     if manifest.layers.len() > MAX_LAYERS {
         let found = manifest.layers.len();
-        return Err(Flaw::damaged(format!("image manifest: has {found} layers, the limit is {MAX_LAYERS}")));
+        return Err(Flaw::damaged(format_args!("image manifest: has {found} layers, the limit is {MAX_LAYERS}")));
     }
     Ok(manifest)
 }
@@ -45,7 +45,7 @@ pub(super) fn assemble(entry: &ImageEntry, manifest: Manifest, bytes: [Vec<u8>; 
     }
     if diff_ids.len() != manifest.layers.len() {
         let (layers, ids) = (manifest.layers.len(), diff_ids.len());
-        return Err(Flaw::damaged(format!("has {layers} layers, but {ids} diff ids in its config")));
+        return Err(Flaw::damaged(format_args!("has {layers} layers, but {ids} diff ids in its config")));
     }
     let layers = manifest.layers.into_iter().zip(diff_ids).map(|(blob, diff_id)| Layer { blob, diff_id }).gather();
     Ok(Image {

@@ -44,7 +44,7 @@ pub(super) fn render(manifest: &Manifest, blob: &Descriptor) -> Vec<u8> {
 
 /// The descriptor of the edgelay manifest. All else in `index.json` is checked later, by [`render`]ing it again.
 pub(super) fn find_manifest(bytes: &[u8]) -> Sound<Descriptor> {
-    let bad = |e: json::JsonError| Flaw::damaged(format!("index.json: {e}"));
+    let bad = |e: json::JsonError| Flaw::damaged(format_args!("index.json: {e}"));
     let value = json::read(bytes, MAX_METADATA).map_err(bad)?;
     let list = value.need("manifests").and_then(Value::items).map_err(bad)?;
     let ours = |item: &&Value| media_type(item).starts_with(MEDIA_TYPE_FAMILY);
@@ -55,12 +55,12 @@ pub(super) fn find_manifest(bytes: &[u8]) -> Sound<Descriptor> {
         let found = media_type(item).escape_debug().to_string();
         return Err(Flaw::new(
             Fault::TooNew,
-            format!("the edgelay manifest is a '{found}', this edgelay reads '{MEDIA_TYPE}'"),
+            format_args!("the edgelay manifest is a '{found}', this edgelay reads '{MEDIA_TYPE}'"),
         ));
     }
     let digest: Digest = item
         .need("digest")
-        .and_then(|d| d.text()?.parse().map_err(|e| json::JsonError::at(d.place, format!("{e}"))))
+        .and_then(|d| d.text()?.parse().map_err(|e| json::JsonError::at(d.place, format_args!("{e}"))))
         .map_err(bad)?;
     let size = item.need("size").and_then(Value::whole).map_err(bad)?;
     Ok(Descriptor { media_type: MEDIA_TYPE.into(), digest, size })

@@ -46,7 +46,7 @@ pub(super) fn load(mut tape: Tape, name: String) -> Sound<Bundle> {
 
 /// The first entry, by which a bundle is told from anything else.
 fn layout(tape: &mut Tape) -> Sound<()> {
-    let not = |what: String| Flaw::new(Fault::NotABundle, format!("not a bundle: {what}"));
+    let not = |what: String| Flaw::new(Fault::NotABundle, format_args!("not a bundle: {what}"));
     let header = match tape.first_header()? {
         Ok(Found::Entry(header)) if header.name == Name::Layout => header,
         Ok(Found::Entry(header)) => return Err(not(format!("its first entry is '{}'", header.name))),
@@ -63,7 +63,7 @@ fn layout(tape: &mut Tape) -> Sound<()> {
 fn image(tape: &mut Tape, bundle: &Manifest, entry: &ImageEntry, before: &[Image], budget: &mut u64) -> Sound<Image> {
     let mut spend = |size: u64| -> Sound<()> {
         *budget = budget.checked_sub(size).ok_or_else(|| {
-            Flaw::damaged(format!("manifests and configs of all images together exceed {MAX_ALL_METADATA} bytes"))
+            Flaw::damaged(format_args!("manifests and configs of all images together exceed {MAX_ALL_METADATA} bytes"))
         })?;
         Ok(())
     };
@@ -90,13 +90,13 @@ pub(super) fn sequence(manifest: &Manifest, images: &[Image]) -> Sound<Vec<(Dige
     for component in &manifest.components {
         let label = format!("component '{}'", component.name);
         if seen.insert(component.digest, None).is_some() {
-            return Err(Flaw::damaged(format!("{label} is the same as another blob")));
+            return Err(Flaw::damaged(format_args!("{label} is the same as another blob")));
         }
         parts.push((component.digest, component.size, label));
     }
     for image in images {
         if parts.len() > MAX_PARTS {
-            return Err(Flaw::damaged(format!("has more components and layers than the limit of {MAX_PARTS}")));
+            return Err(Flaw::damaged(format_args!("has more components and layers than the limit of {MAX_PARTS}")));
         }
         for (number, layer) in image.layers.iter().enumerate() {
             let label = || format!("layer {} of '{}'", number + 1, image.label());
@@ -107,7 +107,7 @@ pub(super) fn sequence(manifest: &Manifest, images: &[Image]) -> Sound<Vec<(Dige
                     let what = format!("{} has {} bytes in one image and {size} in another", label(), layer.blob.size);
                     return Err(Flaw::damaged(what));
                 }
-                Some(None) => return Err(Flaw::damaged(format!("{} is the same as another blob", label()))),
+                Some(None) => return Err(Flaw::damaged(format_args!("{} is the same as another blob", label()))),
             }
         }
     }

@@ -177,7 +177,7 @@ impl Manifest {
         if schema > u64::from(SCHEMA) {
             return Err(Flaw::new(
                 Fault::TooNew,
-                format!("the bundle has schema {schema}, this edgelay reads schema {SCHEMA}"),
+                format_args!("the bundle has schema {schema}, this edgelay reads schema {SCHEMA}"),
             ));
         }
         let needs = value.need("min_tool").and_then(json::Value::text).map_err(bad)?;
@@ -185,18 +185,18 @@ impl Manifest {
         match (tool_version(needs), tool_version(ours)) {
             (None, _) => {
                 let needs = excerpt(needs, 40);
-                return Err(Flaw::damaged(format!("edgelay manifest: 'min_tool' is '{needs}', no version")));
+                return Err(Flaw::damaged(format_args!("edgelay manifest: 'min_tool' is '{needs}', no version")));
             }
             (needed, ours_is) if needed > ours_is => {
                 return Err(Flaw::new(
                     Fault::TooNew,
-                    format!("the bundle needs edgelay {needs} or newer, this is {ours}"),
+                    format_args!("the bundle needs edgelay {needs} or newer, this is {ours}"),
                 ));
             }
             _ => {}
         }
         let manifest = Manifest::read(&value).map_err(bad)?;
-        manifest.check().map_err(|why| Flaw::damaged(format!("edgelay manifest: {why}")))?;
+        manifest.check().map_err(|why| Flaw::damaged(format_args!("edgelay manifest: {why}")))?;
         Ok(manifest)
     }
 
@@ -243,7 +243,7 @@ impl Manifest {
 }
 
 fn bad(e: json::JsonError) -> Flaw {
-    Flaw::damaged(format!("edgelay manifest: {e}"))
+    Flaw::damaged(format_args!("edgelay manifest: {e}"))
 }
 
 /// `1.2.3`, any suffix left out. It is shown as it is.

@@ -103,7 +103,11 @@ impl Tape {
     pub(super) fn zeros(&mut self, n: u64) -> Sound<()> {
         let mut clean = true;
         self.drain(n, &mut |bytes| clean &= bytes.iter().all(|b| *b == 0))?;
-        if clean { Ok(()) } else { Err(Flaw::damaged(format!("the {n} bytes before byte {} are not zero", self.pos))) }
+        if clean {
+            Ok(())
+        } else {
+            Err(Flaw::damaged(format_args!("the {n} bytes before byte {} are not zero", self.pos)))
+        }
     }
 
     /// A header; if it is not in our form, the name that can be made out in it.
@@ -119,8 +123,8 @@ impl Tape {
     pub(super) fn header(&mut self) -> Sound<Found> {
         let at = self.pos;
         self.first_header()?.map_err(|name| match name {
-            Some(name) => Flaw::damaged(format!("byte {at}: '{name}' is no entry of a bundle")),
-            None => Flaw::damaged(format!("byte {at}: not a tar header")),
+            Some(name) => Flaw::damaged(format_args!("byte {at}: '{name}' is no entry of a bundle")),
+            None => Flaw::damaged(format_args!("byte {at}: not a tar header")),
         })
     }
 
@@ -129,13 +133,13 @@ impl Tape {
         let name = Name::Blob(digest);
         match self.header()? {
             Found::Entry(found) if found.name != name => {
-                Err(Flaw::damaged(format!("'{}' stands where '{name}' belongs", found.name)))
+                Err(Flaw::damaged(format_args!("'{}' stands where '{name}' belongs", found.name)))
             }
             Found::Entry(found) if found.size != size => {
-                Err(Flaw::damaged(format!("'{name}' has {} bytes, expected {size}", found.size)))
+                Err(Flaw::damaged(format_args!("'{name}' has {} bytes, expected {size}", found.size)))
             }
             Found::Entry(found) => self.body(&found),
-            Found::End => Err(Flaw::damaged(format!("'{name}' is missing"))),
+            Found::End => Err(Flaw::damaged(format_args!("'{name}' is missing"))),
         }
     }
 
@@ -143,15 +147,16 @@ impl Tape {
     pub(super) fn body(&mut self, header: &Header) -> Sound<Vec<u8>> {
         let Header { name, size } = *header;
         if size > MAX_METADATA as u64 {
-            return Err(Flaw::damaged(format!("'{name}' has {size} bytes, the limit is {MAX_METADATA}")));
+            return Err(Flaw::damaged(format_args!("'{name}' has {size} bytes, the limit is {MAX_METADATA}")));
         }
         let mut bytes = Vec::new();
         self.drain(size, &mut |part| bytes.extend_from_slice(part))?;
         self.zeros(tar::padding(size))?;
         match name {
-            Name::Blob(want) if Digest::of(&bytes) != want => {
-                Err(Flaw::damaged(format!("'{name}' is damaged: its bytes have the digest {}", Digest::of(&bytes))))
-            }
+            Name::Blob(want) if Digest::of(&bytes) != want => Err(Flaw::damaged(format_args!(
+                "'{name}' is damaged: its bytes have the digest {}",
+                Digest::of(&bytes)
+            ))),
             _ => Ok(bytes),
         }
     }
@@ -162,7 +167,7 @@ impl Tape {
         let mut more = [0];
         match self.read(&mut more).map_err(unreadable)? {
             0 => Ok(()),
-            _ => Err(Flaw::damaged(format!("there are bytes after the end, from byte {} on", self.pos - 1))),
+            _ => Err(Flaw::damaged(format_args!("there are bytes after the end, from byte {} on", self.pos - 1))),
         }
     }
 }
@@ -191,5 +196,5 @@ fn short(at: u64) -> Flaw {
 }
 
 fn unreadable(e: io::Error) -> Flaw {
-    Flaw::new(Fault::Unreadable, format!("cannot be read: {e}"))
+    Flaw::new(Fault::Unreadable, format_args!("cannot be read: {e}"))
 }

@@ -42,7 +42,7 @@ fn is_normal(place: Place, text: &str, value: &dyn Display) -> Result<(), JsonEr
 }
 
 fn refused(place: Place, text: &str, why: &dyn Display) -> JsonError {
-    JsonError::at(place, format!("is '{}'{why}", text.chars().take(80).gather::<String>().escape_debug()))
+    JsonError::at(place, format_args!("is '{}'{why}", text.chars().take(80).gather::<String>().escape_debug()))
 }
 
 /// The same for lists.

@@ -69,7 +69,7 @@ fn judge(bundle: std::result::Result<Bundle, Flaw>, arch: Option<Arch>) -> Resul
     let mut flaws = Vec::new();
     let found = manifest.architecture;
     if let Some(arch) = arch.filter(|arch| *arch != found) {
-        flaws.push(Flaw::new(Fault::WrongArchitecture, format!("the bundle is for {found}, expected {arch}")));
+        flaws.push(Flaw::new(Fault::WrongArchitecture, format_args!("the bundle is for {found}, expected {arch}")));
     }
     flaws.add_all(lacks(&manifest)?);
     while let Some(part) = step(&mut cursor, &mut flaws) {
@@ -99,7 +99,7 @@ fn read_part(cursor: &mut Cursor, index: usize, manifest: &Manifest, flaws: &mut
     let (digest, size, head) = match measure_with_head(cursor, Program::HEAD) {
         Ok(read) => read,
         Err(e) => {
-            flaws.push(Flaw::new(Fault::Unreadable, format!("{} cannot be read: {e}", part.label)));
+            flaws.push(Flaw::new(Fault::Unreadable, format_args!("{} cannot be read: {e}", part.label)));
             return;
         }
     };
@@ -115,7 +115,7 @@ fn read_part(cursor: &mut Cursor, index: usize, manifest: &Manifest, flaws: &mut
     if let Some(component) = manifest.components.iter().find(program)
         && let Some(why) = Program::of(&head).mismatch(manifest.architecture)
     {
-        flaws.push(Flaw::new(Fault::WrongArchitecture, format!("component '{}' {why}", component.name)));
+        flaws.push(Flaw::new(Fault::WrongArchitecture, format_args!("component '{}' {why}", component.name)));
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn node_name(text: &str) -> Result<NodeName, Refusal> {
 
 /// The address of this machine on some network.
 pub(super) fn node_ip(text: &str) -> Result<IpAddr, Refusal> {
-    let ip: IpAddr = text.parse().map_err(|e: std::net::AddrParseError| Refusal::new(format!("is {e}")))?;
+    let ip: IpAddr = text.parse().map_err(|e: std::net::AddrParseError| Refusal::new(format_args!("is {e}")))?;
     if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
         return Err(Refusal::new("is not an address that others reach this machine by"));
     }
@@ -100,7 +100,7 @@ pub(super) fn pod_cidr(text: &str) -> Result<Cidr, Refusal> {
         return Err(Refusal::new("has a prefix length that is not between 8 and 28"));
     }
     match NEVER.into_iter().find(|never| never.overlaps(range)) {
-        Some(never) => Err(Refusal::new(format!("overlaps {never}, which pods cannot have"))),
+        Some(never) => Err(Refusal::new(format_args!("overlaps {never}, which pods cannot have"))),
         None => Ok(range),
     }
 }
@@ -182,7 +182,7 @@ pub(super) fn addresses(list: &[String]) -> Result<Vec<IpAddr>, Refusal> {
             Refusal::new(what).with_hint("give bare addresses, such as 192.0.2.10; names belong into 'dns_names'")
         })?;
         if found.contains(&ip) {
-            return Err(Refusal::new(format!("has '{ip}' twice")));
+            return Err(Refusal::new(format_args!("has '{ip}' twice")));
         }
         found.push(ip);
     }
@@ -193,8 +193,8 @@ pub(super) fn addresses(list: &[String]) -> Result<Vec<IpAddr>, Refusal> {
 pub(super) fn dns_names(list: &[String]) -> Result<Vec<String>, Refusal> {
     let mut found = Vec::new();
     for text in few(list)? {
-        let name =
-            HostPort::new(text, CERT_PORT).map_err(|e| Refusal::new(format!("has '{}', which {e}", shown(text))))?;
+        let name = HostPort::new(text, CERT_PORT)
+            .map_err(|e| Refusal::new(format_args!("has '{}', which {e}", shown(text))))?;
         if name.host().parse::<IpAddr>().is_ok() {
             let what = format!("has '{}', which is an address", shown(text));
             return Err(Refusal::new(what).with_hint("addresses belong into 'advertise_address'"));
@@ -208,19 +208,19 @@ pub(super) fn dns_names(list: &[String]) -> Result<Vec<String>, Refusal> {
 pub(super) fn addons(list: &[String]) -> Result<Vec<&'static str>, Refusal> {
     const ADDONS: [&str; 4] = ["traefik", "servicelb", "metrics-server", "local-storage"];
     let known = |text: &String| {
-        let what = || Refusal::new(format!("has '{}', which is none of {}", shown(text), ADDONS.join(", ")));
+        let what = || Refusal::new(format_args!("has '{}', which is none of {}", shown(text), ADDONS.join(", ")));
         ADDONS.into_iter().find(|name| name == text).ok_or_else(what)
     };
     list.iter().map(known).gather()
 }
 
 fn few(list: &[String]) -> Result<&[String], Refusal> {
-    if list.len() > MAX_NAMES { Err(Refusal::new(format!("has more than {MAX_NAMES} parts"))) } else { Ok(list) }
+    if list.len() > MAX_NAMES { Err(Refusal::new(format_args!("has more than {MAX_NAMES} parts"))) } else { Ok(list) }
 }
 
 /// An IPv4 address.
 pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Refusal> {
-    text.parse().map_err(|e: std::net::AddrParseError| Refusal::new(format!("is {e}")))
+    text.parse().map_err(|e: std::net::AddrParseError| Refusal::new(format_args!("is {e}")))
 }
 
 /// CloudCore's own limit has no upper bound; beyond this the number is a mistake.
@@ -268,14 +268,15 @@ const MAX_LABELS: usize = 64;
 
 pub(super) fn labels(pairs: &[(String, String)]) -> Result<Map<LabelKey, LabelValue>, Refusal> {
     if pairs.len() > MAX_LABELS {
-        return Err(Refusal::new(format!("has more than {MAX_LABELS} labels")));
+        return Err(Refusal::new(format_args!("has more than {MAX_LABELS} labels")));
     }
     let mut labels = Map::new();
     for (key, value) in pairs {
-        let bad = |e: BadName| Refusal::new(format!("has a label '{}' that {e}", shown(&format!("{key}={value}"))));
+        let bad =
+            |e: BadName| Refusal::new(format_args!("has a label '{}' that {e}", shown(&format!("{key}={value}"))));
         let name: LabelKey = key.parse().map_err(bad)?;
         if labels.insert(name, value.parse().map_err(bad)?).is_some() {
-            return Err(Refusal::new(format!("has the label '{key}' twice")));
+            return Err(Refusal::new(format_args!("has the label '{key}' twice")));
         }
     }
     Ok(labels)
@@ -283,15 +284,19 @@ pub(super) fn labels(pairs: &[(String, String)]) -> Result<Map<LabelKey, LabelVa
 
 pub(super) fn taints(list: &[String]) -> Result<Vec<Taint>, Refusal> {
     if list.len() > MAX_LABELS {
-        return Err(Refusal::new(format!("has more than {MAX_LABELS} taints")));
+        return Err(Refusal::new(format_args!("has more than {MAX_LABELS} taints")));
     }
     let mut taints: Vec<Taint> = Vec::new();
     for text in list {
         let taint: Taint =
-            text.parse().map_err(|e: BadName| Refusal::new(format!("has a taint '{}' that {e}", shown(text))))?;
+            text.parse().map_err(|e: BadName| Refusal::new(format_args!("has a taint '{}' that {e}", shown(text))))?;
         // Kubernetes: unique by key and effect.
         if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
-            return Err(Refusal::new(format!("has two taints for '{}:{}'", taint.key.as_str(), taint.effect.as_str())));
+            return Err(Refusal::new(format_args!(
+                "has two taints for '{}:{}'",
+                taint.key.as_str(),
+                taint.effect.as_str()
+            )));
         }
         taints.push(taint);
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::error::Text;
 use crate::gather::Gather;
 
 /// How a key's value is written, in the file (JSON type) and elsewhere (text).
@@ -55,8 +56,8 @@ pub struct Refusal(Box<(Cow<'static, str>, Option<&'static str>)>);
 
 impl Refusal {
     /// Without a hint.
-    pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
-        Refusal(Box::new((what.into(), None)))
+    pub fn new(what: impl Text) -> Self {
+        Refusal(Box::new((what.text(), None)))
     }
 
     /// With one.

@@ -31,13 +31,14 @@ pub use wanted::{
     Board, Cloud, Containerd, Context, Cri, DiskNeed, K3s, MemoryNeed, PortNeed, ProgramNeed, ProgramToRun, Wanted,
 };
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use serde::Serialize;
 
 use super::process::{self, Process};
 use super::reach::Answer;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Text};
 use crate::gather::Gather;
 
 /// What a check makes of what it saw.
@@ -90,28 +91,36 @@ pub struct Check {
 }
 
 /// A finding that has no name yet.
+// Boxed, as errors are: it moves at each `?`.
 #[derive(Debug)]
-struct Outcome {
+struct Outcome(Box<Said>);
+
+#[derive(Debug)]
+struct Said {
     verdict: Verdict,
-    seen: String,
-    advice: Option<String>,
+    seen: Cow<'static, str>,
+    advice: Option<Cow<'static, str>>,
 }
 
 impl Outcome {
-    fn pass(seen: impl Into<String>) -> Self {
-        Outcome { verdict: Verdict::Pass, seen: seen.into(), advice: None }
+    fn new(verdict: Verdict, seen: Cow<'static, str>, advice: Option<Cow<'static, str>>) -> Self {
+        Outcome(Box::new(Said { verdict, seen, advice }))
     }
 
-    fn skip(seen: impl Into<String>) -> Self {
-        Outcome { verdict: Verdict::Skip, seen: seen.into(), advice: None }
+    fn pass(seen: impl Text) -> Self {
+        Outcome::new(Verdict::Pass, seen.text(), None)
     }
 
-    fn warn(seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Outcome { verdict: Verdict::Warn, seen: seen.into(), advice: Some(advice.into()) }
+    fn skip(seen: impl Text) -> Self {
+        Outcome::new(Verdict::Skip, seen.text(), None)
     }
 
-    fn fail(seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Outcome { verdict: Verdict::Fail, seen: seen.into(), advice: Some(advice.into()) }
+    fn warn(seen: impl Text, advice: impl Text) -> Self {
+        Outcome::new(Verdict::Warn, seen.text(), Some(advice.text()))
+    }
+
+    fn fail(seen: impl Text, advice: impl Text) -> Self {
+        Outcome::new(Verdict::Fail, seen.text(), Some(advice.text()))
     }
 }
 
@@ -179,9 +188,10 @@ pub fn run(cx: &Context<'_>, checks: &[Check]) -> Vec<Finding> {
     let finding = |check: &Check| {
         let outcome = (check.probe)(&look).unwrap_or_else(|e| {
             let advice = e.hint_text().unwrap_or("look at the cause, or leave this check out with --ignore-check");
-            Outcome::warn(format!("cannot be found out: {e}"), advice)
+            Outcome::warn(format_args!("cannot be found out: {e}"), advice.to_owned())
         });
-        Finding { check: check.name, verdict: outcome.verdict, seen: outcome.seen, advice: outcome.advice }
+        let Said { verdict, seen, advice } = *outcome.0;
+        Finding { check: check.name, verdict, seen: seen.into_owned(), advice: advice.map(Cow::into_owned) }
     };
     checks.iter().map(finding).gather()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::excerpt;
+use crate::error::{Text, excerpt};
 
 /// A position in a text: both numbers start at 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,8 +70,8 @@ impl JsonError {
     }
 
     /// A fault that a caller found in a value which reads well as JSON; `what` follows the value's name: "must be ...".
-    pub fn at(place: Place, what: impl Into<String>) -> Self {
-        JsonError::new(place, Reason::Value(what.into()))
+    pub fn at(place: Place, what: impl Text) -> Self {
+        JsonError::new(place, Reason::Value(what.text().into_owned()))
     }
 
     /// Says that the fault is inside the member `key` of an object.

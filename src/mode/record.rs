@@ -76,7 +76,7 @@ impl Step for Recorded {
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         for (path, bytes) in [(HEAD, self.head.as_slice()), (CONFIG, self.config.as_bytes())] {
             if !cx.root.holds(path, 0o600, bytes)? {
-                return Ok(Status::todo(format!("'{path}' is missing or of another install")));
+                return Ok(Status::todo(format_args!("'{path}' is missing or of another install")));
             }
         }
         Ok(Status::Done)

@@ -1,7 +1,7 @@
 //! What a step is.
 
 use super::Cx;
-use crate::error::Result;
+use crate::error::{Result, Text};
 
 /// What a step's check saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub enum Status {
 
 impl Status {
     /// `Todo` with this text.
-    pub fn todo(text: impl Into<String>) -> Self {
-        Status::Todo(text.into())
+    pub fn todo(text: impl Text) -> Self {
+        Status::Todo(text.text().into_owned())
     }
 
     /// Whether there is nothing to do: done, or not for us to tell.

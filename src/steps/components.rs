@@ -44,7 +44,7 @@ impl Step for Components {
         let names: Vec<&str> = missing.iter().map(|c| c.name.as_str()).gather();
         Ok(match names.as_slice() {
             [] => Status::Done,
-            names => Status::todo(format!("missing or different: {}", names.join(", "))),
+            names => Status::todo(format_args!("missing or different: {}", names.join(", "))),
         })
     }
 

@@ -66,12 +66,12 @@ impl Step for Edgecore {
         if let Ok(rel) = RelPath::parse(&path)
             && !cx.root.holds(rel, mode, text.as_bytes())?
         {
-            return Ok(Status::todo(format!("'{rel}' is missing or different")));
+            return Ok(Status::todo(format_args!("'{rel}' is missing or different")));
         }
         if let Some((path, target)) = boot_link(self.manager, &service())
             && !cx.has_link(&path, &target)?
         {
-            return Ok(Status::todo(format!("'/{path}' is missing")));
+            return Ok(Status::todo(format_args!("'/{path}' is missing")));
         }
         if cx.services(self.manager).state(&service())? != State::Active {
             return Ok(Status::todo("EdgeCore is not running"));

@@ -160,13 +160,13 @@ impl Step for EdgecoreProgram {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         if cx.root.stat(EDGECORE)?.is_none() {
-            return Ok(Status::todo(format!("'{EDGECORE}' is missing")));
+            return Ok(Status::todo(format_args!("'{EDGECORE}' is missing")));
         }
         if !is_whole(cx)? {
             return Ok(Status::todo(format!("'{EDGECORE}' is not as large as it was")));
         }
         let same = cx.journal.fact(FACT) == Some(&self.image.config.digest.to_string());
-        Ok(if same { Status::Done } else { Status::todo(format!("'{EDGECORE}' is of another bundle")) })
+        Ok(if same { Status::Done } else { Status::todo(format_args!("'{EDGECORE}' is of another bundle")) })
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {

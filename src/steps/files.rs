@@ -64,11 +64,13 @@ impl Step for Files {
             if let Ok(rel) = RelPath::parse(path)
                 && !cx.root.holds(rel, *mode, bytes)?
             {
-                return Ok(Status::todo(format!("'{rel}' is missing or different")));
+                return Ok(Status::todo(format_args!("'{rel}' is missing or different")));
             }
         }
         match &self.link {
-            Some((path, target)) if !cx.has_link(path, target)? => Ok(Status::todo(format!("'/{path}' is missing"))),
+            Some((path, target)) if !cx.has_link(path, target)? => {
+                Ok(Status::todo(format_args!("'/{path}' is missing")))
+            }
             _ => Ok(Status::Done),
         }
     }

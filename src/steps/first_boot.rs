@@ -151,15 +151,17 @@ impl Step for FirstBoot {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         if !self.has_program(cx)? {
-            return Ok(Status::todo(format!("'{PROGRAM}' is missing or different")));
+            return Ok(Status::todo(format_args!("'{PROGRAM}' is missing or different")));
         }
         if let Some((path, mode, text)) = self.files()
             && !cx.root.holds(path, mode, text.as_bytes())?
         {
-            return Ok(Status::todo(format!("'{path}' is missing or different")));
+            return Ok(Status::todo(format_args!("'{path}' is missing or different")));
         }
         match self.link() {
-            Some((path, target)) if !cx.has_link(path, target)? => Ok(Status::todo(format!("'/{path}' is missing"))),
+            Some((path, target)) if !cx.has_link(path, target)? => {
+                Ok(Status::todo(format_args!("'/{path}' is missing")))
+            }
             _ => Ok(Status::Done),
         }
     }

@@ -89,13 +89,13 @@ impl Step for HostFiles {
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         for (path, text) in [(MODULES, self.modules_text().as_str()), (SYSCTLS, sysctls_text().as_str())] {
             if !cx.root.holds(path, 0o644, text.as_bytes())? {
-                return Ok(Status::todo(format!("'{path}' is missing or different")));
+                return Ok(Status::todo(format_args!("'{path}' is missing or different")));
             }
         }
         if cx.root.is_live()
             && let Some((_, name, value)) = wrong_knobs(cx.root)?.first()
         {
-            return Ok(Status::todo(format!("sysctl {name} is not {value}")));
+            return Ok(Status::todo(format_args!("sysctl {name} is not {value}")));
         }
         Ok(Status::Done)
     }

@@ -256,13 +256,13 @@ impl Step for JoinCloud {
             return Ok(Status::todo("not joined: no certificates"));
         }
         if cx.root.stat(EDGECORE)?.is_none() {
-            return Ok(Status::todo(format!("'{EDGECORE}' is missing")));
+            return Ok(Status::todo(format_args!("'{EDGECORE}' is missing")));
         }
         if native::has_bootstrap(cx)? {
             return Ok(Status::todo("the token of a join that was cut lies about"));
         }
         if let Some(end) = Self::ended(cx)? {
-            return Ok(Status::todo(format!("the node's certificate ended at {}", rfc3339(end))));
+            return Ok(Status::todo(format_args!("the node's certificate ended at {}", rfc3339(end))));
         }
         self.belongs(cx)
     }

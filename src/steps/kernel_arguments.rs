@@ -157,8 +157,8 @@ impl Step for KernelArguments {
         let lacking = wanted.lacking(cx)?;
         Ok(match (lacking.as_slice(), self.system) {
             ([], System::Mounted) => Status::Done,
-            ([], System::Running) => Status::todo(format!("'{}' counts from the next boot on", wanted.joined())),
-            (lacking, _) => Status::todo(format!("'/{}' lacks '{}'", wanted.path, lacking.join(" "))),
+            ([], System::Running) => Status::todo(format_args!("'{}' counts from the next boot on", wanted.joined())),
+            (lacking, _) => Status::todo(format_args!("'/{}' lacks '{}'", wanted.path, lacking.join(" "))),
         })
     }
 

@@ -50,7 +50,7 @@ impl Step for OwnProgram {
         let (digest, size) = digest()?;
         Ok(match fingerprint::holds(cx, PROGRAM, 0o755, digest, size)? {
             true => Status::Done,
-            false => Status::todo(format!("'{PROGRAM}' is missing or another edgelay")),
+            false => Status::todo(format_args!("'{PROGRAM}' is missing or another edgelay")),
         })
     }
 

@@ -115,7 +115,7 @@ fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
             let seen = format!("an existing k3s is to be used, but its containerd has no socket '{SOCKET}'");
             Outcome::fail(seen, "start k3s, with its own containerd: images cannot be brought to Docker or another one")
         }
-        (Some(K3s::Existing(kubeconfig)), _) => Outcome::pass(format!("an existing one, by {kubeconfig}")),
+        (Some(K3s::Existing(kubeconfig)), _) => Outcome::pass(format_args!("an existing one, by {kubeconfig}")),
         (Some(K3s::New), []) if look.cx.target.list(K3S_DATA)?.is_none_or(|names| names.is_empty()) => {
             Outcome::pass("none runs")
         }
@@ -124,7 +124,7 @@ fn foreign_k3s(look: &Look<'_>) -> Result<Outcome> {
             Outcome::fail(seen, "set k3s to 'existing' to use that k3s, or save its data and remove the directory")
         }
         (Some(K3s::New), running) => Outcome::fail(
-            format!("{} runs and was not installed by edgelay", list(running)),
+            format_args!("{} runs and was not installed by edgelay", list(running)),
             "set k3s to 'existing' to use it, or uninstall it first",
         ),
     })
@@ -139,11 +139,11 @@ fn ingress_ports(look: &Look<'_>) -> Result<Outcome> {
         (true, _) if wanted.ingress.is_empty() => Outcome::skip("none are taken"),
         (true, _) => Outcome::pass("nobody listens at 80 and 443"),
         (false, Some(_)) => Outcome::warn(
-            format!("{}, which gets nothing any more if the server's k3s has Traefik", taken.join("; ")),
+            format_args!("{}, which gets nothing any more if the server's k3s has Traefik", taken.join("; ")),
             "stop it, or move it to another port, unless the server has 'disable' set to 'traefik'",
         ),
         (false, None) => Outcome::fail(
-            format!("{}, which would get nothing any more", taken.join("; ")),
+            format_args!("{}, which would get nothing any more", taken.join("; ")),
             "set 'disable' to 'traefik' if the cluster needs no Ingress, or stop what listens, or move it to another port",
         ),
     })
@@ -156,9 +156,9 @@ fn advertise_address(look: &Look<'_>) -> Result<Outcome> {
     }
     let own = net::addresses(look.cx.machine)?;
     Ok(match wanted.iter().find(|ip| own.contains(ip)) {
-        Some(ip) => Outcome::pass(format!("{ip} is an address of this machine")),
+        Some(ip) => Outcome::pass(format_args!("{ip} is an address of this machine")),
         None => Outcome::warn(
-            format!("{} is no address of this machine", list(wanted)),
+            format_args!("{} is no address of this machine", list(wanted)),
             "see to it that packets to it arrive here, at ports 10000 to 10004",
         ),
     })
@@ -171,7 +171,7 @@ fn ranges(look: &Look<'_>) -> Result<Outcome> {
         if let Some(with) = network::clash(*range, &routes, &addresses, None, "") {
             let advice =
                 "choose ranges for 'cluster_cidr' and 'service_cidr' that are used nowhere in this site's network";
-            return Ok(Outcome::fail(format!("{key} {range} overlaps {with}"), advice));
+            return Ok(Outcome::fail(format_args!("{key} {range} overlaps {with}"), advice));
         }
     }
     Ok(match wanted.is_empty() {
@@ -192,7 +192,7 @@ fn firewall(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::pass("neither firewalld nor ufw"));
     };
     Ok(Outcome::warn(
-        format!("{found}, and drops what edges and pods send unless it is told to let it in"),
+        format_args!("{found}, and drops what edges and pods send unless it is told to let it in"),
         "let in TCP 6443, 10000, 10002 and 10004, between nodes TCP 10250 and UDP 8472, and all from the ranges of pods and services",
     ))
 }
@@ -202,8 +202,8 @@ fn server(look: &Look<'_>) -> Result<Outcome> {
     let Some(server) = &look.cx.wanted.server else { return Ok(Outcome::skip("this is no new worker")) };
     let advice = "start k3s on the server, let its port through every firewall in between, or correct the address";
     Ok(match reach::try_all(&[server], look.cx.connect_limit).first() {
-        Some(answer) if *answer != Answer::Open => Outcome::fail(format!("{server} {answer}"), advice),
-        _ => Outcome::pass(format!("{server} {}", Answer::Open)),
+        Some(answer) if *answer != Answer::Open => Outcome::fail(format_args!("{server} {answer}"), advice),
+        _ => Outcome::pass(format_args!("{server} {}", Answer::Open)),
     })
 }
 
@@ -227,7 +227,7 @@ fn kubernetes_version(look: &Look<'_>) -> Result<Outcome> {
     };
     Ok(match untested(kubeedge, kubernetes) {
         Some(seen) => Outcome::warn(seen, "test your applications, or take a k3s of these versions"),
-        None => Outcome::pass(format!("Kubernetes {kubernetes}, KubeEdge {kubeedge}")),
+        None => Outcome::pass(format_args!("Kubernetes {kubernetes}, KubeEdge {kubeedge}")),
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("'{name}' is a name that many machines have; a second node of that name cannot join");
         return Ok(Outcome::warn(seen, "give this node a name of its own"));
     }
-    Ok(Outcome::pass(format!("'{name}'")))
+    Ok(Outcome::pass(format_args!("'{name}'")))
 }
 
 /// What two machines from one image must not have in common. Whether they do is not seen from one of them, but what they
@@ -77,7 +77,7 @@ pub(super) fn clock(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::warn(seen, advice));
     }
     let by = if set == Some(true) { ", synchronised" } else { "" };
-    Ok(Outcome::pass(format!("{}{by}", rfc3339(now))))
+    Ok(Outcome::pass(format_args!("{}{by}", rfc3339(now))))
 }
 
 /// Copying images and joining take a while; a token that ends before is of no use.
@@ -89,26 +89,26 @@ pub(super) fn token(look: &Look<'_>) -> Result<Outcome> {
         None => return Ok(Outcome::skip("no token given")),
         Some(Err(why)) => {
             let advice = why.hint_text().unwrap_or("copy the token again, whole and on one line");
-            return Ok(Outcome::fail(why.to_string(), advice));
+            return Ok(Outcome::fail(why.to_string(), advice.to_owned()));
         }
         Some(Ok(token)) => token,
     };
     let end = match expiry(token) {
         Ok(None) => return Ok(Outcome::pass("does not end")),
         Ok(Some(end)) => end,
-        Err(why) => return Ok(Outcome::fail(format!("the token is damaged: {why}"), fetch)),
+        Err(why) => return Ok(Outcome::fail(format_args!("the token is damaged: {why}"), fetch)),
     };
     // A clock that stands in the past must not make an old token look fresh.
     let now = look.cx.clock.unix().max(look.cx.wanted.time_floor.unwrap_or(0));
     let date = rfc3339(end.min(LAST_DATE));
     if end <= now {
-        return Ok(Outcome::fail(format!("the token ended at {date}"), fetch));
+        return Ok(Outcome::fail(format_args!("the token ended at {date}"), fetch));
     }
     let left = end - now;
     if left < SHORT {
-        return Ok(Outcome::warn(format!("the token ends at {date}, in {} min", left / 60), fetch));
+        return Ok(Outcome::warn(format_args!("the token ends at {date}, in {} min", left / 60), fetch));
     }
-    Ok(Outcome::pass(format!("ends at {date}, in {}", span(left))))
+    Ok(Outcome::pass(format_args!("ends at {date}, in {}", span(left))))
 }
 
 /// 9999-12-31T23:59:59Z: beyond it a date has no four digits.

@@ -15,7 +15,7 @@ pub(super) fn root(look: &Look<'_>) -> Result<Outcome> {
     if uid == 0 {
         return Ok(Outcome::pass("running as root"));
     }
-    Ok(Outcome::fail(format!("running as user {uid}"), "run edgelay as root, for example with sudo"))
+    Ok(Outcome::fail(format_args!("running as user {uid}"), "run edgelay as root, for example with sudo"))
 }
 
 pub(super) fn capabilities(look: &Look<'_>) -> Result<Outcome> {
@@ -33,12 +33,12 @@ pub(super) fn capabilities(look: &Look<'_>) -> Result<Outcome> {
 
 pub(super) fn architecture(look: &Look<'_>) -> Result<Outcome> {
     let (machine, bundle) = (look.cx.architecture.as_str(), look.cx.wanted.architecture);
-    let Some(bundle) = bundle else { return Ok(Outcome::skip(format!("{machine}; no bundle given"))) };
+    let Some(bundle) = bundle else { return Ok(Outcome::skip(format_args!("{machine}; no bundle given"))) };
     if machine == bundle.as_str() {
-        return Ok(Outcome::pass(format!("{machine}, as the bundle")));
+        return Ok(Outcome::pass(format_args!("{machine}, as the bundle")));
     }
     let advice = format!("use a bundle made with --arch {machine}");
-    Ok(Outcome::fail(format!("this machine is {machine}, the bundle is for {bundle}"), advice))
+    Ok(Outcome::fail(format_args!("this machine is {machine}, the bundle is for {bundle}"), advice))
 }
 
 pub(super) fn memory(look: &Look<'_>) -> Result<Outcome> {
@@ -47,13 +47,13 @@ pub(super) fn memory(look: &Look<'_>) -> Result<Outcome> {
     let Some(need) = look.cx.wanted.memory else { return Ok(Outcome::skip(seen)) };
     if total < need.least {
         return Ok(Outcome::fail(
-            format!("{seen}, less than {} MiB", need.least >> 20),
+            format_args!("{seen}, less than {} MiB", need.least >> 20),
             "use a machine with more memory",
         ));
     }
     if total < need.fair {
         let advice = "keep EdgeMesh and MQTT switched off and the number of pods small";
-        return Ok(Outcome::warn(format!("{seen}, less than {} MiB", need.fair >> 20), advice));
+        return Ok(Outcome::warn(format_args!("{seen}, less than {} MiB", need.fair >> 20), advice));
     }
     Ok(Outcome::pass(seen))
 }
@@ -92,7 +92,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     }
     let tried = wanted().filter(|f| kernel.tried.get(f.name).is_some()).count();
     let tried = if tried > 0 { format!(", {tried} of them tried") } else { String::new() };
-    Ok(Outcome::pass(format!("kernel {} has all {} features{tried}", kernel.release, wanted().count())))
+    Ok(Outcome::pass(format_args!("kernel {} has all {} features{tried}", kernel.release, wanted().count())))
 }
 
 pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
@@ -106,7 +106,7 @@ pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
     }
     let missing = found.missing();
     if missing.is_empty() {
-        return Ok(Outcome::pass(format!("{} with all controllers that are needed", found.version)));
+        return Ok(Outcome::pass(format_args!("{} with all controllers that are needed", found.version)));
     }
     if found.version == Version::None {
         return Ok(Outcome::fail("no cgroup file system is mounted", "mount cgroup2 on /sys/fs/cgroup when booting"));
@@ -131,8 +131,10 @@ fn memory_cgroup_off(look: &Look<'_>, missing: &[&str], seen: String) -> Outcome
             let seen = format!("{seen}; '{arguments}' will be added in {file}, and a reboot is needed then");
             Outcome::warn(seen, "keep a way to start this machine again, such as a second card, within reach")
         }
-        Some(file) => Outcome::fail(seen, format!("add '{arguments}' to the kernel's arguments in {file} and reboot")),
-        None => Outcome::fail(seen, format!("add '{arguments}' to the kernel's command line and reboot")),
+        Some(file) => {
+            Outcome::fail(seen, format_args!("add '{arguments}' to the kernel's arguments in {file} and reboot"))
+        }
+        None => Outcome::fail(seen, format_args!("add '{arguments}' to the kernel's command line and reboot")),
     }
 }
 
@@ -140,9 +142,11 @@ fn memory_cgroup_off(look: &Look<'_>, missing: &[&str], seen: String) -> Outcome
 pub(super) fn board(look: &Look<'_>) -> Result<Outcome> {
     let Some(board) = &look.cx.wanted.board else { return Ok(Outcome::skip("not known")) };
     Ok(match &board.identity {
-        Ok(identity) => Outcome::pass(format!("{}; {identity}", board.seen)),
+        Ok(identity) => Outcome::pass(format_args!("{}; {identity}", board.seen)),
         // A name that is set by hand needs no serial number.
-        Err(why) if matches!(look.cx.wanted.node_name, Some(Ok(_))) => Outcome::pass(format!("{}; {why}", board.seen)),
+        Err(why) if matches!(look.cx.wanted.node_name, Some(Ok(_))) => {
+            Outcome::pass(format_args!("{}; {why}", board.seen))
+        }
         Err(why) => {
             let seen = format!("{}; {why}", board.seen);
             Outcome::warn(seen, "give each node a name of its own; a template has nothing to make one from")

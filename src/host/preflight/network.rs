@@ -75,7 +75,7 @@ pub(super) fn node_address(look: &Look<'_>) -> Result<Outcome> {
     let local = |address: &IpAddr| !address.is_loopback() && own.contains(address);
     if let Some(ip) = wanted.node_ip {
         if local(&ip) {
-            return Ok(Outcome::pass(format!("{ip} is an address of this machine")));
+            return Ok(Outcome::pass(format_args!("{ip} is an address of this machine")));
         }
         let real: Vec<&IpAddr> = own.iter().filter(|a| !a.is_loopback()).gather();
         let has = if real.is_empty() { "none".to_owned() } else { list(&real) };
@@ -83,11 +83,11 @@ pub(super) fn node_address(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::fail(seen, "set the node IP to one of them, or leave it out"));
     }
     if let Some(interface) = net::default_route(machine)? {
-        return Ok(Outcome::pass(format!("default route through {interface}")));
+        return Ok(Outcome::pass(format_args!("default route through {interface}")));
     }
     let name = name.as_ref().map_or("", NodeName::as_str);
     if let Some(address) = net::hosts_entry(machine, name)?.into_iter().find(local) {
-        return Ok(Outcome::pass(format!("no default route, but /etc/hosts gives {address} to '{name}'")));
+        return Ok(Outcome::pass(format_args!("no default route, but /etc/hosts gives {address} to '{name}'")));
     }
     let seen = "no default route and no node IP, so the agent finds no address for the node";
     Ok(Outcome::fail(seen, "set the node IP, or add a default route"))
@@ -119,7 +119,7 @@ pub(super) fn resolv_conf(look: &Look<'_>) -> Result<Outcome> {
         let advice = "link /etc/resolv.conf to a file with the real name servers if pods are to resolve names";
         return Ok(Outcome::warn(seen, advice));
     }
-    Ok(Outcome::pass(format!("name server {}", list(&servers))))
+    Ok(Outcome::pass(format_args!("name server {}", list(&servers))))
 }
 
 pub(super) fn pod_cidr(look: &Look<'_>) -> Result<Outcome> {
@@ -137,9 +137,9 @@ pub(super) fn pod_cidr(look: &Look<'_>) -> Result<Outcome> {
     match clash(cidr, &routes, &addresses, cloud, wanted.pod_bridge) {
         Some(with) => {
             let advice = "choose another pod CIDR, one that is used nowhere in this site's network";
-            Ok(Outcome::fail(format!("pod CIDR {cidr} overlaps {with}"), advice))
+            Ok(Outcome::fail(format_args!("pod CIDR {cidr} overlaps {with}"), advice))
         }
-        None => Ok(Outcome::pass(format!("{cidr} overlaps no route or address of this machine"))),
+        None => Ok(Outcome::pass(format_args!("{cidr} overlaps no route or address of this machine"))),
     }
 }
 
@@ -177,7 +177,7 @@ pub(super) fn cloud_address(look: &Look<'_>) -> Result<Outcome> {
         );
         return Ok(Outcome::fail(seen, "use CloudCore's WebSocket port, 10000 by default"));
     }
-    Ok(Outcome::pass(format!("{}, certificates from port {}", cloud.websocket, cloud.certificate.port())))
+    Ok(Outcome::pass(format_args!("{}, certificates from port {}", cloud.websocket, cloud.certificate.port())))
 }
 
 pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
@@ -204,7 +204,7 @@ pub(super) fn cloud_ports(look: &Look<'_>) -> Result<Outcome> {
 pub(super) fn cloud_certificate(look: &Look<'_>) -> Result<Outcome> {
     let Some(cloud) = &look.cx.wanted.cloud else { return Ok(Outcome::skip("no cloud given")) };
     if look.answers.get().and_then(|answers| answers.get(1)) != Some(&Answer::Open) {
-        return Ok(Outcome::skip(format!("{} does not answer", cloud.certificate)));
+        return Ok(Outcome::skip(format_args!("{} does not answer", cloud.certificate)));
     }
     let (host, now) = (cloud.certificate.host(), look.cx.clock.unix());
     let certificate = match served::certificate(&cloud.certificate, look.cx.connect_limit) {
@@ -228,7 +228,7 @@ pub(super) fn cloud_certificate(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("CloudCore's certificate ended at {end}, and here it is {}", date(now));
         Outcome::warn(seen, "correct the clock, or have CloudCore make its certificate anew")
     } else {
-        Outcome::pass(format!("CloudCore's certificate is for {host}, until {end}"))
+        Outcome::pass(format_args!("CloudCore's certificate is for {host}, until {end}"))
     })
 }
 

@@ -40,8 +40,8 @@ pub(super) fn bundle_programs(look: &Look<'_>) -> Result<Outcome> {
     }
     Ok(match (wanted.as_slice(), run.as_slice()) {
         ([], []) => Outcome::skip("no bundle whose programs can be looked at, and nothing installed"),
-        (_, []) => Outcome::pass(format!("{} programs find what they are linked against", wanted.len())),
-        (_, run) => Outcome::pass(format!("they run: {}", list(run))),
+        (_, []) => Outcome::pass(format_args!("{} programs find what they are linked against", wanted.len())),
+        (_, run) => Outcome::pass(format_args!("they run: {}", list(run))),
     })
 }
 
@@ -50,9 +50,10 @@ fn useless(look: &Look<'_>, path: &str, why: &str) -> Outcome {
     let seen = format!("{path} does not run: {why}");
     let advice = "look whether its file system is mounted noexec, and whether its C library is there";
     match look.cx.wanted.containerd {
-        Containerd::Managed => {
-            Outcome::warn(seen, format!("'edgelay edge install' lays it down anew if it is damaged; else {advice}"))
-        }
+        Containerd::Managed => Outcome::warn(
+            seen,
+            format_args!("'edgelay edge install' lays it down anew if it is damaged; else {advice}"),
+        ),
         Containerd::Existing(_) => Outcome::fail(seen, advice),
     }
 }
@@ -103,7 +104,7 @@ pub(super) fn iptables(look: &Look<'_>) -> Result<Outcome> {
             Ok(said) => flavour = if said.contains("nf_tables") { Iptables::Nft } else { Iptables::Legacy },
             Err(why) => {
                 return Ok(Outcome::fail(
-                    format!("{path} does not run: {why}"),
+                    format_args!("{path} does not run: {why}"),
                     "install iptables anew, for this machine",
                 ));
             }
@@ -112,10 +113,12 @@ pub(super) fn iptables(look: &Look<'_>) -> Result<Outcome> {
     let word = if flavour == Iptables::Nft { "nft" } else { "legacy" };
     let serves = look.cx.wanted.board.as_ref().and_then(|board| board.iptables);
     Ok(match serves.filter(|serves| *serves != word) {
-        None => Outcome::pass(format!("{path}, which writes {word} rules")),
+        None => Outcome::pass(format_args!("{path}, which writes {word} rules")),
         Some(serves) => Outcome::warn(
-            format!("{path} writes {word} rules, but kernels of this board serve only {serves} ones by its profile"),
-            format!("choose the other one with 'update-alternatives --set iptables /usr/sbin/iptables-{serves}'"),
+            format_args!(
+                "{path} writes {word} rules, but kernels of this board serve only {serves} ones by its profile"
+            ),
+            format_args!("choose the other one with 'update-alternatives --set iptables /usr/sbin/iptables-{serves}'"),
         ),
     })
 }

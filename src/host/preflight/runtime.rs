@@ -38,7 +38,7 @@ fn judge(path: &str, text: &str) -> Outcome {
     let disabled = values(text, "disabled_plugins").next().unwrap_or_default();
     if disabled.contains("\"cri\"") || disabled.contains("'cri'") || disabled.contains("io.containerd.grpc.v1.cri") {
         let advice = format!("remove cri from 'disabled_plugins' in {path} and restart containerd");
-        return Outcome::fail(format!("{path} disables the CRI plugin"), advice);
+        return Outcome::fail(format_args!("{path} disables the CRI plugin"), advice);
     }
     // Version 3 of the file calls it `sandbox`, in the table of pinned images.
     let pause = values(text, "sandbox_image").chain(values(text, "sandbox")).next();
@@ -53,7 +53,7 @@ fn judge(path: &str, text: &str) -> Outcome {
     }
     // EdgeCore works with either, as long as both have the same: the join asks containerd for it.
     let driver = if values(text, "SystemdCgroup").any(|value| value == "true") { "systemd" } else { "cgroupfs" };
-    Outcome::pass(format!("{path} fits; the cgroup driver is {driver}"))
+    Outcome::pass(format_args!("{path} fits; the cgroup driver is {driver}"))
 }
 
 /// What its file says is one thing, what the daemon that runs made of it another.
@@ -61,14 +61,14 @@ pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
     let cri = match &look.cx.wanted.cri {
         None => return Ok(Outcome::skip("no containerd was asked")),
         Some(Err((why, advice))) => {
-            return Ok(Outcome::fail(format!("containerd does not serve pods: {why}"), *advice));
+            return Ok(Outcome::fail(format_args!("containerd does not serve pods: {why}"), *advice));
         }
         Some(Ok(cri)) => cri,
     };
     let unmet = |name: &str| cri.not_ready.iter().find(|(condition, _)| condition == name);
     if let Some((_, why)) = unmet("RuntimeReady") {
         return Ok(Outcome::fail(
-            format!("containerd {} is not ready: {why}", cri.version),
+            format_args!("containerd {} is not ready: {why}", cri.version),
             "look at containerd's log",
         ));
     }
@@ -80,7 +80,7 @@ pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
         && name != PAUSE
     {
         let seen = format!("containerd {} starts pods with {name}, which it does not have", cri.version);
-        return Ok(Outcome::warn(seen, format!("set its sandbox image to {PAUSE}, which the bundle brings")));
+        return Ok(Outcome::warn(seen, format_args!("set its sandbox image to {PAUSE}, which the bundle brings")));
     }
     if !cri.strangers.is_empty() {
         let pods = shown(&cri.strangers);
@@ -88,7 +88,7 @@ pub(super) fn containerd_cri(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::warn(seen, "move them to another machine, or to a containerd of their own"));
     }
     let driver = cri.cgroup_driver.map(|driver| format!(", cgroup driver {driver}")).unwrap_or_default();
-    Ok(Outcome::pass(format!("containerd {} serves pods{driver}", cri.version)))
+    Ok(Outcome::pass(format_args!("containerd {} serves pods{driver}", cri.version)))
 }
 
 /// Values of every line `key = value`, a list over several lines in one; comments left out.
@@ -126,10 +126,7 @@ mod tests {
 
     #[test]
     fn lines_that_break_a_node() {
-        let judged = |text: &str| {
-            let outcome = judge("/c", text);
-            (outcome.verdict, outcome.seen, outcome.advice.unwrap_or_default())
-        };
+        let judged = |text: &str| judge("/c", text).told();
         assert_eq!(judged(GOOD), told(Pass, "/c fits; the cgroup driver is cgroupfs", ""));
         assert_eq!(judged("[a.pinned_images]\nsandbox = 'docker.io/kubeedge/pause:3.6'\n").0, Pass);
 

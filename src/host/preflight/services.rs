@@ -42,12 +42,13 @@ pub(super) fn programs(look: &Look<'_>) -> Result<Outcome> {
     }
     let Some(verdict) = missing.iter().map(|need| need.missing).max() else {
         let names: Vec<&str> = needs.iter().map(|need| need.name).gather();
-        return Ok(Outcome::pass(format!("{} are there", list(&names))));
+        return Ok(Outcome::pass(format_args!("{} are there", list(&names))));
     };
     let seen: Vec<String> = missing.iter().map(|need| format!("no {} ({})", need.name, need.why)).gather();
     let names: Vec<&str> = missing.iter().map(|need| need.name).gather();
     let advice = format!("install {}", list(&names));
-    Ok(Outcome { verdict, seen: seen.join("; "), advice: (verdict > Verdict::Pass).then_some(advice) })
+    let advice = (verdict > Verdict::Pass).then_some(advice.into());
+    Ok(Outcome::new(verdict, seen.join("; ").into(), advice))
 }
 
 /// The official edgecore is linked dynamically against glibc; its program interpreter per processor.
@@ -61,7 +62,7 @@ pub(super) fn libc(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::skip("not known for this processor"));
     };
     if look.cx.machine.stat(*path)?.is_some() {
-        return Ok(Outcome::pass(format!("glibc: {path}")));
+        return Ok(Outcome::pass(format_args!("glibc: {path}")));
     }
     let seen = format!("no {path}, so an edgecore that is linked against glibc does not start");
     Ok(Outcome::warn(seen, "install glibc, or use a statically linked edgecore"))
@@ -102,7 +103,7 @@ fn existing(look: &Look<'_>, socket: &str) -> Result<Outcome> {
         Err(_) => None,
     };
     if meta.is_some_and(|meta| meta.kind == Type::Socket) {
-        return Ok(Outcome::pass(format!("an existing one at {socket}")));
+        return Ok(Outcome::pass(format_args!("an existing one at {socket}")));
     }
     let seen = format!("an existing one is to be used, but there is no socket {socket}");
     Ok(Outcome::fail(seen, "start containerd, or correct the address of its socket"))
@@ -122,11 +123,11 @@ pub(super) fn foreign_network(look: &Look<'_>) -> Result<Outcome> {
         name.as_str() < NETWORK && [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end))
     });
     if names.is_empty() {
-        return Ok(Outcome::pass(format!("none in {NETWORKS} that would be taken for ours")));
+        return Ok(Outcome::pass(format_args!("none in {NETWORKS} that would be taken for ours")));
     }
     let seen =
         format!("containerd would give pods the network of {NETWORKS}/{}, which comes before ours", shown(&names));
-    Ok(Outcome::fail(seen, format!("move it out of {NETWORKS}, if what it belongs to is no longer wanted")))
+    Ok(Outcome::fail(seen, format_args!("move it out of {NETWORKS}, if what it belongs to is no longer wanted")))
 }
 
 pub(super) fn foreign_docker(look: &Look<'_>) -> Result<Outcome> {
@@ -188,13 +189,13 @@ pub(super) fn kubeedge_files(look: &Look<'_>) -> Result<Outcome> {
     let dir = RelPath::literal("etc/kubeedge");
     let names = look.cx.target.list_or_empty(dir)?;
     if names.is_empty() {
-        return Ok(Outcome::pass(format!("{dir} is not there or empty")));
+        return Ok(Outcome::pass(format_args!("{dir} is not there or empty")));
     }
     if look.cx.wanted.kubeedge_files_are_ours {
-        return Ok(Outcome::pass(format!("{dir} is ours")));
+        return Ok(Outcome::pass(format_args!("{dir} is ours")));
     }
     let seen = format!("{dir} is not empty and not ours: {}", shown(&names));
-    Ok(Outcome::fail(seen, format!("save what you need of {dir} and remove it")))
+    Ok(Outcome::fail(seen, format_args!("save what you need of {dir} and remove it")))
 }
 
 const KUBELET: RelPath<'static> = RelPath::literal("var/lib/kubelet");
@@ -203,13 +204,16 @@ const KUBELET: RelPath<'static> = RelPath::literal("var/lib/kubelet");
 pub(super) fn kubelet_files(look: &Look<'_>) -> Result<Outcome> {
     let names = look.cx.target.list_or_empty(KUBELET)?;
     if names.is_empty() {
-        return Ok(Outcome::pass(format!("{KUBELET} is not there or empty")));
+        return Ok(Outcome::pass(format_args!("{KUBELET} is not there or empty")));
     }
     if look.cx.wanted.kubeedge_files_are_ours {
-        return Ok(Outcome::pass(format!("{KUBELET} is our node's")));
+        return Ok(Outcome::pass(format_args!("{KUBELET} is our node's")));
     }
     let seen = format!("{KUBELET} has what another kubelet left: {}", shown(&names));
-    Ok(Outcome::warn(seen, format!("unmount what is mounted below {KUBELET}, save what you need of it, and remove it")))
+    Ok(Outcome::warn(
+        seen,
+        format_args!("unmount what is mounted below {KUBELET}, save what you need of it, and remove it"),
+    ))
 }
 
 fn show(process: &Process) -> String {

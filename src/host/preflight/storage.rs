@@ -52,7 +52,7 @@ pub(super) fn read_only(look: &Look<'_>) -> Result<Outcome> {
         return Ok(Outcome::fail("read-only: /proc/sys", "run edgelay on the machine itself, not in a container"));
     }
     let paths: Vec<String> = wanted.iter().map(ToString::to_string).gather();
-    Ok(Outcome::pass(format!("{} can be written", list(&paths))))
+    Ok(Outcome::pass(format_args!("{} can be written", list(&paths))))
 }
 
 /// Paths of programs stand in units and in keadm itself: they stay, and what is below them moves to the `prefix` of the
@@ -62,7 +62,7 @@ fn refuse(closed: &[String], prefix: Option<&str>) -> Outcome {
     match prefix.filter(|prefix| *prefix != "/usr/local" && closed.iter().any(|path| path.starts_with("/usr/"))) {
         Some(prefix) => {
             let advice = "at each boot over /usr/local, as its profile has it for a read-only root";
-            Outcome::fail(seen, format!("bind {prefix} {advice}"))
+            Outcome::fail(seen, format_args!("bind {prefix} {advice}"))
         }
         None => Outcome::fail(seen, "remount them writable, or bind a writable directory over them"),
     }
@@ -126,7 +126,7 @@ fn judge(devices: &[Device]) -> Outcome {
     if let Some(first) = devices.iter().find(|d| d.short()) {
         let more = mib(first.bytes.saturating_sub(first.space.free));
         let place = first.paths.first().map_or("/", String::as_str);
-        return Outcome::fail(show(&Device::short), format!("free {more} more on the file system of {place}"));
+        return Outcome::fail(show(&Device::short), format_args!("free {more} more on the file system of {place}"));
     }
     let tight = |d: &Device| d.percent_left() < KEEP_FREE_PERCENT;
     if let Some(first) = devices.iter().find(|d| tight(d)) {
@@ -149,18 +149,21 @@ const FLEETING: [(u64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs
 
 pub(super) fn containerd_store(look: &Look<'_>) -> Result<Outcome> {
     let Some(path) = look.cx.wanted.containerd_store else { return Ok(Outcome::skip("containerd is not ours")) };
-    let outcome = fit(&path.to_string(), look.cx.target.space(path)?.magic);
-    if outcome.verdict == Verdict::Fail || !look.cx.machine.is_live() || !look.cx.target.is_live() {
+    let mut outcome = fit(&path.to_string(), look.cx.target.space(path)?.magic);
+    if outcome.0.verdict == Verdict::Fail || !look.cx.machine.is_live() || !look.cx.target.is_live() {
         return Ok(outcome);
     }
     let kernel = Kernel::load(look.cx.machine)?;
     Ok(match trial::overlay_over(look.cx.machine, &kernel, path) {
-        Some(Ok(())) => Outcome { seen: format!("{}; an overlay over it works", outcome.seen), ..outcome },
+        Some(Ok(())) => {
+            outcome.0.seen += "; an overlay over it works";
+            outcome
+        }
         // That the kernel has none at all is for another check to say.
         None | Some(Err(Errno::ENODEV)) => outcome,
         Some(Err(e)) => Outcome::warn(
-            format!("{path} is on a file system that refuses an overlay over it: {}", e.desc()),
-            format!("mount an ext4, xfs or btrfs file system on {path}"),
+            format_args!("{path} is on a file system that refuses an overlay over it: {}", e.desc()),
+            format_args!("mount an ext4, xfs or btrfs file system on {path}"),
         ),
     })
 }
@@ -169,13 +172,13 @@ fn fit(path: &str, magic: u64) -> Outcome {
     let name = |table: &[(u64, &'static str)]| table.iter().find(|(m, _)| *m == magic).map(|(_, name)| *name);
     if let Some(name) = name(&UNFIT) {
         let seen = format!("{path} is on {name}, on which images cannot be unpacked");
-        return Outcome::fail(seen, format!("mount an ext4, xfs or btrfs file system on {path}"));
+        return Outcome::fail(seen, format_args!("mount an ext4, xfs or btrfs file system on {path}"));
     }
     if let Some(name) = name(&FLEETING) {
         let seen = format!("{path} is on {name}, so all images are gone after a reboot");
-        return Outcome::warn(seen, format!("mount an ext4, xfs or btrfs file system on {path}"));
+        return Outcome::warn(seen, format_args!("mount an ext4, xfs or btrfs file system on {path}"));
     }
-    Outcome::pass(format!("{path} is on a file system that holds images"))
+    Outcome::pass(format_args!("{path} is on a file system that holds images"))
 }
 
 #[cfg(test)]
@@ -196,13 +199,9 @@ mod tests {
         Device { space, bytes: needs_mib << 20, paths: vec![path.into()] }
     }
 
-    fn told(outcome: Outcome) -> (Verdict, String, String) {
-        (outcome.verdict, outcome.seen, outcome.advice.unwrap_or_default())
-    }
-
     #[test]
     fn room() {
-        let told = |devices: &[Device]| told(judge(devices));
+        let told = |devices: &[Device]| judge(devices).told();
         assert_eq!(told(&[]), (Verdict::Skip, "no bundle given, or nothing of it to lay down".into(), String::new()));
 
         let both = [device(900, 1000, 100, "/var/lib/containerd"), device(50, 60, 1, "/usr/local/bin")];
@@ -228,7 +227,7 @@ mod tests {
     fn a_read_only_root_is_refused_with_what_its_profile_knows() {
         let advice = |closed: &[&str], prefix| {
             let closed: Vec<String> = closed.iter().map(|path| (*path).to_owned()).collect();
-            let (verdict, seen, advice) = told(refuse(&closed, prefix));
+            let (verdict, seen, advice) = refuse(&closed, prefix).told();
             assert_eq!((verdict, seen), (Verdict::Fail, format!("read-only: {}", list(&closed))));
             advice
         };
@@ -244,11 +243,11 @@ mod tests {
     fn kinds_of_file_systems() {
         let seen = "/s is on overlay, on which images cannot be unpacked";
         let advice = "mount an ext4, xfs or btrfs file system on /s";
-        assert_eq!(told(fit("/s", 0x794c_7630)), (Verdict::Fail, seen.into(), advice.into()));
+        assert_eq!(fit("/s", 0x794c_7630).told(), (Verdict::Fail, seen.into(), advice.into()));
         let seen = "/s is on tmpfs, so all images are gone after a reboot";
-        assert_eq!(told(fit("/s", 0x0102_1994)), (Verdict::Warn, seen.into(), advice.into()));
+        assert_eq!(fit("/s", 0x0102_1994).told(), (Verdict::Warn, seen.into(), advice.into()));
         let ext4 = fit("/s", 0xef53);
-        assert_eq!(told(ext4), (Verdict::Pass, "/s is on a file system that holds images".into(), String::new()));
+        assert_eq!(ext4.told(), (Verdict::Pass, "/s is on a file system that holds images".into(), String::new()));
     }
 
     #[test]

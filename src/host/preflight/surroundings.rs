@@ -80,7 +80,7 @@ pub(super) fn swap(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("{card} is on a memory card, which swapping wears out");
         return Ok(Outcome::warn(seen, "use compressed memory (zram) instead, or a disk"));
     }
-    Ok(Outcome::pass(format!("{}; EdgeCore does not mind", list(&areas))))
+    Ok(Outcome::pass(format_args!("{}; EdgeCore does not mind", list(&areas))))
 }
 
 pub(super) fn security_module(look: &Look<'_>) -> Result<Outcome> {

@@ -15,7 +15,7 @@ pub(super) fn root(_look: &Look<'_>) -> Result<Outcome> {
     if uid.is_root() {
         return Ok(Outcome::pass("running as root"));
     }
-    Ok(Outcome::fail(format!("running as user {uid}"), "run edgelay as root: images hold files of all owners"))
+    Ok(Outcome::fail(format_args!("running as user {uid}"), "run edgelay as root: images hold files of all owners"))
 }
 
 /// Programs that tell for which processor a system is; the first that is there counts.
@@ -44,10 +44,10 @@ pub fn architecture_of(root: &Root) -> Result<Option<(Arch, RelPath<'static>)>> 
 pub(super) fn architecture(look: &Look<'_>) -> Result<Outcome> {
     let Some(bundle) = look.cx.wanted.architecture else { return Ok(Outcome::skip("no bundle given")) };
     Ok(match architecture_of(look.cx.target)? {
-        Some((arch, path)) if arch == bundle => Outcome::pass(format!("{path} is for {arch}, as the bundle")),
+        Some((arch, path)) if arch == bundle => Outcome::pass(format_args!("{path} is for {arch}, as the bundle")),
         Some((arch, path)) => {
             let advice = format!("use a bundle made with --arch {arch}, or mount the right image");
-            Outcome::fail(format!("{path} is for {arch}, the bundle for {bundle}"), advice)
+            Outcome::fail(format_args!("{path} is for {arch}, the bundle for {bundle}"), advice)
         }
         None => Outcome::warn("no program there tells the processor", "look whether the right file system is mounted"),
     })
@@ -77,7 +77,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     let releases: Vec<&str> = kernels.iter().map(|kernel| kernel.release.as_str()).gather();
     let releases = list(&releases);
     if unknown.is_empty() {
-        return Ok(Outcome::pass(format!("kernel {releases} has all {} features", wanted().count())));
+        return Ok(Outcome::pass(format_args!("kernel {releases} has all {} features", wanted().count())));
     }
     let seen = format!("kernel {releases} has all modules; not told: {}", list(&unknown));
     Ok(Outcome::pass(seen))

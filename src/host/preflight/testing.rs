@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{
-    Board, Check, Cloud, Context, DiskNeed, EDGE, Finding, MemoryNeed, PortNeed, ProgramNeed, Verdict, Wanted, run,
+    Board, Check, Cloud, Context, DiskNeed, EDGE, Finding, MemoryNeed, Outcome, PortNeed, ProgramNeed, Said, Verdict,
+    Wanted, run,
 };
 use crate::clock::CountingClock;
 use crate::host::tree::Tree;
@@ -177,6 +178,14 @@ impl Bed {
     ) -> (Verdict, String, String) {
         let finding = self.run_of(checks, edit).into_iter().find(|f| f.check == check).unwrap();
         (finding.verdict, finding.seen, finding.advice.unwrap_or_default())
+    }
+}
+
+impl Outcome {
+    /// Verdict, what was seen, advice.
+    pub(super) fn told(self) -> (Verdict, String, String) {
+        let Said { verdict, seen, advice } = *self.0;
+        (verdict, seen.into_owned(), advice.unwrap_or_default().into_owned())
     }
 }
 

@@ -165,7 +165,7 @@ impl Step for K3sStart {
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
         if self.state(cx)? != State::Active {
-            return Ok(Status::todo(format!("{} is not running", self.service.name)));
+            return Ok(Status::todo(format_args!("{} is not running", self.service.name)));
         }
         if cx.journal.fact(FACT) != Some(self.version.as_str()) {
             return Ok(Status::todo("k3s runs with older files"));

@@ -35,7 +35,7 @@ impl Step for WorkerToken {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-        let missing = || Ok(Status::todo(format!("'{WORKER_TOKEN}' is missing or different")));
+        let missing = || Ok(Status::todo(format_args!("'{WORKER_TOKEN}' is missing or different")));
         // The user may have destroyed the file that it came from: ours counts then. One that is there and no good is told.
         let is_gone = std::fs::metadata(&self.from).map_or(true, |file| file.len() == 0);
         match load_secret(&self.from) {
