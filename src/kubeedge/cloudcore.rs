@@ -37,7 +37,7 @@ pub struct Chart {
     pub nft: bool,
     /// The node that edges are told of, and whose images are ours.
     pub node: Option<String>,
-    /// Whether CloudCore is held on nodes with [`SERVER_LABEL`].
+    /// Whether CloudCore and the controller manager are held on nodes with [`SERVER_LABEL`].
     pub pinned: bool,
 }
 
@@ -66,6 +66,8 @@ impl Chart {
     /// The chart's values that are not its defaults.
     fn values(&self) -> Vec<String> {
         const HUB: &str = "cloudCore.modules.cloudHub";
+        const MANAGED: &str = "controllerManager.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution\
+            .nodeSelectorTerms[0].matchExpressions[0]";
         let mut values = vec![
             // EdgeMesh and the edges' metaServer live from it.
             "cloudCore.modules.dynamicController.enable=true".to_owned(),
@@ -80,6 +82,9 @@ impl Chart {
         values.add_all(names.map(|(i, name)| format!("{HUB}.dnsNames[{i}]={name}")));
         if self.pinned {
             values.push(format!("cloudCore.nodeSelector.{}={}", SERVER_LABEL.0, SERVER_LABEL.1));
+            // Its chart knows no nodeSelector. A further node may have the images of an older version only.
+            values.push(format!("{MANAGED}.key={}", SERVER_LABEL.0));
+            values.push(format!("{MANAGED}.operator=Exists"));
         }
         if self.nft {
             values.push("iptablesManager.framework=nft".to_owned());
@@ -180,7 +185,11 @@ mod tests {
             --kube-config=/etc/rancher/k3s/k3s.yaml --force --set=cloudCore.modules.dynamicController.enable=true \
             --set=cloudCore.modules.cloudStream.enable=true --set=cloudCore.modules.cloudHub.nodeLimit=1000 \
             --set=cloudCore.strategy.type=Recreate --set=controllerManager.enable=true --set=mosquitto.enable=false \
-            --set=cloudCore.modules.cloudHub.dnsNames[0]=cloud.example --set=cloudCore.nodeSelector.edgelay-server=here";
+            --set=cloudCore.modules.cloudHub.dnsNames[0]=cloud.example --set=cloudCore.nodeSelector.edgelay-server=here \
+            --set=controllerManager.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution\
+            .nodeSelectorTerms[0].matchExpressions[0].key=edgelay-server \
+            --set=controllerManager.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution\
+            .nodeSelectorTerms[0].matchExpressions[0].operator=Exists";
         assert_eq!(chart().init("").to_string(), format!("keadm init {values}"));
         let newer = chart().init("      --set string\n      --skip-preflight-checks   Skip pre-flight checks");
         assert_eq!(newer.to_string(), format!("keadm init {values} --skip-preflight-checks"));

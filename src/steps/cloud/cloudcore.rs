@@ -250,7 +250,7 @@ impl Step for CloudCore {
             cx.report.warn(&format!("{pod}; run 'edgelay cloud worker install' there with this bundle"));
         }
         if let Some(more @ 1..) = elsewhere.len().checked_sub(TOLD) {
-            cx.report.warn(&format!("{more} more pods of further nodes are not Ready"));
+            cx.report.warn(&format!("{more} more pods of further nodes are not Ready, or of another version"));
         }
         let hash = release::ca_hash(&self.kubeconfig, cx.exec).map(|digest| digest.hex());
         if hash.is_ok_and(|hash| cx.journal.fact(FACT) == Some(hash.as_str())) {

@@ -6,7 +6,7 @@ use crate::base64;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Exec;
-use crate::gather::Gather;
+use crate::gather::{Gather, Grow};
 use crate::host::reach::{self, Answer};
 use crate::ids::HostPort;
 use crate::json::Value;
@@ -29,6 +29,8 @@ const SUPERSEDED: &str = "superseded";
 pub(super) const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "edgelay");
 /// Labels of CloudCore's own.
 pub(super) const CORE: &str = "kubeedge=cloudcore";
+/// Labels of what writes the firewall's rules on every node.
+const RULES: &str = "kubeedge=iptables-manager";
 /// What the chart makes that is looked at.
 const SPACE: &str = "namespace/kubeedge";
 const DEPLOYMENT: &str = "deployment/cloudcore";
@@ -39,7 +41,7 @@ const CONFIG: &str = "configmap/cloudcore";
 const OTHERS: [&str; 2] = ["iptables-manager", "controller-manager"];
 const NODES: &str = "--output=jsonpath={.items[*].spec.nodeName}";
 /// A line for each pod: few bytes, however many nodes there are.
-const ELSEWHERE: &str = r#"--output=jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.nodeName}{" "}{.status.conditions[?(@.type=="Ready")].status}{" "}{.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}"#;
+const ELSEWHERE: &str = r#"--output=jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.nodeName}{" "}{.spec.containers[0].image}{" "}{.status.conditions[?(@.type=="Ready")].status}{" "}{.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}"#;
 /// How long a port of this machine may take to answer.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -180,14 +182,18 @@ fn unready(name: &str, pods: &[Value], chart: &Chart) -> Option<String> {
     (!seen).then(|| format!("there is no pod of {name}"))
 }
 
-/// Pods on other nodes that are not Ready, each in words. They have their images from their own installation, which may
+/// Pods on other nodes that are not Ready, or of another version, each in words. They have their images from their own installation, which may
 /// be of another version.
 pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
     let Some(own) = &chart.node else { return Ok(Vec::new()) };
-    let lines = kube.pods_elsewhere(own, NAMESPACE, "kubeedge=iptables-manager", ELSEWHERE)?;
-    let told = lines.lines().filter_map(|line| match line.splitn(4, ' ').gather::<Vec<_>>().as_slice() {
-        [_, _, "True", _] | [_, "", ..] => None,
-        [name, node, _, why] => {
+    let lines = kube.pods_elsewhere(own, NAMESPACE, RULES, ELSEWHERE)?;
+    let told = lines.lines().filter_map(|line| match line.splitn(5, ' ').gather::<Vec<_>>().as_slice() {
+        [_, "", ..] => None,
+        [name, node, image, "True", _] => {
+            let version = image.rsplit(':').next().unwrap_or_default();
+            (version != chart.version).then(|| format!("pod '{name}' on node '{node}' still runs version {version}"))
+        }
+        [name, node, _, _, why] => {
             Some(format!("pod '{name}' on node '{node}' is not Ready: {why}").trim_end_matches([' ', ':']).to_owned())
         }
         _ => None,
@@ -195,9 +201,14 @@ pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String
     Ok(told.gather())
 }
 
-/// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports.
+/// Ends the pods of CloudCore that run another version than wanted, until the right one gets the ports, and that of this
+/// node's firewall rules: a DaemonSet replaces one pod at a time, and would wait for a node that lacks the image.
 pub(super) fn evict_old(kube: &mut Kube<'_>, chart: &Chart) -> Result<()> {
-    for pod in kube.pods(NAMESPACE, CORE, None)?.iter().map(Pod) {
+    let mut pods = kube.pods(NAMESPACE, CORE, None)?;
+    if let Some(node) = &chart.node {
+        pods.add_all(kube.pods(NAMESPACE, RULES, Some(node))?);
+    }
+    for pod in pods.iter().map(Pod) {
         if !pod.is_ending() && pod.version() != chart.version {
             kube.delete("pod", NAMESPACE, pod.name())?;
         }
@@ -372,12 +383,34 @@ mod tests {
     }
 
     #[test]
-    fn of_further_nodes_those_are_told_that_are_not_ready() {
-        let all = pods(&format!("--selector=kubeedge=iptables-manager '{ELSEWHERE}'"), ",spec.nodeName!=c1");
-        let lines = "a w1 True \nb w2 False ImagePullBackOff\nc  False \nd w3  \n";
+    fn old_pods_of_this_node_are_ended() {
+        let core = pods("--selector=kubeedge=cloudcore --output=json", "");
+        let rules = pods(&format!("--selector={RULES} --output=json"), ",spec.nodeName=c1");
+        let old = |part: &str| format!(r#"{{"items":[{}]}}"#, pod(part, "True").replace("v1.22.1", "v1.22.0"));
+        let delete =
+            |name: &str| format!("{KUBECTL} delete pod {name} --namespace=kubeedge --ignore-not-found --wait=false");
+        let new = format!(r#"{{"items":[{}]}}"#, pod("cloudcore", "False"));
+        for (found, ended) in [(old("cloudcore"), Some("cloudcore-1")), (new, None)] {
+            let mut script = Script::default().expect(&core, 0, &found).expect(&rules, 0, &old("iptables-manager"));
+            for name in ended.into_iter().chain(["iptables-manager-1"]) {
+                script = script.expect(&delete(name), 0, "");
+            }
+            evict_old(&mut Kube::new(std::path::Path::new("/k"), &mut script), &chart()).unwrap();
+            assert!(script.done());
+        }
+    }
+
+    #[test]
+    fn of_further_nodes_those_are_told_that_are_not_ready_or_old() {
+        let all = pods(&format!("--selector={RULES} '{ELSEWHERE}'"), ",spec.nodeName!=c1");
+        let lines = "a w1 x/y:v1.22.1 True \nb w2 x:v1.22.1 False ImagePullBackOff\nc  x False \nd w3 x  \ne w4 h:5/x:v1.22.0 True \n";
         let mut script = Script::default().expect(&all, 0, lines);
         let told = elsewhere(&mut Kube::new(std::path::Path::new("/k"), &mut script), &chart()).unwrap();
-        let want = ["pod 'b' on node 'w2' is not Ready: ImagePullBackOff", "pod 'd' on node 'w3' is not Ready"];
+        let want = [
+            "pod 'b' on node 'w2' is not Ready: ImagePullBackOff",
+            "pod 'd' on node 'w3' is not Ready",
+            "pod 'e' on node 'w4' still runs version v1.22.0",
+        ];
         assert_eq!(told, want);
     }
 

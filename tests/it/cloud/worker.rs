@@ -252,3 +252,37 @@ fn a_further_node_comes_and_goes() {
     worker.run(&["edgelay", "cloud", "uninstall", "--purge", "--yes"]).good();
     assert_eq!(difference(&before, &worker.sh(files).out), NOTHING);
 }
+
+/// A DaemonSet replaces one pod at a time, on nodes in no order, and a Deployment's pod may be given to any node: neither may
+/// make the server wait for images that a further node has not got yet.
+#[test]
+fn an_upgrade_does_not_wait_for_further_nodes() {
+    let Some(bed) = Bed::start("an_upgrade_does_not_wait_for_further_nodes") else { return };
+    let cloud = cloud(&bed, "cloud");
+    good(install(&cloud, &[]), &cloud);
+    let worker = worker(&bed, "cloud");
+    give(&worker, &cloud.sh(&format!("cat {TOKEN}")).good());
+    good(join(&worker, &[]), &worker);
+    let pods = |output: &str| {
+        let rules = kubectl(&cloud, &["get", "pods", "-n=kubeedge", "-l=kubeedge=iptables-manager", output]).good();
+        rules.trim().to_owned()
+    };
+    let ready = r#"-o=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}"#;
+    assert!(wait_for(PATIENCE, || (pods(ready) == "True True").then_some(())).is_some(), "{}", pods("-o=yaml"));
+
+    cloud.put(&bundle("newer"), "/root/cloud.bundle");
+    let said = good(install(&cloud, &["--ready-timeout=60s"]), &cloud);
+    let lacks =
+        "on node 'worker-1' is not Ready: ImagePullBackOff; run 'edgelay cloud worker install' there with this bundle";
+    let old =
+        "on node 'worker-1' still runs version v1.22.0; run 'edgelay cloud worker install' there with this bundle";
+    assert!(said.contains(lacks) || said.contains(old), "{said}");
+    is_green(&cloud);
+    let manager = field(&cloud, "pods", ".items[?(@.metadata.labels.kubeedge==\"controller-manager\")].spec.nodeName");
+    assert_eq!(manager, "cloud-1");
+
+    worker.put(&bundle("newer"), "/root/cloud.bundle");
+    good(join(&worker, &[]), &worker);
+    assert!(wait_for(PATIENCE, || (pods(ready) == "True True").then_some(())).is_some(), "{}", pods("-o=yaml"));
+    assert!(!pods("-o=jsonpath={.items[*].spec.containers[0].image}").contains("v1.22.0"));
+}

@@ -187,14 +187,18 @@ class Cluster:
         held = [pod for pod in self.store.list(pods, meta["namespace"])
                 if any(ref["uid"] == meta["uid"] for ref in pod["metadata"].get("ownerReferences") or [])]
         fitting = [node["metadata"]["name"] for node in self.store.list(self.store.named("Node")) if self.fits(template, node)]
+        fitting.sort(key=lambda name: name == self.settings.node)  # of several nodes the real ones often take another
         count = {"Deployment": owner["spec"].get("replicas", 1), "Job": 1}.get(kind)
-        slots = fitting if kind == "DaemonSet" else [fitting[0] if fitting else ""] * count
-        for pod in list(held):
-            if pod["metadata"]["labels"].get("pod-template-hash") != version or pod["spec"].get("nodeName", "") not in slots:
-                self.store.drop(pods, pod)
-                held.remove(pod)
-            else:
-                slots.remove(pod["spec"].get("nodeName", ""))
+        slots = list(fitting) if kind == "DaemonSet" else [fitting[0] if fitting else ""] * count
+        for pod in self.outdated(kind, owner, held, version, fitting):
+            self.store.drop(pods, pod)
+            held.remove(pod)
+        for pod in held:
+            node = pod["spec"].get("nodeName", "")
+            if kind == "DaemonSet" and node in slots:
+                slots.remove(node)
+            elif kind != "DaemonSet" and slots and pod["metadata"]["labels"].get("pod-template-hash") == version:
+                slots.pop()
         for node in slots:
             labels = {**((template.get("metadata") or {}).get("labels") or {}), "pod-template-hash": version}
             annotations = (template.get("metadata") or {}).get("annotations")
@@ -204,6 +208,25 @@ class Cluster:
                 "name": name, "namespace": meta["namespace"], "labels": labels, **({"annotations": annotations} if annotations else {}),
                 "ownerReferences": [{"apiVersion": owner["apiVersion"], "kind": kind, "name": meta["name"], "uid": meta["uid"], "controller": True}]},
                 "spec": {**spec, **({"nodeName": node} if node else {})}, "status": {"phase": "Pending"}})
+
+    def outdated(self, kind, owner, held, version, fitting):
+        """Those that go. New pods replace old ones step by step: where one does not come up, the others stay."""
+        spec = owner["spec"]
+        is_new = lambda pod: pod["metadata"]["labels"].get("pod-template-hash") == version
+        fits = lambda pod: pod["spec"].get("nodeName", "") in (fitting or [""])
+        gone = [pod for pod in held if not fits(pod)]
+        old = [pod for pod in held if fits(pod) and not is_new(pod)]
+        new = [pod for pod in held if fits(pod) and is_new(pod)]
+        at_once = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxUnavailable") == "100%"
+        if kind == "DaemonSet" and not at_once:  # one at a time
+            missing = len(fitting) > len(old) + len(new)
+            unready = [pod for pod in old if not ready(pod)]
+            if missing or not all(map(ready, new)):
+                return gone + unready
+            return gone + (unready or sorted(old, key=lambda pod: fitting.index(pod["spec"]["nodeName"]))[:1])
+        if kind == "Deployment" and (spec.get("strategy") or {}).get("type") != "Recreate":
+            return gone + (old if sum(map(ready, new)) >= spec.get("replicas", 1) else [])
+        return gone + old
 
     def images(self, node):
         if node == self.settings.node:
@@ -274,26 +297,30 @@ class Cluster:
     def status(self, kind, owner):
         pods = [pod for pod in self.store.list(self.store.named("Pod"), owner["metadata"]["namespace"])
                 if any(ref["uid"] == owner["metadata"]["uid"] for ref in pod["metadata"].get("ownerReferences") or [])]
-        ready = sum(1 for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions") or []))
+        up = sum(map(ready, pods))
         new = copy.deepcopy(owner)
         generation = {"observedGeneration": owner["metadata"].get("generation", 1)}
         if kind == "Job":
             done = any(pod["status"].get("phase") == "Succeeded" for pod in pods)
             status = {"succeeded": 1, "conditions": [condition("Complete", True)]} if done else {"active": len(pods)}
         elif kind == "DaemonSet":
-            status = {**generation, "desiredNumberScheduled": len(pods), "currentNumberScheduled": len(pods), "numberReady": ready,
-                      "updatedNumberScheduled": len(pods), "numberAvailable": ready, "numberMisscheduled": 0}
+            status = {**generation, "desiredNumberScheduled": len(pods), "currentNumberScheduled": len(pods), "numberReady": up,
+                      "updatedNumberScheduled": len(pods), "numberAvailable": up, "numberMisscheduled": 0}
         else:
             wanted = owner["spec"].get("replicas", 1)
-            status = {**generation, "replicas": len(pods), "updatedReplicas": len(pods), "readyReplicas": ready, "availableReplicas": ready,
-                      "unavailableReplicas": max(0, wanted - ready),
-                      "conditions": [condition("Available", ready >= wanted, "MinimumReplicasAvailable" if ready >= wanted else "MinimumReplicasUnavailable"),
-                                     condition("Progressing", True, "NewReplicaSetAvailable" if ready >= wanted else "ReplicaSetUpdated")]}
+            status = {**generation, "replicas": len(pods), "updatedReplicas": len(pods), "readyReplicas": up, "availableReplicas": up,
+                      "unavailableReplicas": max(0, wanted - up),
+                      "conditions": [condition("Available", up >= wanted, "MinimumReplicasAvailable" if up >= wanted else "MinimumReplicasUnavailable"),
+                                     condition("Progressing", True, "NewReplicaSetAvailable" if up >= wanted else "ReplicaSetUpdated")]}
         new["status"] = settle(status, owner.get("status") or {})
         self.store.put(self.store.named(kind), new)
 
     def logs(self, pod):
         return self.cloudcore.log() if pod["metadata"]["name"].startswith("cloudcore-") else ""
+
+
+def ready(pod):
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions") or [])
 
 
 def mounted(spec):
