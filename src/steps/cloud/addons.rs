@@ -30,8 +30,11 @@ const UNDO_METRICS: &str = include_str!("../../k3s/manifests/undo-metrics-server
 const METRICS_SERVER: &str = "metrics-server";
 /// Add-ons that are Deployments.
 const DEPLOYMENTS: [&str; 3] = ["deployment/coredns", "deployment/local-path-provisioner", "deployment/metrics-server"];
-/// What k3s labels its add-ons with: one of the same name may be somebody else's.
-const BY_K3S: &str = "objectset.rio.cattle.io/hash";
+/// Where an object comes from that k3s made out of a file: one of the same name may be somebody else's, out of a file that
+/// a site has put beside k3s's own.
+const OWNER_FILE: &str = "objectset.rio.cattle.io/owner-name";
+/// The files of its add-ons, as k3s names them.
+const FILES: [&str; 4] = ["coredns", "local-storage", "metrics-server-deployment", "traefik"];
 const CHART: &str = "helmchart/traefik";
 /// All that Traefik takes.
 const CHARTS: [&str; 2] = [CHART, "helmchart/traefik-crd"];
@@ -70,7 +73,7 @@ impl Addons {
         let mut wishes = Vec::new();
         for found in kube.some(SYSTEM, &DEPLOYMENTS)? {
             let name = text(&found, &["metadata", "name"]).to_owned();
-            if text(&found, &["metadata", "labels", BY_K3S]).is_empty() {
+            if !is_by_k3s(&found) {
                 continue;
             }
             let manifest = match name.as_str() {
@@ -81,7 +84,7 @@ impl Addons {
         }
         let traefik = kube.some(SYSTEM, &[CHARTS[0], CHARTS[1], CHART_CONFIG])?;
         let charts = CHARTS.iter().filter_map(|name| pick(&traefik, name));
-        let charts: Vec<&Value> = charts.filter(|one| !text(one, &["metadata", "labels", BY_K3S]).is_empty()).gather();
+        let charts: Vec<&Value> = charts.filter(|one| is_by_k3s(one)).gather();
         let is_held = |one: &&Value| one.get("spec").is_some_and(|spec| spec.get("bootstrap").is_some());
         if !charts.is_empty()
             && (charts.iter().all(is_held) || holds_jobs(&kube.shown("nodes", "default", SERVERS, RUNS_WITH)?))
@@ -126,6 +129,10 @@ fn holds_jobs(servers: &str) -> bool {
         version.take(3).gather::<Vec<u32>>().as_slice() >= &SINCE[..] && !args.contains("--bind-address")
     };
     !servers.is_empty() && servers.lines().all(holds)
+}
+
+fn is_by_k3s(object: &Value) -> bool {
+    FILES.contains(&text(object, &["metadata", "annotations", OWNER_FILE]))
 }
 
 fn is_ours(config: &Value) -> bool {
@@ -211,10 +218,12 @@ mod tests {
             format!("k3s kubectl --kubeconfig=/k get {names} --namespace=kube-system --ignore-not-found --output=json")
         };
         let object = |kind: &str, name: &str, label: &str| {
-            format!(r#"{{"kind":"{kind}","metadata":{{"name":"{name}","labels":{{{label}}}}}}}"#)
+            let told = format!(r#""labels":{{{label}}},"annotations":{{{label}}}"#);
+            format!(r#"{{"kind":"{kind}","metadata":{{"name":"{name}",{told}}}}}"#)
         };
         let list = |objects: &[String]| format!(r#"{{"items":[{}]}}"#, objects.join(","));
-        let (k3s, ours) = (r#""objectset.rio.cattle.io/hash":"x""#, r#""app.kubernetes.io/managed-by":"edgelay""#);
+        let (k3s, ours) =
+            (r#""objectset.rio.cattle.io/owner-name":"traefik""#, r#""app.kubernetes.io/managed-by":"edgelay""#);
         let chart = || object("HelmChart", "traefik", k3s);
         let crds = || object("HelmChart", "traefik-crd", k3s);
         let held = || chart().replacen('{', r#"{"spec":{"bootstrap":true},"#, 1);
@@ -237,8 +246,10 @@ mod tests {
             (vec![object("HelmChart", "traefik", "")], None, vec![values]),
             (vec![], None, vec![]),
         ] {
-            let deployments =
-                [object("Deployment", "coredns", k3s), object("Deployment", METRICS_SERVER, r#""chart":"theirs""#)];
+            let deployments = [
+                object("Deployment", "coredns", k3s),
+                object("Deployment", METRICS_SERVER, &k3s.replace("traefik", "site")),
+            ];
             let mut script = Script::default().expect(&get(&DEPLOYMENTS), 0, &list(&deployments));
             script = script.expect(&get(&[CHARTS[0], CHARTS[1], CHART_CONFIG]), 0, &list(&traefik));
             if let Some(servers) = servers {

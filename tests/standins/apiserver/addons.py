@@ -15,6 +15,8 @@ IMAGES = {
 }
 BALANCES = "svccontroller.k3s.cattle.io/enablelb"
 NAMES = {"coredns": "coredns", "local-storage": "local-path-provisioner", "metrics-server": "metrics-server"}
+# Files below k3s's manifests, where they are not called as what they are disabled by.
+FILES = {"metrics-server": "metrics-server-deployment"}
 
 
 def template(name, image, **more):
@@ -53,6 +55,7 @@ def deploy(cluster, disabled, start=False):
             if addon == "metrics-server":
                 made["spec"]["template"]["spec"]["containers"][0]["args"] = ["--secure-port=10250", "--kubelet-use-node-status-port"]
             made["metadata"]["labels"]["objectset.rio.cattle.io/hash"] = "3fe5d2"
+            made["metadata"]["annotations"] = {"objectset.rio.cattle.io/owner-name": FILES.get(addon, addon)}
             cluster.ensure("Deployment", made)
             if start:
                 kind = cluster.store.named("Deployment")
@@ -87,7 +90,8 @@ def traefik(cluster, disabled, start):
         return  # on the next tick
     for name in "traefik", "traefik-crd":
         made = {"apiVersion": "helm.cattle.io/v1", "kind": "HelmChart", "metadata": {
-            "name": name, "namespace": "kube-system", "labels": {"objectset.rio.cattle.io/hash": "9f1a7b"}}, "spec": {"chart": name}}
+            "name": name, "namespace": "kube-system", "labels": {"objectset.rio.cattle.io/hash": "9f1a7b"},
+            "annotations": {"objectset.rio.cattle.io/owner-name": "traefik"}}, "spec": {"chart": name}}
         cluster.ensure("HelmChart", made)
         if start:
             kind = store.named("HelmChart")
