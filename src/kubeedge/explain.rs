@@ -159,18 +159,19 @@ pub fn without_words(log: &str) -> String {
     }
 }
 
-/// The last line of a log of klog's that is an error or worse, or that a Go program died with; without any, what the
-/// service manager says of its end.
+/// The last line of a log of klog's that a Go program died with, or else one that is an error; without any, what the service
+/// manager says of its end.
 fn last_complaint(log: &str) -> String {
-    let is_one = |line: &&str| {
+    let is_of = |line: &&str, level: u8| {
         let mut bytes = line.bytes();
-        let level = bytes.next();
-        line.starts_with("panic: ")
-            || matches!(level, Some(b'E' | b'F')) && bytes.next().is_some_and(|b| b.is_ascii_digit())
+        bytes.next() == Some(level) && bytes.next().is_some_and(|b| b.is_ascii_digit())
     };
+    let is_last = |line: &&str| line.starts_with("panic: ") || is_of(line, b'F');
     let lines = || log.lines().rev().map(str::trim);
     let ended = |line: &&str| ["Main process exited", "Failed to execute"].iter().any(|words| line.contains(words));
-    let line = lines().find(is_one).or_else(|| lines().find(ended)).unwrap_or("nothing that would tell why");
+    let found =
+        lines().find(is_last).or_else(|| lines().find(|line| is_of(line, b'E'))).or_else(|| lines().find(ended));
+    let line = found.unwrap_or("nothing that would tell why");
     shorten(line, 400)
 }
 

@@ -77,6 +77,21 @@ impl NodeReady {
     }
 }
 
+impl NodeReady {
+    /// Why the node is not Ready, with how many connections were lost and how often EdgeCore ended since `since`.
+    fn failed(&self, e: &Error, (lost, ends): (u32, u32), since: u64, cx: &mut Cx<'_>) -> Error {
+        // Its last words alone may be its tunnel's, which speaks every two seconds where nobody answers it.
+        let log = cx.services(self.manager).words_since(&service(), since);
+        let cause = explain("", &cx.report.mask(&log));
+        let hint = match (lost, ends) {
+            (1.., 0) => "look at CloudCore's log: it ends the connection; another machine may have this node's name",
+            _ => cause.hint_text().unwrap_or_default(),
+        };
+        let what = if ends > 0 { format!("{e}; EdgeCore ended meanwhile; {cause}") } else { e.to_string() };
+        Error::new(Kind::Cluster, what).hint(hint.to_owned())
+    }
+}
+
 /// Whether a heartbeat is of an agent that was started `age` seconds ago: by this machine's clock, which it carries, as
 /// the clock is now or as it was before somebody set it meanwhile.
 pub(super) fn is_fresh(heard: Option<u64>, age: u64, clock: &dyn Clock) -> bool {
@@ -110,12 +125,18 @@ impl Step for NodeReady {
         let (mut told, begun, since) = (None, cx.clock.elapsed(), cx.clock.unix());
         // The connection, since when it was seen, and how many were lost before.
         let (mut held, mut from, mut lost) = (None, begun, 0_u32);
+        let (mut pid, mut ends) = (None, 0_u32);
         let waited = wait_for(cx.clock, "the node to be Ready", LIMIT, || {
             let (link, seen) = self.look(cx)?;
             let now = cx.clock.elapsed();
             if link != held {
                 lost += u32::from(held.is_some());
                 (held, from) = (link, now);
+                // One of another process is no connection that the cloud ended: the EdgeCore of before did.
+                if let Some(Link { pid: now, .. }) = link {
+                    ends += u32::from(pid.is_some_and(|before| before != now));
+                    pid = Some(now);
+                }
             }
             // The node is told of some moments after it has registered.
             let early = self.metaserver.is_some() && now.saturating_sub(begun) < GRACE;
@@ -136,16 +157,7 @@ impl Step for NodeReady {
             cx.report.warn(&format!("whether the node is Ready cannot be read here ({why}){more}"));
         }
         match waited {
-            Err(e) if e.kind() != Kind::Interrupted => {
-                // Its last words alone may be its tunnel's, which speaks every two seconds where nobody answers it.
-                let log = cx.services(self.manager).words_since(&service(), since);
-                let cause = explain("", &cx.report.mask(&log));
-                let hint = match lost {
-                    0 => cause.hint_text().unwrap_or_default(),
-                    _ => "look at CloudCore's log: it ends the connection; another machine may have this node's name",
-                };
-                Err(Error::new(Kind::Cluster, e.to_string()).hint(hint.to_owned()))
-            }
+            Err(e) if e.kind() != Kind::Interrupted => Err(self.failed(&e, (lost, ends), since, cx)),
             other => other,
         }
     }
@@ -192,6 +204,8 @@ mod tests {
             .fold(Tree::new(), |tree, n| tree.link(&format!("proc/7/fd/{n}"), &format!("socket:[{}]", 4711 + n * 30)));
         fds.process(7, "/usr/local/bin/edgecore", &["edgecore"])
             .file("proc/7/stat", &stat)
+            .process(8, "/usr/local/bin/edgecore", &["edgecore"])
+            .link("proc/8/fd/0", "socket:[5000]")
             .file("proc/uptime", "9000.50 1.00\n")
             .file("proc/net/tcp", &tcp(inode))
     }
@@ -300,6 +314,21 @@ mod tests {
                     5 were cut meanwhile";
         assert_eq!(e.to_string(), want);
         assert!(e.hint_text().unwrap().contains("CloudCore's log"), "{e:?}");
+    }
+
+    /// As v1.23 does with what v1.22 stored: healthy for half a minute, again and again.
+    #[test]
+    fn an_edgecore_that_ends_is_not_a_cloud_that_ends_connections() {
+        let tree = edgecore(5, 4711);
+        let root = tree.root();
+        let clock =
+            Cutting(CountingClock::default(), &root, |second| if second.is_multiple_of(2) { 4711 } else { 5000 });
+        let died = "F1130 20:32:50.100167     455 csi_plugin.go:322] Failed to initialize CSINode after retrying";
+        let said = format!("{died}\nE1130 20:33:00.405147     526 kubelet.go:2268] Skipping pod synchronization\n");
+        let words = "journalctl --no-pager -o cat -n 200 --since=@0 -u edgecore.service";
+        let mut script = Script::default().expect(words, 0, &said);
+        let e = with_tree(&tree, &clock, &mut script, |cx| step(None).apply(cx)).unwrap_err();
+        assert!(e.to_string().ends_with(&format!("; EdgeCore ended meanwhile; EdgeCore says: {died}")), "{e}");
     }
 
     #[test]
