@@ -113,10 +113,12 @@ fn grouped(tops: Vec<IndexEntry>) -> Result<Vec<(IndexEntry, Vec<ImageRef>)>> {
     Ok(out)
 }
 
-/// The name that a descriptor's annotations give. `None`: none, or a tag alone.
+/// The name that a descriptor's annotations give. `None`: none, a tag alone, or a digest.
 fn name_of(top: &IndexEntry) -> Result<Option<ImageRef>> {
     let full = |text: &&String| text.contains(['/', ':', '@']);
     let name = top.annotations.get(FULL_NAME).or_else(|| top.annotations.get(REF_NAME).filter(full));
+    // The alias that CRI gives to each of its images; 'ctr images export' writes it down as a name.
+    let name = name.filter(|text| text.parse::<Digest>().is_err());
     name.map(|text| super::docker::normal(text, "index.json")).transpose()
 }
 

@@ -52,7 +52,8 @@ impl Tarball {
         let mut file = File::options().read(true).custom_flags(flags).open(path).lift(Kind::Host, failed)?;
         let meta = file.metadata().lift(Kind::Host, failed)?;
         if !meta.is_file() {
-            return Err(bad("is no regular file, expected an archive or a directory"));
+            let e = bad("is no regular file, expected an archive or a directory");
+            return Err(e.hint("write it to a file first: layers are not read in the order in which they lie in it"));
         }
         let head = feed::first(&mut file, HEAD).map_err(|e| unreadable(e, "the archive"))?;
         let how = Compression::sniff(&head)?;

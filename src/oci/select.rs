@@ -18,6 +18,9 @@ pub const MAX_LAYERS: usize = 500;
 /// Other platforms that a message names. Images that are made for everything have ten.
 const MAX_TOLD: usize = 16;
 
+/// What to do about encrypted layers.
+const DECRYPT: &str = "decrypt the image: 'skopeo copy --decryption-key KEY ...'";
+
 /// What a place knows of a blob without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -99,7 +102,7 @@ impl Search<'_> {
         let Some(bytes) = self.store.document(&entry.blob)? else {
             let missing = self.lacks(&entry.blob);
             if fits == Some(true) {
-                return Err(missing);
+                return Err(if depth == 0 { missing } else { self.lacks_ours(&entry.blob) });
             }
             self.missing.get_or_insert(missing);
             return Ok(None);
@@ -118,6 +121,13 @@ impl Search<'_> {
 
     fn lacks(&self, blob: &Descriptor) -> Error {
         bad(format_args!("{} is missing", self.store.name(blob))).hint(COPY_AGAIN)
+    }
+
+    /// An image that was saved for some processors keeps the index of all.
+    fn lacks_ours(&self, blob: &Descriptor) -> Error {
+        let what = format!("{}, the image for {}, is missing", self.store.name(blob), self.wanted);
+        let with = format!("--platform {}", self.wanted);
+        bad(what).hint(format_args!("save the image for it: 'ctr images export {with} ...', 'docker save {with} ...'"))
     }
 
     /// What stands in no index has nothing beside it to choose from.
@@ -177,6 +187,9 @@ pub fn check_layers(blobs: Vec<Descriptor>, config: &Config, store: &mut dyn Sto
     for (blob, diff_id) in blobs.into_iter().zip(&config.diff_ids) {
         let name = store.name(&blob);
         let Some(form) = LayerForm::of(&blob.media_type) else {
+            if blob.media_type.ends_with("+encrypted") {
+                return Err(bad(format_args!("{name} is an encrypted layer")).hint(DECRYPT));
+            }
             let media_type = excerpt(&blob.media_type, 80);
             return Err(bad(format_args!("{name} is a '{media_type}', expected a layer")).hint(MAKE_AGAIN));
         };
@@ -283,8 +296,9 @@ mod tests {
         let outer = store.index(&[json(&told, "")]);
         assert_eq!(pick(&outer, &mut store), Ok(Some(arm.digest)), "by the index");
         store.blobs.remove(&arm.digest);
-        let missing = format!("blob {} is missing", &arm.digest.hex()[..4]);
-        assert_eq!(pick(&outer, &mut store), Err(missing));
+        let missing = |what: &str| Err(format!("blob {}{what} is missing", &arm.digest.hex()[..4]));
+        assert_eq!(pick(&outer, &mut store), missing(", the image for linux/arm64,"));
+        assert_eq!(pick(&arm, &mut store), missing(""));
     }
 
     #[test]
@@ -319,7 +333,10 @@ mod tests {
         ));
         let secret = format!("{LAYER}+gzip+encrypted");
         let other = store.image("arm64", &secret, b"hello");
-        assert!(pick(&other, &mut store).unwrap_err().ends_with(&format!("is a '{secret}', expected a layer")));
+        assert!(pick(&other, &mut store).unwrap_err().ends_with("is an encrypted layer"));
+        let squashed = format!("{LAYER}.squashfs");
+        let other = store.image("arm64", &squashed, b"hello");
+        assert!(pick(&other, &mut store).unwrap_err().ends_with(&format!("is a '{squashed}', expected a layer")));
         let signature = store.image("arm64", "text/plain", b"hello");
         assert_eq!(pick(&signature, &mut store), Ok(None));
         let whole = store.image("arm64", LAYER, b"whole");

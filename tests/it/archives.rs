@@ -165,6 +165,48 @@ fn images_may_be_named_by_digest() {
     }
 }
 
+/// `ctr -n k8s.io images export FILE $(ctr -n k8s.io images ls -q)` takes CRI's aliases along.
+#[test]
+fn the_aliases_of_cri_are_no_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.tar");
+    let spec = Spec::new(&["kubeedge/app:v1"], vec![small(1, 4)]);
+    let alias = edgelay::digest::Digest::of(&spec.config()).to_string();
+    let pack = oci(&[&[spec]], Packed::Gzip);
+    let mut top: serde_json::Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    let mut same = top["manifests"][0].clone();
+    same["annotations"] = serde_json::json!({
+        "io.containerd.image.name": alias,
+        "org.opencontainers.image.ref.name": alias,
+    });
+    top["manifests"].as_array_mut().unwrap().push(same);
+    pack.with("index.json", serde_json::to_vec(&top).unwrap()).save(&path, Packed::Plain);
+    let loaded = load(&path).unwrap();
+    let names: Vec<_> = loaded.images.iter().flat_map(|image| &image.names).map(|name| name.as_str()).collect();
+    assert_eq!((names, loaded.others), (vec!["docker.io/kubeedge/app:v1"], vec![]));
+}
+
+/// `ctr images export` and `docker save` of a part write the index of the whole.
+#[test]
+fn an_image_saved_for_another_processor_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.tar");
+    let specs = [host_arch(), other_arch()].map(|arch| Spec::new(&["x/y:1"], vec![small(1, 4)]).arch(arch, None));
+    let pack = oci(&[&specs], Packed::Gzip);
+    let top: serde_json::Value = serde_json::from_slice(&pack.data("index.json")).unwrap();
+    let blob = |digest: &serde_json::Value| format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"));
+    let index = blob(&top["manifests"][0]["digest"]);
+    let index: serde_json::Value = serde_json::from_slice(&pack.data(&index)).unwrap();
+    let ours = blob(&index["manifests"][0]["digest"]);
+    pack.without(&ours).save(&path, Packed::Plain);
+    let e = load(&path).unwrap_err();
+    let us = format!("linux/{}", host_arch());
+    assert!(e.to_string().ends_with(&format!("entry '{ours}', the image for {us}, is missing")), "{e}");
+    let hint =
+        format!("save the image for it: 'ctr images export --platform {us} ...', 'docker save --platform {us} ...'");
+    assert_eq!(e.hint_text(), Some(hint.as_str()));
+}
+
 /// The digests that we would record are those that `ctr images import` records for the same file.
 #[test]
 fn manifest_digests_are_those_of_ctr() {
@@ -337,5 +379,6 @@ fn links_in_a_directory_stay_inside_and_only_files_are_read() {
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
     let e = load(&fifo).unwrap_err();
     assert!(e.to_string().ends_with("is no regular file, expected an archive or a directory"), "{e}");
+    assert!(e.hint_text().unwrap().starts_with("write it to a file first: "), "{e:?}");
     assert_eq!(load(&dir.path().join("nothing")).unwrap_err().kind(), Kind::Host);
 }
