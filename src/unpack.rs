@@ -78,6 +78,11 @@ impl Target {
     pub fn plain(dir: &Path) -> Result<Self> {
         Ok(Target { tree: Tree::open(dir)?, lowers: Vec::new(), form: Form::Plain })
     }
+
+    /// Removes what was written.
+    pub fn clear(&self) -> Result<()> {
+        self.tree.clear().map_err(|e| failed(e, "clear the snapshot's directory"))
+    }
 }
 
 /// Applies the layer whose uncompressed tar is `tar` to an empty `target`, and reads `tar` to its end.

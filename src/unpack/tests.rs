@@ -65,6 +65,21 @@ fn both_ways_of_opening_agree() {
 }
 
 #[test]
+fn what_was_written_goes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| member(b'0', name, "", &[1; 4096]);
+    let link = member(b'2', "b/out", "..", b"");
+    let layer = [file("a"), file("b/c/d"), file("b/c/e/f"), file("b/g"), link].concat();
+    let target = Target::plain(dir.path()).unwrap();
+    // Its last member is cut.
+    apply(&target, &layer[..layer.len() - 100]).unwrap_err();
+    assert!(dir.path().join("b/c/e/f").exists());
+    target.clear().unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    target.clear().unwrap();
+}
+
+#[test]
 fn deep_trees_go_with_few_handles() {
     let dir = tempfile::tempdir().unwrap();
     let tree = Tree::open(dir.path()).unwrap();

@@ -175,6 +175,14 @@ impl Tree {
         }
     }
 
+    /// Removes all there is.
+    pub(super) fn clear(&self) -> nix::Result<()> {
+        while let Some(full) = self.empty(b"")? {
+            self.remove(&self.root, b"", &full)?;
+        }
+        Ok(())
+    }
+
     /// Removes what is in the directory at `path`; gives the first directory in it that is not empty.
     fn empty(&self, path: &[u8]) -> nix::Result<Option<Vec<u8>>> {
         let dir = self.dir(path)?;

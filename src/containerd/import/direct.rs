@@ -83,6 +83,9 @@ impl Run<'_, '_> {
             }
             Way::Apply(target) => {
                 let applied = self.apply(job, &target, blobs);
+                if applied.is_err() {
+                    give_back(&target);
+                }
                 self.finish(job, applied).doing(doing)?;
                 direct.ready.insert(job.chain);
                 Ok(Done::Ready)
@@ -213,6 +216,13 @@ struct Direct {
     ready: Set<Digest>,
     /// Whether the daemon has to do it all.
     by_daemon: bool,
+}
+
+/// Frees the space of a layer that failed. On a full disk the daemon could not even note that its snapshot is to go.
+fn give_back(target: &Target) {
+    if let Err(e) = target.clear() {
+        log::debug!("{e}; ignoring: the first error counts");
+    }
 }
 
 /// `None`: the blob is there.
