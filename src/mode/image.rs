@@ -34,8 +34,11 @@ impl Place<'_> {
 /// lock that installations hold, for any other a file beside its socket.
 pub fn lock(socket: &Path) -> Result<Lock> {
     const BESIDE: RelPath<'static> = RelPath::literal("edgelay.lock");
+    // By way of a link it is the host's own, too.
+    let real = |path: &Path| path.canonicalize().ok();
+    let own = socket == Path::new(SOCKET) || real(socket).is_some_and(|path| Some(path) == real(Path::new(SOCKET)));
     match socket.parent() {
-        Some(dir) if socket != Path::new(SOCKET) => {
+        Some(dir) if !own => {
             dir.metadata().lift(Kind::Runtime, || format!("use the socket '{}'", socket.display())).hint(HINT)?;
             Root::open(dir)?.lock(BESIDE)
         }
