@@ -63,6 +63,10 @@ impl Progress for Told<'_> {
         log::debug!("{what}");
         self.report.beat();
     }
+
+    fn warn(&mut self, what: &str) {
+        self.report.warn(what);
+    }
 }
 
 fn imported(outcomes: &[Outcome], format: Format) -> String {

@@ -47,9 +47,23 @@ fn status(client: &mut Client) -> std::result::Result<StatusResponse, Unfit> {
     client.version().map_err(|e| yet(e.into()))?;
     client.cri().status().map_err(|e| match e.is(Code::Unimplemented) {
         // The daemon answers nobody before its plugins are loaded: this one will not come.
-        true => Unfit::ForGood("containerd runs without CRI, which could not be loaded".to_owned()),
+        true => Unfit::ForGood(without_cri(client)),
         false => yet(e.into()),
     })
+}
+
+/// Plugins without which there is no CRI, causes first. What keeps the first from its work is nearly always the disk.
+const NEEDED: [&str; 3] = ["overlayfs", "bolt", "cri"];
+
+/// Says that there is no CRI, and what the daemon tells about the reason.
+pub(super) fn without_cri(client: &mut Client) -> String {
+    let plugins = client.introspection().plugins(&[]).unwrap_or_default();
+    let failed = |id: &&str| plugins.iter().find(|plugin| plugin.id == **id && plugin.init_err.is_some());
+    let why = NEEDED.iter().find_map(failed).and_then(|plugin| {
+        let e = plugin.init_err.as_ref()?;
+        Some(format!(": plugin '{}': {}", plugin.id, e.message))
+    });
+    format!("containerd runs without CRI, which could not be loaded{}", why.unwrap_or_default())
 }
 
 /// `Ok` if the daemon answers and CRI says that runtime and pod network are ready.

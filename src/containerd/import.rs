@@ -15,9 +15,9 @@ use crate::ids::ImageRef;
 use crate::oci::{Blobs, Image};
 use crate::sorted::Map;
 
-use super::{Client, Code};
-use crate::rpc::status::Status;
+use super::Client;
 
+mod again;
 mod blobs;
 mod check;
 mod clean;
@@ -110,6 +110,10 @@ pub trait Progress {
     fn present(&mut self, what: &str, bytes: u64);
     /// Something without a size is being done: `unpack 'docker.io/kubeedge/pause:3.6'`.
     fn doing(&mut self, what: &str);
+    /// Something that the user should know, but that does not stop the import.
+    fn warn(&mut self, what: &str) {
+        log::debug!("{what}");
+    }
 }
 
 /// Hears nothing.
@@ -144,8 +148,9 @@ pub enum Action {
 
 /// Imports `images` into the client's namespace, all or none, taking layers from `blobs` in the order in which they lie there.
 ///
-/// Images that [`check`] finds complete are skipped without reading a blob of theirs. One import at a time: a second
-/// one takes the first for a leftover and stops it.
+/// Images that [`check`] finds complete are skipped without reading a blob of theirs; what was imported counts when it
+/// finds that complete, too. Whatever a restart of the daemon or somebody's hand took away meanwhile is made again.
+/// One import at a time: a second one takes the first for a leftover and stops it.
 ///
 /// # Errors
 /// [`crate::error::Kind::Bundle`] for a damaged or impossible image, [`crate::error::Kind::Runtime`] for what the
@@ -158,33 +163,54 @@ pub fn import(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Outcome>> {
     plan::check(images)?;
-    let mut store = Store::open(client, options)?;
-    clean::leftovers(&mut store).doing(|| "clear what an interrupted import left".into())?;
-    let mut todo = Vec::new();
-    let mut outcomes = Vec::new();
-    for image in images {
-        let complete = check::look(&mut store, image, options)? == Presence::Complete;
-        let action = if complete { Action::Kept } else { Action::Imported { sent: 0 } };
-        if !complete {
-            todo.push(image);
+    let kept =
+        |image: &Image| Outcome { names: image.names.clone(), manifest: image.manifest.digest, action: Action::Kept };
+    let mut outcomes: Vec<_> = images.iter().map(kept).gather();
+    let mut first = None;
+    for _ in 1..again::GOES {
+        let daemon = client.process();
+        let done = attempt(client, images, blobs, options, progress, &mut outcomes);
+        let Err(e) = done else { return Ok(outcomes) };
+        // What came through a pipe has gone by: the error before is the one that says why.
+        if e.kind() == Kind::Bundle {
+            return Err(first.unwrap_or(e));
         }
-        outcomes.push(Outcome { names: image.names.clone(), manifest: image.manifest.digest, action });
+        first = Some(again::worth_it(e, daemon, client, options, progress)?);
+    }
+    attempt(client, images, blobs, options, progress, &mut outcomes).map(|()| outcomes)
+}
+
+/// Imports what is lacking, and looks whether it stayed.
+fn attempt(
+    client: &mut Client,
+    images: &[Image],
+    blobs: &mut dyn Blobs,
+    options: &Options<'_>,
+    progress: &mut dyn Progress,
+    outcomes: &mut [Outcome],
+) -> Result<()> {
+    let mut store = Store::open(client, options)?;
+    clean::leftovers(&mut store)
+        .doing(|| "clear what an interrupted import left".into())
+        .map_err(|e| store.explain_full(e, false))?;
+    let mut todo = Vec::new();
+    for (image, outcome) in images.iter().zip(&mut *outcomes) {
+        if check::look(&mut store, image, options)? != Presence::Complete {
+            todo.push(image);
+            if outcome.action == Action::Kept {
+                outcome.action = Action::Imported { sent: 0 };
+            }
+        }
     }
     if todo.is_empty() {
-        return Ok(outcomes);
+        return Ok(());
     }
-    let uploaded = match run(&mut store, &todo, blobs, options, progress) {
-        // Somebody removed by hand what was built on, or our lease. It is missing now, and so it is made.
-        Err(first) if first.cause().is_some_and(|status: &Status| status.code == Code::NotFound) => {
-            log::debug!("{first}; once more");
-            let again = run(&mut store, &todo, blobs, options, progress);
-            // What came through a pipe has gone by: the first error is the one that says why.
-            again.map_err(|e| if e.kind() == Kind::Bundle { first } else { e })
-        }
-        done => done,
-    }?;
-    account(&mut outcomes, &todo, uploaded);
-    Ok(outcomes)
+    let uploaded = run(&mut store, &todo, blobs, options, progress)?;
+    account(outcomes, &todo, uploaded);
+    todo.into_iter().try_for_each(|image| match check::look(&mut store, image, options)? {
+        Presence::Complete => Ok(()),
+        Presence::Lacking(why) => Err(again::gone(image, why)),
+    })
 }
 
 /// One go; nothing is left of one that failed.
@@ -195,15 +221,17 @@ fn run(
     options: &Options<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Uploaded> {
-    store.take_lease(plan::lease_end(options.clock.unix())).map_err(|e| store.explain_full(e))?;
+    store.take_lease(plan::lease_end(options.clock.unix())).map_err(|e| store.explain_full(e, true))?;
     let (uploaded, made) = (Uploaded::default(), Made::default());
     let layers = if options.unpack == Unpack::None { Layers::Kept } else { options.layers };
     let mut run = Run { store, progress, unpack: options.unpack, layers, uploaded, made };
     let done = run.all(images, blobs);
     let Run { store, uploaded, made, .. } = run;
     if let Err(e) = done {
-        clean::roll_back(store, &made);
-        return Err(store.explain_full(e));
+        let held = e.kind() == Kind::Interrupted || store.is_leased().unwrap_or(true);
+        let e = if held { e } else { again::lost(&e) };
+        let back = clean::roll_back(store, &made);
+        return Err(store.explain_full(e, back));
     }
     store.drop_lease()?;
     Ok(uploaded)

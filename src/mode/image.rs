@@ -60,7 +60,7 @@ pub fn import(
     for file in files {
         let one = images::load(file, &platform)?;
         for other in &one.others {
-            log::warn!("image file '{}': {other}; skipping it", file.display());
+            progress.warn(&format!("image file '{}': {other}; skipping it", file.display()));
         }
         loaded.push((file, one));
     }

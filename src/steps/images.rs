@@ -159,6 +159,10 @@ impl Progress for Told<'_> {
         log::debug!("{what}");
         self.report.beat();
     }
+
+    fn warn(&mut self, what: &str) {
+        self.report.warn(what);
+    }
 }
 
 #[cfg(test)]

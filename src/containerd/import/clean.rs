@@ -95,11 +95,14 @@ pub(super) struct Made {
     pub(super) ingest: Option<Digest>,
 }
 
-/// Takes back a failed run. Goes through to its end; failures are logged, because the first error is the one to report.
-pub(super) fn roll_back(store: &mut Store<'_>, made: &Made) {
-    let note = |what: String, result: Result<()>| {
+/// Takes back a failed run; whether all of it could be. Goes through to its end; failures are logged, because the first
+/// error is the one to report.
+pub(super) fn roll_back(store: &mut Store<'_>, made: &Made) -> bool {
+    let mut all = true;
+    let mut note = |what: String, result: Result<()>| {
         if let Err(e) = result {
             log::debug!("{what}: {e}; ignoring: the first error counts");
+            all = false;
         }
     };
     if let Some(blob) = &made.ingest {
@@ -112,4 +115,5 @@ pub(super) fn roll_back(store: &mut Store<'_>, made: &Made) {
         note(format!("remove image '{name}'"), forget(store, name));
     }
     note("drop the lease".into(), store.drop_lease());
+    all
 }

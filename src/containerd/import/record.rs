@@ -52,7 +52,13 @@ pub(super) fn confirm(store: &mut Store<'_>, image: &Image) -> Result<()> {
             Ok(match store.cri_id(name.as_str())? {
                 Some(seen) if seen == id => Probe::Ready,
                 Some(seen) => Probe::NotYet(format!("it is {seen}, expected {id}")),
-                None => Probe::NotYet("CRI does not know it".into()),
+                None => {
+                    // Whoever removed it meant another image, or did so before this one came.
+                    if store.image(name.as_str())?.is_none() {
+                        store.put_image(&describe(name.as_str(), image, PENDING))?;
+                    }
+                    Probe::NotYet("CRI does not know it".into())
+                }
             })
         })?;
     }

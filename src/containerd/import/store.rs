@@ -11,6 +11,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::containerd::api::images::{Image as ApiImage, ImageRecord};
 use crate::containerd::api::leases::Resource;
 use crate::containerd::api::{Descriptor as ApiDescriptor, Mount};
+use crate::containerd::health::without_cri;
 use crate::containerd::{CallError, CallResult, Client, Code, ContentReader, LeaseId};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
@@ -64,7 +65,13 @@ impl<'a> Store<'a> {
             let snapshot_dir = root.join(format!("{SNAPSHOTTER_DIR}{snapshotter}"));
             return Ok(Store { clock: options.clock, snapshotter, snapshot_dir, has_cri: false, client });
         }
-        let places = client.cri_images().fs_info().doing(|| "ask CRI where its images are".into())?;
+        let places = match client.cri_images().fs_info() {
+            Err(e) if e.is(Code::Unimplemented) => {
+                let hint = "start containerd with its cri plugin enabled, and see what its log says of it";
+                return Err(Error::new(Kind::Runtime, without_cri(client)).hint(hint));
+            }
+            places => places.doing(|| "ask CRI where its images are".into())?,
+        };
         let snapshot_dir = places.into_iter().next().map(|place| place.fs_id.mountpoint).unwrap_or_default();
         let snapshot_dir = PathBuf::from(snapshot_dir);
         let name = snapshot_dir.file_name().and_then(|name| name.to_str());
@@ -102,6 +109,12 @@ impl<'a> Store<'a> {
         self.client.leases().create(&id, labels.into()).doing(|| format!("take lease '{LEASE}'"))?;
         self.client.set_lease(Some(id));
         Ok(())
+    }
+
+    /// Whether the daemon still knows our lease.
+    pub(super) fn is_leased(&mut self) -> Result<bool> {
+        let leases = self.our_leases()?;
+        Ok(self.client.lease().is_none_or(|ours| leases.contains(ours)))
     }
 
     /// Drops our lease and waits until what only it held is gone.
@@ -222,8 +235,8 @@ impl<'a> Store<'a> {
         Ok(seen.map(|image| image.id))
     }
 
-    /// Says of a full disk which one it is and what it lacks. Called when everything was taken back.
-    pub(super) fn explain_full(&self, e: Error) -> Error {
+    /// Says of a full disk which one it is and what it lacks; `back`: whether everything was taken back.
+    pub(super) fn explain_full(&self, e: Error, back: bool) -> Error {
         if !e.is_full() {
             return e;
         }
@@ -236,7 +249,8 @@ impl<'a> Store<'a> {
                     inodes => format!(" and {inodes} inodes"),
                 };
                 let free = report::bytes(space.free);
-                format!("with this import taken back it has {free}{inodes} free, and the import needs more")
+                let with = if back { "with this import taken back it" } else { "it" };
+                format!("{with} has {free}{inodes} free, and the import needs more")
             }
             Err(_) => "it needs more".to_owned(),
         };

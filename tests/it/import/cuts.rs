@@ -1,10 +1,12 @@
 //! Whatever stops an import, the next one makes it whole.
 
+use std::cell::{Cell, RefCell};
 use std::process::Command;
+use std::time::Duration;
 
-use edgelay::clock::SystemClock;
+use edgelay::clock::{Clock, SystemClock};
 use edgelay::containerd::Client;
-use edgelay::containerd::import::{self, Options, Presence, Progress};
+use edgelay::containerd::import::{self, Action, Options, Presence, Progress};
 use edgelay::error::Kind;
 use edgelay::oci::Image;
 
@@ -17,6 +19,7 @@ use crate::support::rootfs;
 on_every_containerd!(
     a_killed_import_converges,
     a_killed_daemon_is_told_and_the_next_import_converges,
+    a_restarted_daemon_costs_no_import,
     files_that_a_power_cut_emptied_are_made_anew,
     what_a_power_cut_emptied_does_not_spoil_the_next_image,
 );
@@ -120,17 +123,88 @@ fn a_killed_daemon_is_told_and_the_next_import_converges(version: &str) {
     for at in [2, count - 2, count - 1] {
         let mut loaded = load(&path).unwrap();
         let mut client = Client::connect(&daemon.socket()).unwrap();
-        let clock = SystemClock::default();
-        let mut progress = At(at, || daemon.kill());
+        let clock = Waits::new(&|_| {});
+        let mut progress = At(at, || {
+            daemon.kill();
+            clock.still.set(true);
+        });
         let done =
             import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(&clock), &mut progress);
         let e = done.unwrap_err();
         assert_eq!(e.kind(), Kind::Runtime, "containerd {version}, cut {at}: {e:?}");
         println!("containerd {version}, cut {at}: {e:?}");
+        assert!(e.to_string().ends_with("; it did not come back within 30 s"), "{e}");
+        assert!(e.hint_text().unwrap().starts_with("start containerd (see: "), "{e:?}");
         daemon.start_again();
         import_file(&daemon, &path, &mut ()).unwrap();
         whole(&daemon, &image, &format!("containerd {version}, cut {at}"));
         clear(&daemon);
+    }
+}
+
+/// Time passes by itself, until it is told to stand still: then a pause only counts, and something else is done in it.
+struct Waits<'a> {
+    real: SystemClock,
+    still: Cell<bool>,
+    counted: Cell<Duration>,
+    pause: &'a dyn Fn(&Cell<bool>),
+}
+
+impl<'a> Waits<'a> {
+    fn new(pause: &'a dyn Fn(&Cell<bool>)) -> Self {
+        Waits { real: SystemClock::default(), still: Cell::default(), counted: Cell::default(), pause }
+    }
+}
+
+impl Clock for Waits<'_> {
+    fn elapsed(&self) -> Duration {
+        self.real.elapsed() + self.counted.get()
+    }
+    fn unix(&self) -> u64 {
+        self.real.unix()
+    }
+    fn sleep(&self, pause: Duration) {
+        if !self.still.get() {
+            return self.real.sleep(pause);
+        }
+        self.counted.set(self.counted.get() + pause);
+        (self.pause)(&self.still);
+    }
+}
+
+/// As by a package upgrade: it goes at any moment, and comes back at once, or after a while.
+fn a_restarted_daemon_costs_no_import(version: &str) {
+    let Some(daemon) = Daemon::start("restarted daemon", version) else { return };
+    let (path, image) = save(&daemon);
+    let mut events = At(usize::MAX, || {});
+    import_file(&daemon, &path, &mut events).unwrap();
+    let count = usize::MAX - events.0;
+    clear(&daemon);
+    let daemon = RefCell::new(daemon);
+    for (n, at) in [0, 2, count / 2, count - 2, count - 1].into_iter().enumerate() {
+        let case = format!("containerd {version}, cut {at} of {count}");
+        let (mut loaded, mut client) = (load(&path).unwrap(), Client::connect(&daemon.borrow().socket()).unwrap());
+        let back = |still: &Cell<bool>| {
+            daemon.borrow_mut().start_again();
+            still.set(false);
+        };
+        let clock = Waits::new(&back);
+        let mut progress = At(at, || {
+            match n % 2 {
+                0 => daemon.borrow_mut().kill(),
+                _ => daemon.borrow_mut().stop(),
+            }
+            match n / 2 {
+                1 => daemon.borrow_mut().start_again(),
+                _ => clock.still.set(true),
+            }
+        });
+        let done =
+            import::import(&mut client, &loaded.images, &mut *loaded.blobs, &Options::new(&clock), &mut progress);
+        let done = done.unwrap_or_else(|e| panic!("{case}: {e:?}"));
+        assert!(matches!(done[0].action, Action::Imported { .. }), "{case}: {done:?}");
+        whole(&daemon.borrow(), &image, &case);
+        clear(&daemon.borrow());
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use edgelay::clock::SystemClock;
+use edgelay::clock::{Clock, SystemClock};
 use edgelay::containerd::api::leases::Resource;
-use edgelay::containerd::import::{self, Layers, Presence, Progress, Unpack};
+use edgelay::containerd::import::{self, Layers, Options, Presence, Progress, Unpack};
 use edgelay::containerd::{Client, LeaseId};
 use edgelay::error::{Error, Kind};
 use edgelay::oci::Image;
 
 use super::{Mode, USUAL, clear, first_column, leftovers, list, load, on_every_containerd, options, presence_as};
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, wait_until};
 use crate::support::images::layer::{small, tree};
 use crate::support::images::{Packed, Spec, oci};
 
@@ -19,6 +20,8 @@ on_every_containerd!(
     what_is_found_stays_until_the_end,
     what_is_removed_by_hand_is_made_again,
     what_is_removed_again_and_again_is_told,
+    a_lease_that_ended_at_once_is_taken_again,
+    images_that_others_remove_meanwhile_are_there_at_the_end,
 );
 
 const NAME: &str = "docker.io/kubeedge/app:v1";
@@ -161,4 +164,85 @@ fn what_is_removed_again_and_again_is_told(version: &str) {
         format!("unpack layer 2 of '{NAME}': Snapshots/Prepare: NOT_FOUND: parent snapshot {base} does not exist");
     assert!(e.to_string().starts_with(&want), "{e:?}");
     assert_eq!(leftovers(&daemon), [""; 0], "containerd {version}");
+}
+
+/// Shows a year ago when it is asked for the first time, as a board without a battery does until something sets its clock.
+struct Jumps(SystemClock, RefCell<bool>);
+
+impl Clock for Jumps {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+    fn unix(&self) -> u64 {
+        let past = if self.1.replace(true) { 0 } else { 365 * 24 * 3600 };
+        self.0.unix() - past
+    }
+    fn sleep(&self, pause: Duration) {
+        self.0.sleep(pause);
+    }
+}
+
+/// The daemon collects what it held, at any moment.
+fn a_lease_that_ended_at_once_is_taken_again(version: &str) {
+    let Some(daemon) = Daemon::start("ended lease", version) else { return };
+    let image = save(&daemon);
+    for mode in MODES {
+        for at in 0.. {
+            let mut loaded = load(&daemon.scratch().join("app.tar")).unwrap();
+            let mut client = Client::connect(&daemon.socket()).unwrap();
+            let clock = Jumps(SystemClock::default(), RefCell::default());
+            let collect = |_: &str, number: usize| {
+                if number == at {
+                    daemon.ctr_ok(&["leases", "create", "--id", "collect"]);
+                    daemon.ctr_ok(&["leases", "rm", "--sync", "collect"]);
+                }
+            };
+            let mut hears = Hears(RefCell::default(), &collect);
+            let options = Options { unpack: mode.0, layers: mode.1, ..Options::new(&clock) };
+            let done = import::import(&mut client, &loaded.images, &mut *loaded.blobs, &options, &mut hears);
+            let said = hears.0.into_inner();
+            done.unwrap_or_else(|e| panic!("containerd {version}, {mode:?}, at {at} of {said:?}: {e:?}"));
+            assert_eq!(presence_as(&daemon, &image, mode), Presence::Complete, "{mode:?}, at {at}");
+            clear(&daemon);
+            if at > said.len() {
+                break;
+            }
+        }
+    }
+}
+
+/// As the kubelet's image collection or an administrator does; all that the import said is true when it says so.
+fn images_that_others_remove_meanwhile_are_there_at_the_end(version: &str) {
+    let Some(daemon) = Daemon::start("removed image", version) else { return };
+    let image = save(&daemon);
+    let socket = daemon.socket();
+    // Only while it is not said to be there.
+    let remove = |mut times: usize| {
+        let mut client = Client::connect(&socket).unwrap();
+        wait_until(|| {
+            let mark = client.images().get(NAME).ok().and_then(|image| image.labels.get("edgelay.io/import").cloned());
+            if mark.as_deref() == Some("pending") && client.images().delete_sync(NAME).is_ok() {
+                times -= 1;
+            }
+            times == 0 || mark.is_some_and(|mark| mark != "pending")
+        });
+    };
+    for times in [1, 2] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| remove(times));
+            import(&daemon, USUAL, &|_, _| {}).0.unwrap_or_else(|e| panic!("containerd {version}: {e:?}"));
+        });
+        assert_eq!(presence_as(&daemon, &image, USUAL), Presence::Complete, "containerd {version}");
+        clear(&daemon);
+    }
+    // By its ID, as the kubelet does, after CRI had shown it.
+    let removed = RefCell::new(false);
+    let collect = |what: &str, _: usize| {
+        if what == "sync the image store" && !removed.replace(true) {
+            Client::connect(&socket).unwrap().cri_images().remove(&image.config.digest.to_string()).unwrap();
+        }
+    };
+    import(&daemon, USUAL, &collect).0.unwrap_or_else(|e| panic!("containerd {version}: {e:?}"));
+    assert_eq!(presence_as(&daemon, &image, USUAL), Presence::Complete, "containerd {version}");
+    clear(&daemon);
 }
