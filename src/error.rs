@@ -11,6 +11,12 @@ use crate::gather::Gather;
 /// What a program written in Go says where a file system is full.
 pub const FULL: &str = "no space left on device";
 
+/// What it says where a disk fails, or was made read-only because of that.
+const FAILING: [&str; 2] = ["input/output error", "read-only file system"];
+
+/// What to do then.
+const LOOK_AT_THE_DISK: &str = "see 'dmesg': the disk fails, or its file system was made read-only";
+
 /// The first `most` characters of a text from outside, in a form that is safe to print.
 pub fn excerpt(text: &str, most: usize) -> String {
     text.chars().take(most).flat_map(char::escape_debug).gather()
@@ -211,6 +217,14 @@ impl Error {
         matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT)) || self.to_string().contains(FULL)
     }
 
+    /// Says where to look if it is a failing disk that is behind this failure, in whose words ever.
+    #[must_use]
+    pub fn explain_disk(self) -> Self {
+        let text = self.to_string();
+        let failing = matches!(self.errno(), Some(libc::EIO | libc::EROFS)) || FAILING.iter().any(|w| text.contains(w));
+        if failing { self.hint(LOOK_AT_THE_DISK) } else { self }
+    }
+
     /// The operating system's error number behind this failure, if there is one.
     pub fn errno(&self) -> Option<i32> {
         match self.cause::<std::io::Error>() {
@@ -327,6 +341,24 @@ mod tests {
         assert_eq!(e.hint_text(), Some("free space"));
         assert_eq!(e.errno(), Some(28));
         assert_eq!(e.kind().exit_code(), 6);
+    }
+
+    #[test]
+    fn failing_disks_are_told_from_others() {
+        let by = |number| Error::new(Kind::Host, "sync").because(std::io::Error::from_raw_os_error(number));
+        let said = |text: &'static str| Error::new(Kind::Runtime, "Leases/Delete").because(text);
+        for (e, failing) in [
+            (by(libc::EIO), true),
+            (by(libc::EROFS), true),
+            (by(libc::ENOENT), false),
+            (said("write /x/meta.db: read-only file system"), true),
+            (said("commit failed: input/output error"), true),
+            (said("commit failed: no such file or directory"), false),
+        ] {
+            let text = e.to_string();
+            assert_eq!(e.explain_disk().hint_text(), failing.then_some(LOOK_AT_THE_DISK), "{text}");
+        }
+        assert_eq!(by(libc::EIO).hint("first").explain_disk().hint_text(), Some("first"));
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn attempt(
     let mut store = Store::open(client, options)?;
     clean::leftovers(&mut store)
         .doing(|| "clear what an interrupted import left".into())
-        .map_err(|e| store.explain_full(e, false))?;
+        .map_err(|e| store.explain(e, false))?;
     let mut todo = Vec::new();
     for (image, outcome) in images.iter().zip(&mut *outcomes) {
         if check::look(&mut store, image, options)? != Presence::Complete {
@@ -221,7 +221,7 @@ fn run(
     options: &Options<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Uploaded> {
-    store.take_lease(plan::lease_end(options.clock.unix())).map_err(|e| store.explain_full(e, true))?;
+    store.take_lease(plan::lease_end(options.clock.unix())).map_err(|e| store.explain(e, true))?;
     let (uploaded, made) = (Uploaded::default(), Made::default());
     let layers = if options.unpack == Unpack::None { Layers::Kept } else { options.layers };
     let mut run = Run { store, progress, unpack: options.unpack, layers, uploaded, made };
@@ -231,7 +231,7 @@ fn run(
         let held = e.kind() == Kind::Interrupted || store.is_leased().unwrap_or(true);
         let e = if held { e } else { again::lost(&e) };
         let back = clean::roll_back(store, &made);
-        return Err(store.explain_full(e, back));
+        return Err(store.explain(e, back));
     }
     store.drop_lease()?;
     Ok(uploaded)

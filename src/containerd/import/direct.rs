@@ -219,7 +219,7 @@ struct Direct {
 }
 
 /// Frees the space of a layer that failed. On a full disk the daemon could not even note that its snapshot is to go.
-fn give_back(target: &Target) {
+pub(super) fn give_back(target: &Target) {
     if let Err(e) = target.clear() {
         log::debug!("{e}; ignoring: the first error counts");
     }

@@ -235,10 +235,10 @@ impl<'a> Store<'a> {
         Ok(seen.map(|image| image.id))
     }
 
-    /// Says of a full disk which one it is and what it lacks; `back`: whether everything was taken back.
-    pub(super) fn explain_full(&self, e: Error, back: bool) -> Error {
+    /// Says of a full disk which one it is and what it lacks, and of a failing one where to look; `back`: whether everything was taken back.
+    pub(super) fn explain(&self, e: Error, back: bool) -> Error {
         if !e.is_full() {
-            return e;
+            return e.explain_disk();
         }
         let dir = self.snapshot_dir.display();
         let space = Root::open(&self.snapshot_dir).and_then(|root| root.space(SNAPSHOTS));

@@ -1,5 +1,6 @@
 //! Layers become snapshots, base first, each checked against the uncompressed digest that the image config promises.
 
+use crate::containerd::mounts;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::gather::Grow;
@@ -33,11 +34,14 @@ pub(super) fn unpack_layer(
 ) -> Result<bool> {
     let Prepared::Mounts(mounts) = prepare(store, chain_id, parent)? else { return Ok(false) };
     let (name, key) = (chain_id.to_string(), plan::unpack_key(chain_id));
-    let applied = store.apply(&layer.blob, mounts).and_then(|found| match found == layer.diff_id {
+    let applied = store.apply(&layer.blob, mounts.clone()).and_then(|found| match found == layer.diff_id {
         true => store.commit(&name, &key),
         false => Err(wrong_layer(found, layer.diff_id)),
     });
     if applied.is_err() {
+        if let Ok(target) = mounts::target(&mounts, store.client.process()) {
+            super::direct::give_back(&target);
+        }
         take_back(store, &key);
     }
     applied.map(|()| true)

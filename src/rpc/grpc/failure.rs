@@ -63,12 +63,13 @@ impl From<CallError> for Error {
                     // Whoever knows of which disk gives the hint.
                     return Error::new(Kind::Host, short(method)).because(*status);
                 }
+                let e = Error::new(Kind::Runtime, short(method));
                 let hint = match status.code {
                     Code::Unimplemented => "use containerd 1.6 or newer, with its cri plugin enabled",
                     Code::Unavailable => "wait until containerd is ready and run the same command again",
                     _ => "look at containerd's log: journalctl -u containerd",
                 };
-                Error::new(Kind::Runtime, short(method)).because(*status).hint(hint)
+                e.because(*status).explain_disk().hint(hint)
             }
         }
     }
