@@ -247,7 +247,7 @@ impl Inner {
     }
 
     fn json(&self, event: &str, words: &[(&str, &str)], numbers: &[(&str, u64)]) -> String {
-        let ms = self.clock.elapsed().as_millis();
+        let ms = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut json = format!("{{\"schema\":1,\"seq\":{},\"ms\":{ms},\"event\":{}", self.seq, Text(event));
         for (key, value) in words {
             let masked = mask(value, &self.secrets);

@@ -69,7 +69,7 @@ start_pre() {{
 fn depend(service: &Service) -> String {
     let word = |unit: &&str| match POINTS.iter().find(|(theirs, _)| theirs == unit) {
         Some((_, ours)) => (*ours).to_owned(),
-        None => unit.trim_end_matches(".service").to_owned(),
+        None => unit.strip_suffix(".service").unwrap_or(unit).to_owned(),
     };
     // Not `need`: whatever needs a service is stopped with it.
     [("after", service.after), ("want", service.wants)]

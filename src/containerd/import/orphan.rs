@@ -28,8 +28,9 @@ pub(super) fn remove(e: &CallError, snapshotter: &Path) -> Result<bool> {
 
 fn in_the_way(message: &str, snapshotter: &Path) -> Option<u64> {
     let (_, path) = message.strip_suffix(": file exists")?.rsplit_once(' ')?;
-    let (dir, number) = path.rsplit_once("/snapshots/")?;
-    number.parse().ok().filter(|_| Path::new(dir) == snapshotter)
+    let (dir, number) = path.rsplit_once('/')?;
+    let parent = dir.strip_suffix("/snapshots")?;
+    number.parse().ok().filter(|_| Path::new(parent) == snapshotter)
 }
 
 #[cfg(test)]
