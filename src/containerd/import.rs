@@ -275,6 +275,7 @@ struct Run<'a, 's> {
 impl Run<'_, '_> {
     fn all(&mut self, images: &[&Image], blobs: &mut dyn Blobs) -> Result<()> {
         let direct = self.unpack == Unpack::Direct;
+        let disks = self.store.disks();
         if direct {
             self.distrust(images)?;
             self.unpack_directly(images, blobs)?;
@@ -291,7 +292,7 @@ impl Run<'_, '_> {
             images.iter().try_for_each(|image| record::confirm(self.store, image))?;
         }
         self.progress.doing("sync the image store");
-        self.store.sync()?;
+        disks.sync()?;
         images.iter().try_for_each(|image| record::seal(self.store, image))
     }
 

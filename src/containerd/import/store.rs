@@ -1,7 +1,8 @@
 //! The daemon's image store as an import needs it: "not there" is an answer here, and no error.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use nix::unistd::{sync, syncfs};
 
@@ -257,22 +258,30 @@ impl<'a> Store<'a> {
         e.hint(format_args!("free space on the file system of '{dir}': {has}; then run the same command again"))
     }
 
-    /// Brings everything in containerd's directories to the disk. containerd itself does not sync unpacked files.
-    pub(super) fn sync(&self) -> Result<()> {
+    /// The file systems that hold containerd's directories.
+    pub(super) fn disks(&self) -> Disks {
         let root = self.snapshot_dir.parent().unwrap_or(&self.snapshot_dir);
-        [root, &self.snapshot_dir].into_iter().try_for_each(sync_dir)
+        Disks([root, &self.snapshot_dir].map(|dir| (dir.to_owned(), File::open(dir))))
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
-    match File::open(dir) {
-        Ok(open) => syncfs(&open).lift(Kind::Host, || format!("sync the file system of '{}'", dir.display())),
-        // The daemon sees another tree than we do (a container, say): sync all there is.
-        Err(e) => {
-            log::debug!("open '{}': {e}; syncing every file system instead", dir.display());
-            sync();
-            Ok(())
-        }
+/// File systems that are written to. Held from before the first write: that something could not be written back is told
+/// once to each handle that was open by then, and to none that is opened after somebody else has heard of it (syncfs(2)).
+#[derive(Debug)]
+pub(super) struct Disks([(PathBuf, io::Result<File>); 2]);
+
+impl Disks {
+    /// Brings everything to the disk. containerd itself does not sync unpacked files.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.0.iter().try_for_each(|(dir, held)| match held {
+            Ok(held) => syncfs(held).lift(Kind::Host, || format!("sync the file system of '{}'", dir.display())),
+            // The daemon sees another tree than we do (a container, say): sync all there is.
+            Err(e) => {
+                log::debug!("open '{}': {e}; syncing every file system instead", dir.display());
+                sync();
+                Ok(())
+            }
+        })
     }
 }
 
