@@ -84,6 +84,10 @@ impl K3sStart {
                         return Err(Error::new(Kind::Runtime, format_args!("{} ended", self.service.name)));
                     }
                     let said = self.last_words(cx);
+                    if let Some(line) = expired(&said).filter(|_| said != before) {
+                        let what = format!("k3s takes its server's certificates for expired: {}", cx.report.mask(line));
+                        return Err(Error::new(Kind::Cluster, what).hint(CLOCKS));
+                    }
                     match refused(&said).filter(|_| said != before) {
                         Some((UNKNOWN, line, _))
                             if clock.elapsed().saturating_sub(*unknown.get_or_insert(clock.elapsed())) < STARTS =>
@@ -130,13 +134,28 @@ const UNKNOWN: &str = "configuration from server: forbidden";
 /// So long a server may take to start.
 const STARTS: Duration = Duration::from_secs(60);
 
+/// What was said since the last start, last line first.
+fn of_this_start(log: &str) -> impl Iterator<Item = &str> {
+    const BREAKS: [&str; 4] = ["Starting k3s", "Started k3s", "Stopped k3s", "Stopping k3s"];
+    log.lines().rev().take_while(|line| !BREAKS.iter().any(|words| line.contains(words)))
+}
+
+/// The line in which k3s, an agent's or a server's own, says that the CA has expired by this machine's clock. It never makes
+/// another one by itself, and asks again for ever.
+fn expired(log: &str) -> Option<&str> {
+    const WORDS: [&str; 2] = ["CA cert validation failed", "certificate has expired"];
+    of_this_start(log).find(|line| WORDS.iter().all(|words| line.contains(words)))
+}
+
+const CLOCKS: &str = "see that the clocks of this machine and of the server are right, and run again; a CA that was made under \
+    a wrong clock is made anew with the whole cluster: 'edgelay cloud uninstall --purge' on the server, then 'edgelay cloud \
+    install'";
+
 /// What of [`REFUSALS`] an agent says, the line, and what to do. Lines of an earlier start do not count.
 fn refused(log: &str) -> Option<(&'static str, &str, &'static str)> {
-    const BREAKS: [&str; 4] = ["Starting k3s", "Started k3s", "Stopped k3s", "Stopping k3s"];
     // A server tells, too, whom it refused itself.
     const OTHERS: &str = " response to ";
-    let lines = log.lines().rev().take_while(|line| !BREAKS.iter().any(|words| line.contains(words)));
-    lines.filter(|line| !line.contains(OTHERS)).find_map(|line| {
+    of_this_start(log).filter(|line| !line.contains(OTHERS)).find_map(|line| {
         REFUSALS.iter().find(|(words, _)| line.contains(words)).map(|(words, hint)| (*words, line, *hint))
     })
 }
@@ -306,6 +325,18 @@ mod tests {
         assert_eq!(cause(&log), Some(why));
         assert_eq!(cause("level=fatal msg=\"a\"\nlevel=info msg=\"b\""), Some("level=fatal msg=\"a\""));
         assert_eq!(cause("level=info msg=\"b\""), None);
+    }
+
+    #[test]
+    fn a_ca_of_another_time_is_told_from_clients_of_another_time() {
+        let expired_ca = "level=info msg=\"Waiting to retrieve agent configuration; server is not ready: CA cert validation \
+            failed: Get \\\"https://127.0.0.1:6444/cacerts\\\": tls: failed to verify certificate: x509: certificate has \
+            expired or is not yet valid: current time 2026-11-30T10:00:00Z is after 1980-01-01T00:00:00Z\"";
+        assert_eq!(expired(&format!("Starting k3s\n{expired_ca}\nlevel=info msg=\"b\"")), Some(expired_ca));
+        assert_eq!(expired(&format!("{expired_ca}\nStopped k3s.service\nStarting k3s")), None, "of an earlier start");
+        let client = "Unable to authenticate the request: x509: certificate has expired or is not yet valid";
+        let starting = "server is not ready: CA cert validation failed: Get \"https://127.0.0.1:6444/cacerts\": EOF";
+        assert_eq!(expired(&format!("{client}\n{starting}")), None);
     }
 
     #[test]
