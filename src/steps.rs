@@ -3,6 +3,7 @@
 pub mod cloud;
 mod components;
 mod edgecore;
+mod edgecore_back;
 mod edgecore_data;
 mod edgecore_program;
 mod files;
@@ -23,7 +24,8 @@ mod runtime_start;
 mod settings;
 
 pub use components::Components;
-pub use edgecore::{Edgecore, Program};
+pub use edgecore::Edgecore;
+pub use edgecore_back::WayBack;
 pub use edgecore_program::EdgecoreProgram;
 pub use files::{File, Files};
 pub use first_boot::{FirstBoot, MARKER, PROGRAM};

@@ -21,6 +21,8 @@ const SIZE: &str = "edgecore-size";
 const PREVIOUS: RelPath<'static> = RelPath::literal("usr/local/bin/edgecore.edgelay-previous");
 /// [`FACT`] of that one.
 const PREVIOUS_FACT: &str = "edgecore-previous-from";
+/// Under what it was healthy, as the step that runs it remembers that.
+const PREVIOUS_RUNS: &str = "edgecore-previous-runs-with";
 /// What the way back needs is on the disk. Another program is put in place only after that, so without it the one in
 /// place is the one that worked.
 const KEPT: &str = "edgecore-kept";
@@ -111,6 +113,9 @@ pub(super) fn keep(cx: &mut Cx<'_>) -> Result<()> {
         if let Some(from) = cx.journal.fact(FACT).map(ToOwned::to_owned) {
             cx.journal.remember(PREVIOUS_FACT, &from)?;
         }
+        if let Some(runs) = cx.journal.fact(super::edgecore::FACT).map(ToOwned::to_owned) {
+            cx.journal.remember(PREVIOUS_RUNS, &runs)?;
+        }
         cx.claim(PREVIOUS)?;
         cx.root.link(EDGECORE, PREVIOUS)?;
     }
@@ -134,6 +139,9 @@ pub(super) fn bring_back(cx: &mut Cx<'_>) -> Result<bool> {
     let from = cx.journal.fact(PREVIOUS_FACT).map(ToOwned::to_owned);
     // What is remembered fits neither until both are done, so a cut has the program laid down again.
     cx.journal.forget(FACT)?;
+    if let Some(runs) = cx.journal.fact(PREVIOUS_RUNS).map(ToOwned::to_owned) {
+        cx.journal.remember(super::edgecore::FACT, &runs)?;
+    }
     cx.root.replace(PREVIOUS, EDGECORE)?;
     if let Some(from) = from {
         remember_from(&from, cx)?;
@@ -146,6 +154,7 @@ pub(super) fn forget_previous(cx: &mut Cx<'_>) -> Result<()> {
     cx.journal.forget(KEPT)?;
     edgecore_data::forget(cx)?;
     cx.take_back_file(PREVIOUS.as_str())?;
+    cx.journal.forget(PREVIOUS_RUNS)?;
     cx.journal.forget(PREVIOUS_FACT)
 }
 

@@ -12,6 +12,9 @@ use crate::kubeedge::{Link, METASERVER, Ready, explain, link, ready_condition, s
 use crate::plan::{Cx, Status, Step};
 use crate::service::Manager;
 
+use super::edgecore_back::WayBack;
+use super::edgecore_program;
+
 /// The first status goes out some seconds after the start; a slow board starts its pods' network first.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -20,6 +23,9 @@ const GRACE: Duration = Duration::from_secs(15);
 
 /// A connection that is all there is to see must stand so long: a cloud that ends it does so at once.
 const STEADY: Duration = Duration::from_secs(3);
+
+/// So often an EdgeCore that was put in the place of another one ends, before that one is taken back.
+const HOPELESS: u32 = 3;
 
 /// Seconds. Processes' ages and heartbeats are both told in whole ones.
 const SLACK: u64 = 2;
@@ -34,6 +40,7 @@ pub struct NodeReady {
     manager: Manager,
     identity: Rc<Identity>,
     metaserver: Option<SocketAddr>,
+    back: WayBack,
 }
 
 /// What was seen.
@@ -48,8 +55,8 @@ enum Seen {
 
 impl NodeReady {
     /// `metaserver`: EdgeCore's metaServer is on and can be asked.
-    pub fn new(manager: Manager, identity: Rc<Identity>, metaserver: bool) -> Self {
-        NodeReady { manager, identity, metaserver: metaserver.then_some(METASERVER) }
+    pub fn new(manager: Manager, identity: Rc<Identity>, metaserver: bool, back: WayBack) -> Self {
+        NodeReady { manager, identity, metaserver: metaserver.then_some(METASERVER), back }
     }
 
     fn look(&self, cx: &Cx<'_>) -> Result<(Option<Link>, Seen)> {
@@ -112,6 +119,9 @@ impl Step for NodeReady {
     }
 
     fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
+        if edgecore_program::is_kept(cx)? {
+            return Ok(Status::todo("the EdgeCore in place has not proven itself since an upgrade"));
+        }
         Ok(match self.look(cx)?.1 {
             Seen::Ready => Status::Done,
             // The connection stands, which is all that this host can prove without the cloud's dynamicController.
@@ -126,6 +136,7 @@ impl Step for NodeReady {
         // The connection, since when it was seen, and how many were lost before.
         let (mut held, mut from, mut lost) = (None, begun, 0_u32);
         let (mut pid, mut ends) = (None, 0_u32);
+        let upgraded = edgecore_program::is_kept(cx)?;
         let waited = wait_for(cx.clock, "the node to be Ready", LIMIT, || {
             let (link, seen) = self.look(cx)?;
             let now = cx.clock.elapsed();
@@ -137,6 +148,9 @@ impl Step for NodeReady {
                     ends += u32::from(pid.is_some_and(|before| before != now));
                     pid = Some(now);
                 }
+            }
+            if ends >= HOPELESS && upgraded {
+                return Err(Error::new(Kind::Cluster, "the node did not become Ready"));
             }
             // The node is told of some moments after it has registered.
             let early = self.metaserver.is_some() && now.saturating_sub(begun) < GRACE;
@@ -157,13 +171,18 @@ impl Step for NodeReady {
             cx.report.warn(&format!("whether the node is Ready cannot be read here ({why}){more}"));
         }
         match waited {
-            Err(e) if e.kind() != Kind::Interrupted => Err(self.failed(&e, (lost, ends), since, cx)),
-            other => other,
+            Err(e) if e.kind() != Kind::Interrupted => {
+                let e = self.failed(&e, (lost, ends), since, cx);
+                // One that runs on waits for its cloud, as the one before would.
+                Err(if ends > 0 { self.back.go(e, cx) } else { e })
+            }
+            Err(e) => Err(e),
+            Ok(()) => self.back.close(cx),
         }
     }
 
-    fn undo(&self, _cx: &mut Cx<'_>) -> Result<()> {
-        Ok(())
+    fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
+        edgecore_program::forget_previous(cx)
     }
 }
 
@@ -183,7 +202,15 @@ mod tests {
         config.cloud.host = Some("10.77.0.2".into());
         config.node.name = Some("edge-1".parse().unwrap());
         config.token_file = Some("/t".into());
-        NodeReady { metaserver, ..NodeReady::new(Manager::Systemd, config.identity().unwrap().into(), true) }
+        NodeReady {
+            metaserver,
+            ..NodeReady::new(
+                Manager::Systemd,
+                config.identity().unwrap().into(),
+                true,
+                WayBack::new(Manager::Systemd, LIMIT, None),
+            )
+        }
     }
 
     fn at(epoch: u64, moved: i64) -> CountingClock {

@@ -20,7 +20,7 @@ use crate::root::Root;
 use crate::service::{Manager, manager_of};
 use crate::steps::{
     Components, Edgecore, EdgecoreProgram, Files, FirstBoot, HostFiles, Images, JoinCloud, KeptBundle, KeptFrom,
-    KernelArguments, Line, NodeReady, OwnProgram, PodRuns, Preload, Program, RuntimeStart, Settings, System, Way,
+    KernelArguments, Line, NodeReady, OwnProgram, PodRuns, Preload, RuntimeStart, Settings, System, Way, WayBack,
 };
 use crate::{cni, host};
 
@@ -181,9 +181,10 @@ impl Assembly {
             let package = package.map(|image| EdgecoreProgram::new(image, address.clone(), self.config.containerd));
             steps.add_all(package.clone().map(|step| Box::new(step) as Box<dyn Step>));
             steps.push(Box::new(Settings::new(self.manager, &self.config, self.class())));
-            let program = Program { id: program.map(|digest| digest.to_string()).unwrap_or_default(), package };
-            steps.push(Box::new(Edgecore::new(self.manager, address, program, self.config.join_timeout)));
-            steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh)));
+            let program = program.map(|digest| digest.to_string()).unwrap_or_default();
+            let back = WayBack::new(self.manager, self.config.join_timeout, package);
+            steps.push(Box::new(Edgecore::new(self.manager, address, program, back.clone())));
+            steps.push(Box::new(NodeReady::new(self.manager, identity.clone(), self.config.edgemesh, back)));
         }
         Ok(steps)
     }

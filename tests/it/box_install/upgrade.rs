@@ -75,6 +75,36 @@ fn an_upgrade_that_does_not_come_up_brings_the_old_version_back() {
     assert_eq!(machine.sh("sha256sum /usr/local/bin/*; systemctl show -p MainPID containerd").good(), before);
 }
 
+/// A new EdgeCore that is healthy and connected, and then ends, again and again: only a node that is Ready closes the way back.
+#[test]
+fn an_upgrade_that_ends_before_the_node_is_ready_is_taken_back() {
+    let Some(bed) = Bed::start("an_upgrade_that_ends_before_the_node_is_ready_is_taken_back") else { return };
+    let machine = machine(&bed, "edge", "good");
+    install(&machine, &[]).good();
+    let before = machine.sh("sha256sum /usr/local/bin/*").good();
+    newer(&machine, "v1.22.9-dying");
+    let upgrade = || machine.run(&[&INSTALL[..3], &["--bundle=/root/newer.bundle"], &INSTALL[4..]].concat());
+    // Heartbeats are told apart by whole seconds: this node has worked for some.
+    let works = "pid=$(systemctl show -p MainPID --value edgecore); \
+                 until [ $(ps -o etimes= -p $pid) -gt 3 ]; do sleep 0.1; done";
+    // The second time as the first: what is remembered of it is what runs.
+    for _again in 0..2 {
+        machine.sh(works).good();
+        let done = upgrade();
+        assert!(done.said().contains("the node did not become Ready; EdgeCore ended meanwhile; "), "{}", done.said());
+        done.fails(8, "no such column: heard_at; the EdgeCore that ran before does so again");
+        let program = machine.sh("tail -n 1 /proc/$(systemctl show -p MainPID --value edgecore)/exe").good();
+        assert_eq!(program.trim(), "stands in for v1.22.0");
+        let left = machine.sh("find /etc /usr/local /var/lib/edgelay /var/lib/kubeedge -name '*.edgelay-*'").good();
+        assert_eq!(left, "");
+    }
+    let pid = machine.sh("systemctl show -p MainPID edgecore").good();
+    install(&machine, &[]).good();
+    is_green(&machine);
+    assert_eq!(machine.sh("systemctl show -p MainPID edgecore").good(), pid);
+    assert_eq!(machine.sh("sha256sum /usr/local/bin/*").good(), before);
+}
+
 /// EdgeCore as a component of the bundle. The new one rewrites configuration and database, so that the old one can read
 /// neither, and does not come up: the node works on with all of what it had, wherever its way back is cut.
 #[test]

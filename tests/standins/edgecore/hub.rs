@@ -137,6 +137,11 @@ fn relay(one: &TcpStream, other: &TcpStream) {
 
 /// Registers the node and keeps the connection until it breaks.
 fn hold(node: &Node, mut link: Link) {
+    if super::version().ends_with("-dying") {
+        // as one does that cannot read the rows of another one: healthy, connected, and then gone
+        thread::sleep(Duration::from_secs(2));
+        super::exit(255, "dbm.go:52", "failed to query the database: no such column: heard_at");
+    }
     if !local::has_address(node) {
         // without an address the node's status is never sent, so the cloud never hears of the node
         let why = "error: no default routes found in \"/proc/net/route\" or \"/proc/net/ipv6_route\"";
