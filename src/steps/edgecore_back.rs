@@ -31,8 +31,9 @@ impl WayBack {
 
     /// The EdgeCore that runs has proven itself: nothing will go back any more.
     pub(super) fn close(&self, cx: &mut Cx<'_>) -> Result<()> {
-        edgecore_program::forget_previous(cx)?;
-        self.package.as_ref().map_or(Ok(()), |package| package.drop_older(cx))
+        // Before the way back goes: as long as it is there, a cut has this done again.
+        self.package.as_ref().map_or(Ok(()), |package| package.drop_older(cx))?;
+        edgecore_program::forget_previous(cx)
     }
 
     /// An EdgeCore that does not come up is no better than none on a machine that nobody looks at: the one that worked

@@ -196,7 +196,6 @@ mod tests {
     use super::*;
     use crate::plan::tests::with_cx;
 
-    /// What a cut left of an upgrade that went well is of an older version than the one that works now.
     #[test]
     fn one_that_lost_its_rest_is_seen_and_not_kept() {
         with_cx(|cx| {
@@ -212,6 +211,7 @@ mod tests {
         });
     }
 
+    /// What a cut left of an upgrade that went well is of an older version than the one that works now.
     #[test]
     fn the_one_that_worked_last_is_kept_until_another_has_proven_itself() {
         with_cx(|cx| {

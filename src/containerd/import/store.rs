@@ -236,7 +236,8 @@ impl<'a> Store<'a> {
         Ok(seen.map(|image| image.id))
     }
 
-    /// Says of a full disk which one it is and what it lacks, and of a failing one where to look; `back`: whether everything was taken back.
+    /// Says of a full disk which one it is and what it lacks, and of a failing one where to look; `back`: whether
+    /// everything was taken back.
     pub(super) fn explain(&self, e: Error, back: bool) -> Error {
         if !e.is_full() {
             return e.explain_disk();

@@ -182,8 +182,8 @@ fn unready(name: &str, pods: &[Value], chart: &Chart) -> Option<String> {
     (!seen).then(|| format!("there is no pod of {name}"))
 }
 
-/// Pods on other nodes that are not Ready, or of another version, each in words. They have their images from their own installation, which may
-/// be of another version.
+/// Pods on other nodes that are not Ready, or of another version, each in words. They have their images from their own
+/// installation, which may be an older one.
 pub(super) fn elsewhere(kube: &mut Kube<'_>, chart: &Chart) -> Result<Vec<String>> {
     let Some(own) = &chart.node else { return Ok(Vec::new()) };
     let lines = kube.pods_elsewhere(own, NAMESPACE, RULES, ELSEWHERE)?;
