@@ -13,13 +13,10 @@ pub trait Clock {
     /// Lets time pass.
     fn sleep(&self, pause: Duration);
     /// Whether something that keeps time has set the wall clock; `None`: nobody tells.
-    fn synchronised(&self) -> Option<bool> {
-        None
-    }
-    /// Seconds by which the wall clock was set forward (or back) since it was first looked at.
-    fn moved(&self) -> i64 {
-        0
-    }
+    fn synchronised(&self) -> Option<bool>;
+    /// Seconds by which the wall clock was set forward (or back) since it was first looked at. Like the one before, without
+    /// a default: a clock in front of another one must not forget to ask it.
+    fn moved(&self) -> i64;
 }
 
 impl std::fmt::Debug for dyn Clock + '_ {

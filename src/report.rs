@@ -336,6 +336,10 @@ impl Clock for BeatingClock<'_> {
     fn synchronised(&self) -> Option<bool> {
         self.clock.synchronised()
     }
+
+    fn moved(&self) -> i64 {
+        self.clock.moved()
+    }
 }
 
 #[cfg(test)]

@@ -310,6 +310,12 @@ mod tests {
         fn unix(&self) -> u64 {
             self.0.unix()
         }
+        fn synchronised(&self) -> Option<bool> {
+            None
+        }
+        fn moved(&self) -> i64 {
+            0
+        }
         fn sleep(&self, pause: Duration) {
             self.0.sleep(pause);
             let inode = (self.2)(self.0.elapsed().as_secs());

@@ -163,6 +163,12 @@ impl Clock for Waits<'_> {
     fn unix(&self) -> u64 {
         self.real.unix()
     }
+    fn synchronised(&self) -> Option<bool> {
+        self.real.synchronised()
+    }
+    fn moved(&self) -> i64 {
+        self.real.moved()
+    }
     fn sleep(&self, pause: Duration) {
         if !self.still.get() {
             return self.real.sleep(pause);

@@ -177,6 +177,12 @@ impl Clock for Jumps {
         let past = if self.1.replace(true) { 0 } else { 365 * 24 * 3600 };
         self.0.unix() - past
     }
+    fn synchronised(&self) -> Option<bool> {
+        self.0.synchronised()
+    }
+    fn moved(&self) -> i64 {
+        self.0.moved()
+    }
     fn sleep(&self, pause: Duration) {
         self.0.sleep(pause);
     }
