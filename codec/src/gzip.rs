@@ -202,15 +202,21 @@ impl Core {
 
     /// Passes over the header (section 2.3); what it says is of no use here.
     fn head(&mut self, reader: &mut dyn Read) -> Result<()> {
-        let fixed: [u8; 10] = self.take(reader)?;
-        let [a, b, method, flags, ..] = fixed;
-        if [a, b] != [0x1f, 0x8b] {
+        // What is no header may be shorter than one, a line's end, say: nothing of it is lacking.
+        let first: [u8; 1] = self.take(reader)?;
+        if first != [0x1f] {
+            return Err(Fault::Magic.into());
+        }
+        let rest: [u8; 9] = self.take(reader)?;
+        let [second, method, flags, ..] = rest;
+        if second != 0x8b {
             return Err(Fault::Magic.into());
         }
         if method != 8 || flags & 0xe0 != 0 {
             return Err(Fault::Header.into());
         }
-        let mut value = self.crc.add(0, &fixed);
+        let mut value = self.crc.add(0, &first);
+        value = self.crc.add(value, &rest);
         if flags & 4 != 0 {
             let length: [u8; 2] = self.take(reader)?;
             value = self.crc.add(value, &length);

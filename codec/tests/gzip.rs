@@ -124,7 +124,9 @@ fn members_and_what_follows_them() {
     assert_eq!(unpack(&join(&pack(b"two", 0))).unwrap(), b"onetwo");
     assert_eq!(unpack(&join(&[0; 100_000])).unwrap(), b"one");
     assert_eq!(unpack(&join(b"\0\0x")), Err(Fault::Magic));
-    assert_eq!(unpack(&join(b"garbage that is long enough")), Err(Fault::Magic));
+    for garbage in [&b"\n"[..], b"short", b"\x1fgarbage of ten bytes", b"garbage that is long enough"] {
+        assert_eq!(unpack(&join(garbage)), Err(Fault::Magic), "{garbage:?}");
+    }
     assert_eq!(unpack(&join(&[0x1f])), Err(Fault::Truncated));
     assert_eq!(unpack(b""), Err(Fault::Truncated));
     // A second member does not reach into the first.
