@@ -85,6 +85,17 @@ impl<'a> Services<'a> {
         }
     }
 
+    /// Whether one of the services `names` is about to serve, or will be told to; `at_once`: one that counts as running
+    /// serves already.
+    pub fn is_coming(&mut self, names: &[&str], at_once: bool) -> Result<bool> {
+        match self.manager {
+            Manager::Systemd => systemd::is_coming(self.exec, names, at_once),
+            // Neither waits until a service serves.
+            Manager::OpenRc => openrc::is_coming(self.root, self.exec, names),
+            Manager::Supervise => supervised::is_coming(self.root, names),
+        }
+    }
+
     /// Makes the manager see changed definitions.
     pub fn reload(&mut self) -> Result<()> {
         match self.manager {

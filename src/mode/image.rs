@@ -6,12 +6,14 @@ use crate::clock::Clock;
 use crate::containerd::import::{self, Layers, Listed, Options, Outcome, Progress, Unpack};
 use crate::containerd::{Client, Namespace, SOCKET};
 use crate::error::{Error, Kind, Lift, Result, Trail};
+use crate::exec::Host;
 use crate::gather::Grow;
 use crate::ids::{Arch, RelPath};
 use crate::images;
 use crate::oci::Platform;
 use crate::root::{Lock, Root};
 use crate::rpc::conn::HINT;
+use crate::steps::reach;
 
 /// Which containerd, and which of its namespaces.
 #[derive(Debug)]
@@ -25,8 +27,12 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn client(&self) -> Result<Client> {
-        Ok(Client::connect(&self.socket)?.in_namespace(self.namespace.clone()))
+    /// A daemon that is being started at this moment is waited for.
+    fn client(&self, progress: &mut dyn Progress) -> Result<Client> {
+        let root = Root::open(Path::new("/"))?;
+        let mut exec = Host::new(&root, self.clock);
+        let client = reach(&self.socket, (&root, &mut exec), self.clock, &mut |what| progress.warn(what))?;
+        Ok(client.in_namespace(self.namespace.clone()))
     }
 }
 
@@ -64,7 +70,7 @@ pub fn import(
         }
         loaded.push((file, one));
     }
-    let mut client = place.client()?;
+    let mut client = place.client(progress)?;
     let mut outcomes = Vec::new();
     for (file, mut loaded) in loaded {
         let options = Options { unpack, layers, ..Options::new(place.clock) };
@@ -76,7 +82,7 @@ pub fn import(
 
 /// The images of the namespace.
 pub fn list(place: &Place<'_>) -> Result<Vec<Listed>> {
-    import::list(&mut place.client()?, &platform()?, &Options::new(place.clock))
+    import::list(&mut place.client(&mut ())?, &platform()?, &Options::new(place.clock))
 }
 
 /// This machine's.

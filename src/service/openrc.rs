@@ -96,6 +96,16 @@ pub(super) fn state(root: &Root, exec: &mut dyn Exec, name: &str) -> Result<Stat
     Ok(if exec.run(&call(name, "status"))?.code == 0 { State::Active } else { State::Inactive })
 }
 
+/// 0: started, 4: stopping, 8: starting.
+pub(super) fn is_coming(root: &Root, exec: &mut dyn Exec, names: &[&str]) -> Result<bool> {
+    for name in names {
+        if is_known(root, name)? && matches!(exec.run(&call(name, "status"))?.code, 0 | 4 | 8) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn restart(root: &Root, exec: &mut dyn Exec, name: &str) -> Result<()> {
     // One that crashed counts as started and would not be started again, ignoring: there may be nothing to forget.
     if state(root, exec, name)? == State::Inactive {

@@ -48,6 +48,18 @@ pub(super) fn state(root: &Root, service: &Service) -> Result<State> {
     })
 }
 
+/// Whether the supervisor has one of them and was not told to let it lie.
+pub(super) fn is_coming(root: &Root, names: &[&str]) -> Result<bool> {
+    let is_there =
+        |file: &str| RelPath::parse(file).map_or(Ok(false), |path| root.stat(path).map(|meta| meta.is_some()));
+    for name in names {
+        if is_there(&entry_path(name))? && !is_there(&down_path(name))? {
+            return supervisor(root).map(|pid| pid.is_some());
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn restart(root: &Root, exec: &mut dyn Exec, clock: &dyn Clock, service: &Service) -> Result<()> {
     stop(root, clock, service)?;
     remove(root, &down_path(service.name))?;

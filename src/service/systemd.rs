@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::State;
 use crate::error::{Kind, Result, Trail};
 use crate::exec::{Cmd, Exec, shorten};
+use crate::gather::{Gather, Grow};
 
 /// A unit may take its stop timeout (90 s by default) to end before it is started again.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -12,6 +13,19 @@ const LIMIT: Duration = Duration::from_secs(150);
 pub(super) fn state(exec: &mut dyn Exec, name: &str) -> Result<State> {
     let output = exec.run(&Cmd::new("systemctl", &["is-active", &unit(name)]))?;
     Ok(if output.code == 0 { State::Active } else { State::Inactive })
+}
+
+/// By its state, and by what systemd was told to do with it: between its end and its new start it is inactive.
+pub(super) fn is_coming(exec: &mut dyn Exec, names: &[&str], at_once: bool) -> Result<bool> {
+    let mut args = vec!["show", "--property=ActiveState", "--property=Job"];
+    let units: Vec<String> = names.iter().map(|name| unit(name)).gather();
+    args.add_all(units.iter().map(String::as_str));
+    let shown = exec.succeed(&Cmd::new("systemctl", &args))?.stdout;
+    Ok(shown.lines().filter_map(|line| line.split_once('=')).any(|(key, value)| match (key, value) {
+        ("ActiveState", "active") => !at_once,
+        ("ActiveState", state) => matches!(state, "activating" | "deactivating" | "reloading"),
+        (_, job) => !matches!(job, "" | "0"),
+    }))
 }
 
 pub(super) fn reload(exec: &mut dyn Exec) -> Result<()> {
@@ -54,4 +68,26 @@ pub(super) fn words_since(exec: &mut dyn Exec, name: &str, unix: u64) -> String 
 
 fn unit(name: &str) -> String {
     format!("{name}.service")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Script;
+
+    #[test]
+    fn what_is_about_to_serve() {
+        let cmd = "systemctl show --property=ActiveState --property=Job a.service b.service";
+        for (shown, at_once, want) in [
+            ("ActiveState=inactive\n\nActiveState=failed\n", false, false),
+            ("ActiveState=inactive\n\nJob=0\nActiveState=activating\n", true, true),
+            ("ActiveState=deactivating\n\nActiveState=inactive\n", true, true),
+            ("Job=4711\nActiveState=inactive\n\nActiveState=inactive\n", true, true),
+            ("ActiveState=inactive\n\nActiveState=active\n", true, false),
+            ("ActiveState=inactive\n\nActiveState=active\n", false, true),
+        ] {
+            let mut exec = Script::default().expect(cmd, 0, shown);
+            assert_eq!(is_coming(&mut exec, &["a", "b"], at_once).unwrap(), want, "{shown:?}");
+        }
+    }
 }

@@ -10,6 +10,8 @@ use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::Report;
 
+use super::reach::reach;
+
 /// The step.
 #[derive(Debug)]
 pub struct Images {
@@ -102,7 +104,7 @@ impl Step for Images {
     }
 
     fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
-        let mut client = Client::connect(&self.address)?;
+        let mut client = reach(&self.address, (cx.root, &mut *cx.exec), cx.clock, &mut |what| cx.report.warn(what))?;
         let mut told = Told { report: cx.report, done: 0, total: import::total(&self.images) };
         let Some(blobs) = cx.blobs.as_deref_mut() else {
             return Err(no_bundle("the images"));

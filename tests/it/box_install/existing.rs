@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use edgelay::containerd::Client;
 use edgelay::containerd::api::cri::{PodSandboxConfig, PodSandboxFilter, PodSandboxMetadata, PodSandboxState};
@@ -86,10 +87,12 @@ fn set_up<'b>(bed: &'b Bed, name: &'static str) -> Machine<'b> {
 /// The machine's containerd, spoken to from here: its socket is seen through a process of the machine.
 fn client(machine: &Machine<'_>) -> Client {
     let mark = "root/node.json";
-    let here = std::fs::metadata(machine.root().join(mark)).unwrap().ino();
+    // Other machines have disks that were made in the same way.
+    let file = |path: PathBuf| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    let here = file(machine.root().join(mark));
     let inside = |process: &PathBuf| {
         std::fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.trim() == "containerd")
-            && std::fs::metadata(process.join("root").join(mark)).is_ok_and(|meta| meta.ino() == here)
+            && file(process.join("root").join(mark)) == here
     };
     let process = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path()).find(inside).unwrap();
     Client::connect(&process.join("root/run/containerd/containerd.sock")).unwrap()
@@ -155,4 +158,22 @@ fn an_existing_containerd_is_used_and_nothing_of_it_disturbed() {
     install(&machine, &["--containerd=existing"]).fails(8, "node already exists");
     assert_eq!(machine.sh("ctr -n k8s.io images ls | grep -c pinned=pinned").good(), "2\n");
     assert_eq!(difference(&before, &theirs(&machine)), NOTHING);
+    is_waited_for_when_it_comes(&machine);
+}
+
+/// A start, as of a package's upgrade, is waited for; nobody waits for a containerd that was stopped.
+fn is_waited_for_when_it_comes(machine: &Machine<'_>) {
+    let import = ["edgelay", "image", "import", "/root/inputs/images/docker.io-kubeedge-pause-3.6.tar"];
+    machine.sh("systemctl stop containerd").good();
+    let begun = Instant::now();
+    machine.run(&import).fails(7, "look at the file: No such file or directory");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    machine
+        .sh("mkdir /run/systemd/system/containerd.service.d
+             printf '[Service]\\nExecStartPre=/bin/sleep 2\\n' >/run/systemd/system/containerd.service.d/slow.conf
+             systemctl daemon-reload; systemctl start --no-block containerd")
+        .good();
+    let done = machine.run(&import);
+    assert_eq!(done.code, 0, "{}", done.said());
+    assert!(done.said().contains("it is being started: waiting for it"), "{}", done.said());
 }
