@@ -1,7 +1,9 @@
 //! Our unit in the place of keadm's, and EdgeCore running under it, healthy.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::clock::{Probe, wait_for};
 use crate::containerd::health;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -11,7 +13,9 @@ use crate::plan::{Cx, Status, Step};
 use crate::service::{Manager, State, boot_link, definition};
 
 use super::edgecore_back::WayBack;
+use super::edgecore_program;
 use super::join;
+use super::ready::GAP;
 
 /// The unit that EdgeCore last was healthy under, and the program that it was.
 pub(super) const FACT: &str = "edgecore-runs-with";
@@ -77,10 +81,12 @@ impl Step for Edgecore {
         }
         let current = cx.journal.fact(FACT) == Some(&self.version());
         let begun = cx.clock.unix();
-        let mut services = cx.services(self.manager);
-        if !(current && services.state(&service())? == State::Active) {
-            services.reload()?;
-            services.restart(&service())?;
+        if !(current && cx.services(self.manager).state(&service())? == State::Active) {
+            cx.services(self.manager).reload()?;
+            // The other one's last heartbeat must not be taken for the first of this one.
+            let gap = if edgecore_program::is_kept(cx)? { self.stop_for(GAP, cx) } else { Ok(()) };
+            cx.services(self.manager).restart(&service())?;
+            gap?;
         }
         if let Err(e) = self.back.wait(begun, cx) {
             return Err(self.back.go(e, cx));
@@ -97,6 +103,18 @@ impl Step for Edgecore {
 }
 
 impl Edgecore {
+    /// Lets the other EdgeCore end, and this time pass.
+    fn stop_for(&self, pause: Duration, cx: &mut Cx<'_>) -> Result<()> {
+        cx.services(self.manager).stop(&service())?;
+        let begun = cx.clock.elapsed();
+        wait_for(cx.clock, "a pause after EdgeCore's end", pause * 2, || {
+            Ok(match cx.clock.elapsed().saturating_sub(begun) >= pause {
+                true => Probe::Ready,
+                false => Probe::NotYet("it goes on".into()),
+            })
+        })
+    }
+
     /// EdgeCore and containerd must put pods into cgroups in the same way.
     fn drivers(&self, cx: &Cx<'_>) -> Result<Status> {
         let yaml = cx.root.text_or_empty(EDGECORE_YAML, MAX_YAML)?;
@@ -108,5 +126,43 @@ impl Edgecore {
             }
             Err(e) => Status::Todo(e.to_string()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Script;
+    use crate::kubeedge::EDGECORE;
+    use crate::plan::tests::with_cx;
+
+    /// The first start goes without a pause, one in the place of another that worked does not.
+    #[test]
+    fn an_upgrade_leaves_a_gap_between_two_heartbeats() {
+        for upgraded in [false, true] {
+            with_cx(|cx| {
+                let mut script = Script::default().expect("systemctl daemon-reload", 0, "");
+                if upgraded {
+                    cx.root.write(EDGECORE, 0o755, b"older").unwrap();
+                    cx.journal.remember(FACT, "older").unwrap();
+                    edgecore_program::keep(cx).unwrap();
+                    script = script.expect("systemctl is-active edgecore.service", 0, "").expect(
+                        "systemctl stop edgecore.service",
+                        0,
+                        "",
+                    );
+                }
+                let Cx { root, clock, report, .. } = *cx;
+                let mut cx = Cx { exec: &mut script, root, clock, report, journal: cx.journal, blobs: None };
+                let back = WayBack::new(Manager::Systemd, Duration::ZERO, None);
+                let step = Edgecore::new(Manager::Systemd, "/run/none".into(), "newer".into(), back);
+                // What comes after the pause is of no interest here.
+                let e = step.apply(&mut cx).unwrap_err();
+                assert!(e.to_string().contains("reset-failed edgecore.service"), "{e}");
+                let least = if upgraded { GAP } else { Duration::ZERO };
+                assert!(clock.elapsed() >= least && clock.elapsed() <= least * 2, "{upgraded}: {:?}", clock.elapsed());
+                assert!(script.done());
+            });
+        }
     }
 }

@@ -24,11 +24,19 @@ const GRACE: Duration = Duration::from_secs(15);
 /// A connection that is all there is to see must stand so long: a cloud that ends it does so at once.
 const STEADY: Duration = Duration::from_secs(3);
 
+/// The same of an EdgeCore that was put in the place of another one, where nobody tells whether the node is Ready: one that
+/// cannot live with what the other one left ends of itself, v1.23 after the half minute that it gives its CSINode.
+const PROVEN: Duration = Duration::from_secs(60);
+
 /// So often an EdgeCore that was put in the place of another one ends, before that one is taken back.
 const HOPELESS: u32 = 3;
 
 /// Seconds. Processes' ages and heartbeats are both told in whole ones.
 const SLACK: u64 = 2;
+
+/// What must lie between an EdgeCore's end and another one's start, so that no heartbeat of the first counts as one of the
+/// second.
+pub(super) const GAP: Duration = Duration::from_secs(SLACK + 1);
 
 /// Seconds. EdgeCore sends a status when it starts, and the next one some minutes later; of one that runs for longer,
 /// a clock that was set may be all that is wrong.
@@ -137,7 +145,8 @@ impl Step for NodeReady {
         let (mut held, mut from, mut lost) = (None, begun, 0_u32);
         let (mut pid, mut ends) = (None, 0_u32);
         let upgraded = edgecore_program::is_kept(cx)?;
-        let waited = wait_for(cx.clock, "the node to be Ready", LIMIT, || {
+        let (steady, limit) = if upgraded { (PROVEN, LIMIT + PROVEN) } else { (STEADY, LIMIT) };
+        let waited = wait_for(cx.clock, "the node to be Ready", limit, || {
             let (link, seen) = self.look(cx)?;
             let now = cx.clock.elapsed();
             if link != held {
@@ -156,7 +165,7 @@ impl Step for NodeReady {
             let early = self.metaserver.is_some() && now.saturating_sub(begun) < GRACE;
             Ok(match seen {
                 Seen::Ready => Probe::Ready,
-                Seen::Untold(why) if early || now.saturating_sub(from) < STEADY => Probe::NotYet(why),
+                Seen::Untold(why) if early || now.saturating_sub(from) < steady => Probe::NotYet(why),
                 Seen::Untold(why) => {
                     told = Some(why);
                     Probe::Ready
@@ -193,6 +202,7 @@ mod tests {
     use crate::exec::Script;
     use crate::host::tree::Tree;
     use crate::ids::RelPath;
+    use crate::kubeedge::EDGECORE;
     use crate::plan::tests::with_cx;
     use crate::root::Root;
     use std::io::{Read, Write};
@@ -347,6 +357,36 @@ mod tests {
                     5 were cut meanwhile";
         assert_eq!(e.to_string(), want);
         assert!(e.hint_text().unwrap().contains("CloudCore's log"), "{e:?}");
+    }
+
+    /// Nobody tells whether the node is Ready, and the EdgeCore that worked is kept.
+    #[test]
+    fn one_in_the_place_of_another_must_last_longer() {
+        let apply = |ends: fn(u64) -> u64, end: &str| {
+            let tree = edgecore(5, 4711);
+            let root = tree.root();
+            let clock = Cutting(CountingClock::default(), &root, ends);
+            let mut script = Script::default();
+            for call in end.lines() {
+                script = script.expect(call, 0, "");
+            }
+            with_tree(&tree, &clock, &mut script, |cx| {
+                cx.root.write(EDGECORE, 0o755, b"older").unwrap();
+                cx.journal.remember(super::super::edgecore::FACT, "works").unwrap();
+                edgecore_program::keep(cx).unwrap();
+                let done = step(None).apply(cx);
+                (done.map_err(|e| e.to_string()), clock.elapsed(), edgecore_program::is_kept(cx).unwrap())
+            })
+        };
+        let (stays, spent, kept) = apply(|_| 4711, "");
+        stays.unwrap();
+        assert!(spent >= PROVEN && spent < PROVEN + STEADY && !kept, "{spent:?} {kept}");
+        // It ends after half a minute, and another one is there at once.
+        let words = "journalctl --no-pager -o cat -n 200 --since=@0 -u edgecore.service\nsystemctl restart";
+        let (ends, spent, kept) = apply(|second| if second / 30 % 2 == 0 { 4711 } else { 5000 }, words);
+        let e = ends.unwrap_err();
+        assert!(e.starts_with("the node did not become Ready; EdgeCore ended meanwhile"), "{e}");
+        assert!(spent < LIMIT && kept, "{spent:?} {kept}");
     }
 
     /// As v1.23 does with what v1.22 stored: healthy for half a minute, again and again.
