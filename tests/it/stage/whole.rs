@@ -138,8 +138,10 @@ fn bent_and_mended(jail: &Jail) {
 
     // With nobody to start it again, containerd stays dead, and that is seen.
     let supervisor = std::fs::read_to_string(jail.root().join("run/edgelay/supervise.lock")).unwrap();
-    let end =
-        |pid: &str| jail.sh(&format!("kill -9 {pid}; while [ -s /proc/{pid}/cmdline ]; do sleep 0.01; done")).good();
+    // Not by its command line, which is gone before its socket is closed: it would be seen as running and deaf.
+    let end = |pid: &str| {
+        jail.sh(&format!("kill -9 {pid}; while ps -o stat= -p {pid} | grep -qv ^Z; do sleep 0.01; done")).good()
+    };
     end(supervisor.trim());
     assert_eq!(drift(jail), [], "containerd outlives its supervisor");
     end(&pid);
