@@ -2,19 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::peers::peers_as_root;
 
-/// Two machines at most at a time: a test machine has two cores, and a boot wants one.
-static ROOM: Mutex<()> = Mutex::new(());
-
-/// A closed network of its own.
+/// A closed network of its own; beds of several tests stand beside each other.
 #[derive(Debug)]
 pub(crate) struct Bed {
     name: String,
-    /// Held while the bed stands: whole installs are run one after the other.
-    _turn: std::sync::MutexGuard<'static, ()>,
 }
 
 /// How a command ended.
@@ -97,9 +93,9 @@ pub(crate) fn make_inputs(path: &Path, series: &str, kubeedge: &str) -> PathBuf 
 impl Bed {
     /// A bed with its cloud running; `None` after a SKIP line.
     pub(crate) fn start(test: &str) -> Option<Bed> {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
         peers_as_root(test)?;
-        let turn = ROOM.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bed = Bed { name: format!("t{}", std::process::id()), _turn: turn };
+        let bed = Bed { name: format!("t{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed)) };
         bed.script("net", &["up"]).good();
         bed.script("cloud", &["up"]).good();
         Some(bed)
