@@ -296,7 +296,7 @@ impl Reader {
             rtc: self.flag(value.get("rtc")),
             memory_class: value.get("memory_class").and_then(|class| self.parsed(class, "memory_class")),
             identity: self.identity(value.get("identity")),
-            junk: self.texts(value.get("junk")).iter().map(|text| text.to_lowercase()).gather(),
+            junk: self.texts(value.get("junk")).iter().map(|text| text.to_ascii_lowercase()).gather(),
             quirks: self.quirks(value.get("quirks")),
             value: whole,
             is_added: false,

@@ -537,7 +537,7 @@ mod tests {
     fn names_follow_from_the_path() {
         for key in Table::ALL.into_iter().flat_map(Table::keys) {
             assert_eq!(key.flag, key.path.replace(['.', '_'], "-"));
-            assert_eq!(key.env, format!("EDGELAY_{}", key.path.replace('.', "_").to_uppercase()));
+            assert_eq!(key.env, format!("EDGELAY_{}", key.path.replace('.', "_").to_ascii_uppercase()));
             assert!(!key.help.is_empty() && !key.help.ends_with('.'), "{}", key.path);
         }
         for keys in Table::ALL.map(Table::keys) {

@@ -35,7 +35,7 @@ impl std::fmt::Display for Answer {
             Answer::NoAddress => f.write_str("name not resolved"),
             Answer::Other(number) => {
                 let text = std::io::Error::from_raw_os_error(*number).to_string();
-                f.write_str(&text.to_lowercase())
+                f.write_str(&text.to_ascii_lowercase())
             }
         }
     }

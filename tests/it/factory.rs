@@ -181,7 +181,10 @@ fn a_target_without_room_is_told_and_goes_on_when_there_is_some() {
         env!("CARGO_BIN_EXE_edgelay"),
     );
     let said = line.sh("full", Arch::Arm64, &script).good();
-    assert!(said.to_lowercase().contains("no space left on device") && said.contains("hint: free space"), "{said}");
+    assert!(
+        said.to_ascii_lowercase().contains("no space left on device") && said.contains("hint: free space"),
+        "{said}"
+    );
 }
 
 /// What is a board's own disk to it, such as `/data`, is no place of this machine.

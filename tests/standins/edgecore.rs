@@ -104,7 +104,7 @@ fn load(path: &str) -> Yaml {
 }
 
 fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase()
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn save(path: &str, config: &Yaml) {

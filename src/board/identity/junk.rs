@@ -41,7 +41,7 @@ const SHORTEST: usize = 4;
 
 /// Why `value` does not tell one board from another; `vendor` has further texts in lower case.
 pub(crate) fn reason(value: &str, vendor: &[String]) -> Option<String> {
-    let text = value.trim().to_lowercase();
+    let text = value.trim().to_ascii_lowercase();
     let shown = || excerpt(&text, 40);
     if TEXTS.contains(&text.as_str()) || UUIDS.contains(&text.as_str()) || vendor.contains(&text) {
         return Some(format!("is '{}', which its vendor writes into every board", shown()));

@@ -27,7 +27,7 @@ pub(super) fn node_name(look: &Look<'_>) -> Result<Outcome> {
 /// are likely to.
 pub(super) fn clone_identity(look: &Look<'_>) -> Result<Outcome> {
     let read = |path| -> Result<Option<String>> {
-        Ok(look.cx.machine.read_text(RelPath::literal(path), SMALL)?.map(|text| text.trim().to_lowercase()))
+        Ok(look.cx.machine.read_text(RelPath::literal(path), SMALL)?.map(|text| text.trim().to_ascii_lowercase()))
     };
     let mut seen = Vec::new();
     let machine_id = read("etc/machine-id")?;

@@ -41,7 +41,7 @@ fn a_reboot_is_asked_for_and_done_at_most_once() {
         .good();
         let failed = told(&never());
         assert_eq!(failed.0, 6, "{failed:?}");
-        assert!(failed.1.to_lowercase().contains(words) && failed.2.contains(hint), "{failed:?}");
+        assert!(failed.1.to_ascii_lowercase().contains(words) && failed.2.contains(hint), "{failed:?}");
         assert_eq!(jail.sh("ls /boot/firmware; cat /boot/firmware/*").good(), "cmdline.txt\nconsole=tty1 rootwait\n");
         jail.sh("umount /boot/firmware").good();
     }

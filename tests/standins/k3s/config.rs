@@ -60,7 +60,7 @@ impl Config {
 /// An error of the system in Go's words.
 pub(crate) fn go(e: &std::io::Error) -> String {
     let text = e.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    text.split(" (os error").next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// The file first, flags over it.

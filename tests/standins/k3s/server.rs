@@ -55,7 +55,7 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
 
 /// Name of this node.
 pub(crate) fn node_name(config: &Config) -> String {
-    let host = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+    let host = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
     config.one("node-name").map_or_else(host, str::to_owned)
 }
 

@@ -260,7 +260,7 @@ fn node_name(flags: &Flags) -> String {
     if !given.is_empty() {
         return given.into();
     }
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
     if host.is_empty() { "default-edge-node".into() } else { host }
 }
 

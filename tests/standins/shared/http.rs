@@ -52,7 +52,7 @@ pub(crate) fn dial(address: &str) -> Result<TcpStream, String> {
     })?;
     let found = candidates.next().ok_or_else(|| format!("dial tcp: lookup {address}: no such host"))?;
     TcpStream::connect(found).map_err(|e| {
-        let text = e.to_string().to_lowercase();
+        let text = e.to_string().to_ascii_lowercase();
         format!("dial tcp {found}: connect: {}", text.split(" (os error").next().unwrap_or_default())
     })
 }

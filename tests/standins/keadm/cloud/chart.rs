@@ -78,7 +78,7 @@ fn definition((group, kind, plural, version): &(&str, &str, &str, &str)) -> Valu
     let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {"group": group, "scope": scope, "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+        "spec": {"group": group, "scope": scope, "names": {"kind": kind, "plural": plural, "singular": kind.to_ascii_lowercase()},
             "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": any}}]}})
 }
 
