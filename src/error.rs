@@ -2,9 +2,15 @@
 //!
 //! Codecs keep their own small `Copy + Eq` enums and are lifted into [`Error`] once, by their caller.
 
+mod number;
+
+pub use number::meaning;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+
+use nix::errno::Errno;
 
 use crate::gather::Gather;
 
@@ -166,9 +172,18 @@ impl Text for fmt::Arguments<'_> {
 }
 
 /// What we ask of a foreign error. With `std::error::Error` each would bring its `Debug` along, used or not.
-trait Cause: fmt::Display + Any + Send + Sync {}
+trait Cause: Any + Send + Sync {
+    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
 
-impl<E: fmt::Display + Any + Send + Sync> Cause for E {}
+impl<E: fmt::Display + Any + Send + Sync> Cause for E {
+    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self as &dyn Any).downcast_ref() {
+            Some(errno) => number::write(*errno, f),
+            None => self.fmt(f),
+        }
+    }
+}
 
 impl Error {
     /// A failure of class `kind`; `what` says what failed on which object, expected and found.
@@ -229,7 +244,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self.cause::<std::io::Error>() {
             Some(e) => e.raw_os_error(),
-            None => self.cause::<nix::errno::Errno>().map(|e| *e as i32),
+            None => self.cause::<Errno>().map(|e| *e as i32),
         }
     }
 
@@ -247,7 +262,10 @@ impl fmt::Display for Error {
         }
         f.write_str(&self.0.what)?;
         match &self.0.cause {
-            Some(cause) => write!(f, ": {cause}"),
+            Some(cause) => {
+                f.write_str(": ")?;
+                cause.tell(f)
+            }
             None => Ok(()),
         }
     }

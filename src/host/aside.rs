@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::error::meaning;
 use crate::sys::thread;
 
 /// What a thread is to find out.
@@ -19,7 +20,7 @@ impl<T: Send + 'static> Aside<T> {
             told.1.notify_one();
         });
         if let Err(e) = thread::leave(work) {
-            log::debug!("no thread ({e}), ignoring: nothing will have come of it when the time is over");
+            log::debug!("no thread ({}), ignoring: nothing will have come of it when the time is over", meaning(e));
         }
         Aside(shared)
     }

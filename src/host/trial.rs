@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::kernel::{FEATURES, Kernel};
 use crate::clock::SystemClock;
+use crate::error::meaning;
 use crate::exec::{Cmd, Exec, Host};
 use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
@@ -52,7 +53,10 @@ pub fn features(machine: &Root, kernel: &Kernel<'_>) -> Tried {
         }
     });
     if let Err(e) = entered {
-        log::debug!("try features apart: {e}, ignoring: without the right to namespaces nothing can be tried");
+        log::debug!(
+            "try features apart: {}, ignoring: without the right to namespaces nothing can be tried",
+            meaning(e)
+        );
     }
     tried.into_iter().gather()
 }

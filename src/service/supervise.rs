@@ -23,7 +23,7 @@ pub use entry::{entry_path, render};
 use self::ward::{Deed, Ward, Wish};
 use super::find;
 use crate::clock::Clock;
-use crate::error::{Kind, Lift, Result};
+use crate::error::{Kind, Lift, Result, meaning};
 use crate::exec::{Cmd, Exec};
 use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
@@ -91,7 +91,7 @@ fn catch_signals() -> Result<SignalFd> {
 /// What helps and is not needed: a kernel or a container that refuses it has its reasons.
 fn prepare() {
     if let Err(e) = nix::sys::prctl::set_child_subreaper(true) {
-        ::log::debug!("become a subreaper: {e}, ignoring: PID 1 collects the dead");
+        ::log::debug!("become a subreaper: {}, ignoring: PID 1 collects the dead", meaning(e));
     }
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(FILES, |(_, hard)| hard);
     let most = setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES.max(hard));

@@ -108,7 +108,7 @@ fn refusals_name_the_entry() {
         (vec![member(b'Q', "q", "", b"")], "unpack 'q': is of the unknown type 'Q'"),
         (
             vec![member(b'2', "l", "l", b""), member(b'0', "l/x", "", b"")],
-            "unpack 'l/x': find its directory: ELOOP: Too many symbolic links encountered",
+            "unpack 'l/x': find its directory: ELOOP: Too many levels of symbolic links",
         ),
         (
             vec![member(b'0', "f", "", b"data")[..514].to_vec()],

@@ -6,7 +6,7 @@ use crate::sorted::Map;
 use nix::errno::Errno;
 
 use super::{K3s, Look, Outcome, Verdict, list};
-use crate::error::Result;
+use crate::error::{Result, meaning};
 use crate::host::kernel::Kernel;
 use crate::host::trial;
 use crate::ids::RelPath;
@@ -162,7 +162,7 @@ pub(super) fn containerd_store(look: &Look<'_>) -> Result<Outcome> {
         // That the kernel has none at all is for another check to say.
         None | Some(Err(Errno::ENODEV)) => outcome,
         Some(Err(e)) => Outcome::warn(
-            format_args!("{path} is on a file system that refuses an overlay over it: {}", e.desc()),
+            format_args!("{path} is on a file system that refuses an overlay over it: {}", meaning(e)),
             format_args!("mount an ext4, xfs or btrfs file system on {path}"),
         ),
     })
