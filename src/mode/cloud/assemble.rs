@@ -109,7 +109,8 @@ impl Assembly {
         match &self.config.server {
             Some(server) => format!("this machine is a node of the cluster at {server}"),
             None if !self.is_live => {
-                "k3s is laid down: the first boot of this system needs this command again".to_owned()
+                "k3s is laid down, and nothing starts it: the first boot of this system needs this command again"
+                    .to_owned()
             }
             None => format!(
                 "the cloud side works; edges join with '{JOIN_FILE}', which is as secret as a password: \
@@ -191,6 +192,8 @@ impl Assembly {
         let files = vec![(k3s::CONFIG, 0o600, config.into_bytes())];
         let files =
             Files::new("k3s-files", "k3s's configuration and unit", files, (self.manager, &service)).inside(k3s::ETC);
+        // A board without a battery starts in 1970, and so would the CA that k3s makes: the install looks at the clock first.
+        let files = if self.is_live { files } else { files.unstarted() };
         let program = bundle.component("k3s").map(|c| c.digest.to_string()).unwrap_or_default();
         let version = Digest::of(format!("{program} {}", files.version()).as_bytes()).to_string();
         steps.push(Box::new(HostFiles::default()));

@@ -11,7 +11,7 @@ use crate::host::reach::{self, Answer};
 use crate::ids::HostPort;
 use crate::json::Value;
 use crate::k3s::{Kube, pick};
-use crate::kubeedge::{CERTIFICATES, Chart, Difference, NAMESPACE, WEBSOCKET};
+use crate::kubeedge::{CERTIFICATES, Chart, Difference, NAMESPACE, SERVER_LABEL, WEBSOCKET};
 
 use super::pods::{Pod, text};
 
@@ -36,6 +36,7 @@ const SPACE: &str = "namespace/kubeedge";
 const DEPLOYMENT: &str = "deployment/cloudcore";
 const FIREWALL: &str = "daemonset/cloud-iptables-manager";
 const BROKER: &str = "daemonset/edge-eclipse-mosquitto";
+const MANAGER: &str = "deployment/kubeedge-controller-manager";
 const CONFIG: &str = "configmap/cloudcore";
 /// Values of that label, of what must run beside it.
 const OTHERS: [&str; 2] = ["iptables-manager", "controller-manager"];
@@ -90,7 +91,7 @@ fn state(records: &str) -> Option<&str> {
 
 /// Looks at namespace, release, version and configuration.
 pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
-    let found = kube.some(NAMESPACE, &[SPACE, DEPLOYMENT, FIREWALL, BROKER, CONFIG])?;
+    let found = kube.some(NAMESPACE, &[SPACE, DEPLOYMENT, MANAGER, FIREWALL, BROKER, CONFIG])?;
     let space = whose(&found)?;
     if space != Space::Ours {
         return Ok(Found::Nothing(space));
@@ -106,11 +107,29 @@ pub(super) fn look(kube: &mut Kube<'_>, chart: &Chart) -> Result<Found> {
         let what = format!("CloudCore's image is '{image}', wanted version {}", chart.version);
         return Ok(Found::Different(Difference::Values(what)));
     }
-    if let Some(what) = daemons(&found, chart) {
+    if let Some(what) = placed(&found, chart).or_else(|| daemons(&found, chart)) {
         return Ok(Found::Different(Difference::Values(what)));
     }
     let yaml = pick(&found, CONFIG).map(|found| text(found, &["data", "cloudcore.yaml"])).unwrap_or_default();
     Ok(chart.differs(yaml).map_or(Found::Wanted, Found::Different))
+}
+
+/// What of the chart's Deployments may run on another node than edges know, which may lack the images: an older edgelay did
+/// not hold all of them.
+fn placed(found: &[Value], chart: &Chart) -> Option<String> {
+    let spec = |of: &str| pick(found, of)?.get("spec")?.get("template")?.get("spec");
+    let core = || Some(text(spec(DEPLOYMENT)?, &["nodeSelector", SERVER_LABEL.0]) == SERVER_LABEL.1);
+    let manager = || {
+        let required = spec(MANAGER)?.get("affinity")?.get("nodeAffinity")?;
+        let terms = required.items_at(&["requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]);
+        // Of the terms one is enough, of a term's expressions all are needed.
+        let holds =
+            |term: &Value| term.items_at(&["matchExpressions"]).iter().any(|e| text(e, &["key"]) == SERVER_LABEL.0);
+        Some(!terms.is_empty() && terms.iter().all(holds))
+    };
+    let held: [(&str, &dyn Fn() -> Option<bool>); 2] = [("CloudCore", &core), ("the controller manager", &manager)];
+    let free = held.iter().find(|(_, is_held)| chart.pinned && is_held() != Some(true));
+    free.map(|(name, _)| format!("{name} is not held on the nodes with the label '{}'", SERVER_LABEL.0))
 }
 
 /// What the chart's DaemonSets are that depend on host and bundle.
@@ -277,7 +296,7 @@ mod tests {
     #[test]
     fn what_is_there_decides_what_is_done() {
         let helm = format!("{KUBECTL} get secrets --namespace=kubeedge --selector={RELEASE} '{STATES}'");
-        let all = get(&[SPACE, DEPLOYMENT, FIREWALL, BROKER, CONFIG].join(" "));
+        let all = get(&[SPACE, DEPLOYMENT, MANAGER, FIREWALL, BROKER, CONFIG].join(" "));
         let begin = |objects: &str, release: &str| {
             let list = format!(r#"{{"kind":"List","items":[{OURS}{objects}]}}"#);
             Script::default().expect(&all, 0, &list).expect(&helm, 0, release)
@@ -285,15 +304,28 @@ mod tests {
         let ending = format!(r#"{{"items":[{}]}}"#, OURS.replace("Active", "Terminating"));
         let yaml = "modules:\\n  cloudHub:\\n    advertiseAddress:\\n    - 192.0.2.10\\n    nodeLimit: 1000\\n  \
                     cloudStream:\\n    enable: true\\n  dynamicController:\\n    enable: true\\n";
-        let core = |version: &str| workload("Deployment", "cloudcore", &format!("cloudcore:{version}"));
+        let core = |version: &str| {
+            let core = workload("Deployment", "cloudcore", &format!("cloudcore:{version}"));
+            core.replace(r#"{"containers""#, r#"{"nodeSelector":{"edgelay-server":"here"},"containers""#)
+        };
+        let manager = |key: &str| {
+            let affinity = format!(
+                r#""affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":[
+                    {{"matchExpressions":[{{"key":"{key}","operator":"Exists"}}]}}]}}}}}}"#
+            );
+            let manager = workload("Deployment", "kubeedge-controller-manager", "controller-manager:v1.22.1");
+            manager.replace(r#"{"containers""#, &format!(r#"{{{affinity},"containers""#))
+        };
         let firewall = |image: &str| workload("DaemonSet", "cloud-iptables-manager", &format!("{image}:v1.22.1"));
         let broker = workload("DaemonSet", "edge-eclipse-mosquitto", "eclipse-mosquitto:1.6.15");
         let config = |yaml: &str| {
             format!(r#"{{"kind":"ConfigMap","metadata":{{"name":"cloudcore"}},"data":{{"cloudcore.yaml":"{yaml}"}}}}"#)
         };
         let with = |objects: &[String]| begin(&format!(",{}", objects.join(",")), "2 deployed\n1 superseded\n");
-        let running = |yaml: &str| with(&[core("v1.22.1"), firewall("iptables-manager"), config(yaml)]);
+        let held = manager("edgelay-server");
+        let running = |yaml: &str| with(&[core("v1.22.1"), held.clone(), firewall("iptables-manager"), config(yaml)]);
         let differs = |what: &str| Found::Different(Difference::Values(what.into()));
+        let free = |name: &str| differs(&format!("{name} is not held on the nodes with the label 'edgelay-server'"));
         let old = "CloudCore's image is 'kubeedge/cloudcore:v1.22.0', wanted version v1.22.1";
         let addresses = "CloudCore's modules.cloudHub.advertiseAddress is '192.0.2.11', wanted '192.0.2.10'";
         for (script, want) in [
@@ -310,14 +342,18 @@ mod tests {
             (begin("", "2 pending-upgrade\n1 superseded\n"), differs("CloudCore's last upgrade is 'pending-upgrade'")),
             (begin("", "1 superseded\n"), differs("CloudCore's last upgrade is 'superseded'")),
             (with(&[core("v1.22.0")]), differs(old)),
+            // as an older edgelay made them, or somebody's hand
+            (with(&[workload("Deployment", "cloudcore", "cloudcore:v1.22.1"), held.clone()]), free("CloudCore")),
+            (with(&[core("v1.22.1"), manager("node-role.kubernetes.io/edge")]), free("the controller manager")),
+            (with(&[core("v1.22.1")]), free("the controller manager")),
             (
-                with(&[core("v1.22.1"), firewall("iptables-manager-nft")]),
+                with(&[core("v1.22.1"), held.clone(), firewall("iptables-manager-nft")]),
                 differs(
                     "iptables-manager's image is 'kubeedge/iptables-manager-nft:v1.22.1', wanted one for legacy rules",
                 ),
             ),
             (
-                with(&[core("v1.22.1"), firewall("iptables-manager"), broker]),
+                with(&[core("v1.22.1"), held.clone(), firewall("iptables-manager"), broker]),
                 differs("the MQTT broker of edge nodes is there, wanted none"),
             ),
             (running(&yaml.replace("2.10", "2.11")), Found::Different(Difference::Names(addresses.into()))),
