@@ -5,6 +5,7 @@
 
 pub(crate) mod layer;
 pub(crate) mod shapes;
+mod writers;
 
 use std::io::Write;
 use std::path::Path;

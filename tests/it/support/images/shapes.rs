@@ -19,7 +19,7 @@ pub(crate) struct Good {
     pub(crate) layers: usize,
 }
 
-const NAME: &str = "docker.io/kubeedge/app:v1";
+pub(super) const NAME: &str = "docker.io/kubeedge/app:v1";
 
 /// The image that most shapes hold: three layers with the odd kinds of files, about `kib` KiB each.
 fn app(kib: usize) -> Spec {
@@ -57,6 +57,7 @@ pub(crate) fn good(kib: usize) -> Vec<Good> {
     all.push(one("variant-alone.tar", for_all(oci(&[&[alone]], Gzip)), Plain));
     all.extend(indexes(kib));
     all.extend(mixed(kib));
+    all.extend(super::writers::good(kib));
     let e = |n: u8| file(&format!("e{n}"), &[n; 9], 0o644);
     let two = [
         Spec::new(&["kubeedge/one:v1", "kubeedge/one:latest"], vec![small(1, kib), e(1)]),
@@ -225,7 +226,7 @@ fn retyped(pack: Pack, media_type: &str) -> Pack {
 }
 
 /// As `tar -C DIR .` writes it.
-fn dotted(pack: Pack) -> Pack {
+pub(super) fn dotted(pack: Pack) -> Pack {
     let mut out = Pack::default();
     out.put("./", Body::Dir);
     out.0.extend(pack.0.into_iter().map(|(name, body)| (format!("./{name}"), body)));
