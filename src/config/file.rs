@@ -26,6 +26,8 @@ pub fn parse_file(text: &[u8], name: &str) -> Result<Vec<Setting>> {
 /// [`parse_file`] for any table.
 pub fn parse_file_of(table: Table, text: &[u8], name: &str) -> Result<Vec<Setting>> {
     let file = File { name, table };
+    // Editors of Windows put a byte order mark in front, which may be ignored (RFC 8259 section 8.1).
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let tree = json::read(text, MAX_FILE).map_err(|e| Error::new(Kind::Config, format_args!("'{name}', {e}")))?;
     let mut settings = Vec::new();
     file.object(&tree, "", &mut settings)?;
@@ -163,6 +165,12 @@ mod tests {
                 "join_timeout=300 file e.json:5:32",
             ]
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_says_nothing() {
+        assert_eq!(parse("\u{feff}{\"mqtt\": true}").unwrap().len(), 1);
+        assert!(parse("\u{feff}\u{feff}{}").is_err() && parse("{}\u{feff}").is_err());
     }
 
     #[test]

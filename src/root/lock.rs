@@ -36,8 +36,12 @@ impl Root {
                 Ok(Some(Lock(locked)))
             }
             Err((_, Errno::EWOULDBLOCK)) => {
-                let holder = self.text_or_empty(path, 32)?;
-                let what = format!("another edgelay is running here (process {})", holder.trim());
+                let holder = match self.text_or_empty(path, 32)?.trim() {
+                    // It has the lock, and is about to say who it is.
+                    "" => String::new(),
+                    process => format!(" (process {process})"),
+                };
+                let what = format!("another edgelay is running here{holder}");
                 Err(Error::new(Kind::Locked, what).hint("wait until it has ended, then run again"))
             }
             Err((_, e)) => Err(e).at(self, "lock", path),
@@ -57,6 +61,8 @@ mod tests {
         let e = root.lock(path).unwrap_err();
         assert_eq!(e.kind(), Kind::Locked);
         assert!(e.to_string().contains(&std::process::id().to_string()), "{e}");
+        held.0.set_len(0).unwrap();
+        assert_eq!(root.lock(path).unwrap_err().to_string(), "another edgelay is running here");
         drop(held);
         root.lock(path).unwrap();
     }

@@ -70,7 +70,7 @@ impl Root {
     }
 
     pub(super) fn make_dir(&self, path: RelPath<'_>) -> Result<OwnedFd> {
-        let made = self.directory(path, Missing::Make)?;
+        let made = self.directory(path, Missing::Make).map_err(super::write::hinted)?;
         made.ok_or_else(|| Error::new(Kind::Bug, self.failed("make directory", path)))
     }
 

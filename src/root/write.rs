@@ -293,6 +293,13 @@ mod tests {
         assert_eq!(hint(Errno::EIO), None);
     }
 
+    /// A directory that has to be made is the first that is refused.
+    #[test]
+    fn where_nothing_can_be_made_has_a_hint() {
+        let e = Root::open(std::path::Path::new("/sys")).unwrap().write(A, 0o640, b"one").unwrap_err();
+        assert!(e.to_string().starts_with("open directory '/sys/etc/deep'") && e.hint_text().is_some(), "{e}");
+    }
+
     #[test]
     fn a_second_write_of_the_same_touches_nothing() {
         let (dir, root) = Root::scratch();

@@ -40,6 +40,33 @@ fn every_check_answers_within_a_second() {
     }
 }
 
+/// Where somebody else may not look, as in containerd's own directory, is one thing more that is unfit, not the end.
+#[test]
+fn whoever_is_not_root_is_told_so() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    if !nix::unistd::Uid::effective().is_root() {
+        return skip("whoever_is_not_root_is_told_so", "not root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let closed = dir.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    let _containerd = std::os::unix::net::UnixListener::bind(closed.join("c.sock")).unwrap();
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
+    // Where the tests are may be closed to others, too.
+    let program = dir.path().join("edgelay");
+    std::fs::copy(env!("CARGO_BIN_EXE_edgelay"), &program).unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let mut edgelay = Command::new(program);
+    edgelay.args(["preflight", "-o", "json", "--containerd-address"]).arg(closed.join("c.sock"));
+    let done = edgelay.current_dir("/").uid(NOBODY).gid(NOBODY).output().unwrap();
+    assert_eq!(done.status.code(), Some(4), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["check"], &finding["verdict"]), (&"root".into(), &"fail".into()), "{finding}");
+}
+
 #[test]
 fn a_containerd_that_says_nothing_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();
