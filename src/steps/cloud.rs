@@ -2,6 +2,7 @@
 
 mod addons;
 mod api_ready;
+mod carried;
 mod cloudcore;
 mod edgemesh;
 mod join_file;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Data, localtime};
+use super::{Data, carried, localtime};
 use crate::clock::{Probe, wait_for};
 use crate::containerd::config::NRI;
 use crate::containerd::health::{self, Unfit};
@@ -208,7 +208,13 @@ impl Step for K3sStart {
             services.restart(&self.service)?;
         }
         match self.wait(&before, cx) {
-            Ok(()) => cx.journal.remember(FACT, &self.version),
+            Ok(()) => {
+                // Room for the next one; what cannot be removed is no reason to fail.
+                if let Err(e) = carried::drop_older(cx) {
+                    cx.report.warn(&format!("remove what older releases of k3s have unpacked: {e}; ignoring"));
+                }
+                cx.journal.remember(FACT, &self.version)
+            }
             Err(e) if matches!(e.kind(), Kind::Interrupted | Kind::Cluster) => Err(e),
             Err(e) => {
                 let log = cx.services(self.manager).words_since(&self.service, begun);
