@@ -77,7 +77,9 @@ fn traces(jail: &Jail) -> String {
 
 fn nothing_changes(jail: &Jail) {
     let mut fastest = Duration::MAX;
-    // containerd may still be collecting garbage of its own accord; if it were us, it would be so each time.
+    const QUICK: Duration = Duration::from_secs(1);
+    // containerd may still be collecting garbage of its own accord, and the machine be busy with other tests; if it were us, it
+    // would be so each time.
     let mut changed = Vec::new();
     for _ in 0..5 {
         let before = traces(jail);
@@ -87,13 +89,13 @@ fn nothing_changes(jail: &Jail) {
         let last: serde_json::Value = serde_json::from_str(again.err.lines().last().unwrap()).unwrap();
         fastest = fastest.min(Duration::from_millis(last["ms"].as_u64().unwrap()));
         changed = changes(&lines(&before), &lines(&traces(jail)));
-        if changed.is_empty() {
+        if changed.is_empty() && fastest < QUICK {
             break;
         }
     }
     assert_eq!(changed, [""; 0]);
     println!("a second stage took {fastest:?}");
-    assert!(fastest < Duration::from_secs(1), "a second stage took {fastest:?}");
+    assert!(fastest < QUICK, "a second stage took {fastest:?}");
 }
 
 fn lines(text: &str) -> Vec<String> {
