@@ -107,7 +107,7 @@ fn fail(e: &Error, report: &Report) -> ExitCode {
 
 fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> {
     // `edgelay --help` and `edgelay edge --help` have no command to ask.
-    if args.has(&flags::HELP) && !args.words.iter().any(|word| word == "help") {
+    if args.has(flags::HELP) && !args.words.iter().any(|word| word == "help") {
         return output::write(&help::render(&help_topic(args)));
     }
     let parsed = Parsed::new(args)?;
@@ -116,7 +116,7 @@ fn obey(args: Args, surroundings: &Surroundings, report: &Report) -> Result<()> 
         Some(table) => Some(settings::load(table, &parsed, surroundings)?),
         None => None,
     };
-    if let (Some(resolved), true) = (&resolved, parsed.has(&flags::SHOW_CONFIG)) {
+    if let (Some(resolved), true) = (&resolved, parsed.has(flags::SHOW_CONFIG)) {
         let (config, origins): (ConfigRef<'_>, _) = match resolved {
             Of::Edge(resolved) => ((&*resolved.config).into(), &resolved.origins),
             Of::Cloud(resolved) => ((&*resolved.config).into(), &resolved.origins),
@@ -147,18 +147,18 @@ fn help_topic(args: Args) -> Topic {
 
 fn style(args: &Args, surroundings: &Surroundings) -> Style {
     let value = |flag| args.last(flag).and_then(|value| value.to_str());
-    if value(&flags::LOG_FORMAT) == Some("json") {
+    if value(flags::LOG_FORMAT) == Some("json") {
         return Style::Json;
     }
-    if args.has(&flags::QUIET) {
+    if args.has(flags::QUIET) {
         return Style::Quiet;
     }
     let terminal = std::io::stderr().is_terminal() && surroundings.variable("TERM") != Some("dumb");
-    match value(&flags::PROGRESS) {
+    match value(flags::PROGRESS) {
         Some("plain") => Style::Plain,
         Some("none") => Style::Steps,
         _ if terminal => {
-            let plain = args.has(&flags::NO_COLOR) || surroundings.variable("NO_COLOR").is_some();
+            let plain = args.has(flags::NO_COLOR) || surroundings.variable("NO_COLOR").is_some();
             Style::Terminal { color: !plain }
         }
         _ => Style::Plain,

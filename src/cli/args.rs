@@ -67,9 +67,9 @@ impl Args {
 
 /// Every flag there is, of any command. A test sees to it that a name means the same kind of thing everywhere.
 pub fn every_flag() -> Vec<&'static Flag> {
-    let mut all: Vec<&Flag> = flags::COMMON.iter().gather();
+    let mut all: Vec<&Flag> = flags::COMMON.to_vec();
     for spec in COMMANDS {
-        all.add_all(spec.flags);
+        all.extend_from_slice(spec.flags);
     }
     all
 }

@@ -23,7 +23,7 @@ pub struct Words {
 /// As many as a command line holds.
 const MANY: usize = usize::MAX;
 /// What `edge install` and `join` take; `stage` takes and ignores the join file.
-const INSTALL: &[Flag] = &[
+const INSTALL: &[&Flag] = &[
     flags::JOIN_FILE,
     flags::BUNDLE,
     flags::SIGNATURE,
@@ -35,7 +35,7 @@ const INSTALL: &[Flag] = &[
     flags::OUTPUT,
 ];
 /// What `cloud install`, `init` and `worker install` take.
-const CLOUD: &[Flag] = &[
+const CLOUD: &[&Flag] = &[
     flags::BUNDLE,
     flags::SIGNATURE,
     flags::CONFIG,
@@ -46,7 +46,7 @@ const CLOUD: &[Flag] = &[
     flags::OUTPUT,
 ];
 /// What `edge stage` takes.
-const STAGE: &[Flag] = &[
+const STAGE: &[&Flag] = &[
     flags::BUNDLE,
     flags::SIGNATURE,
     flags::CONFIG,
@@ -76,7 +76,7 @@ pub struct Spec {
     /// Paragraphs for its own help, separated by empty lines.
     pub about: &'static str,
     /// Its flags, beyond [`flags::COMMON`].
-    pub flags: &'static [Flag],
+    pub flags: &'static [&'static Flag],
     /// The settings that it takes.
     pub settings: Option<Table>,
     pub(super) check: fn(&Parsed) -> Result<Command>,
@@ -90,7 +90,7 @@ impl Spec {
 
     /// Its own flags and those of every command.
     pub fn all_flags(&self) -> impl Iterator<Item = &'static Flag> {
-        self.flags.iter().chain(flags::COMMON)
+        self.flags.iter().chain(flags::COMMON).copied()
     }
 }
 

@@ -18,7 +18,7 @@ pub fn render(topic: &Topic) -> String {
         Topic::All => {
             let head = "Installs KubeEdge from one offline bundle.\n\nUsage: edgelay COMMAND [FLAGS]\n\nCommands:\n";
             let tail = "\n'edgelay help COMMAND' explains a command, 'edgelay help exit-codes' the exit codes.\n";
-            let flags: String = flags::COMMON.iter().map(flag_line).gather();
+            let flags: String = flags::COMMON.iter().copied().map(flag_line).gather();
             format!("{head}{}\nFlags of every command:\n{flags}{}", list(COMMANDS.iter()), fold(tail))
         }
         Topic::Group(word) => format!("Commands:\n{}", list(group_of(word))),
@@ -61,7 +61,7 @@ fn command(spec: &Spec) -> String {
     }
     if !spec.flags.is_empty() {
         out.push_str("\nFlags:\n");
-        out.add_all(spec.flags.iter().map(flag_line));
+        out.add_all(spec.flags.iter().copied().map(flag_line));
     }
     if let Some(table) = spec.settings {
         out.push_str("\nSettings (keys of the --config file; a flag wins over the variable EDGELAY_...,\n");
@@ -69,7 +69,7 @@ fn command(spec: &Spec) -> String {
         out.add_all(table.keys().iter().map(setting_line));
     }
     out.push_str("\nFlags of every command:\n");
-    out.add_all(flags::COMMON.iter().map(flag_line));
+    out.add_all(flags::COMMON.iter().copied().map(flag_line));
     out
 }
 

@@ -11,13 +11,13 @@ use super::parsed::Parsed;
 
 /// Starts the logger if it was asked for.
 pub(super) fn start(parsed: &Parsed) -> Result<()> {
-    if !parsed.has(&flags::VERBOSE) {
+    if !parsed.has(flags::VERBOSE) {
         return Ok(());
     }
-    if parsed.has(&flags::QUIET) {
+    if parsed.has(flags::QUIET) {
         return Err(usage("flags '--verbose' and '--quiet' exclude each other").hint("give one of them"));
     }
-    if parsed.text(&flags::LOG_FORMAT)? == Some("json") {
+    if parsed.text(flags::LOG_FORMAT)? == Some("json") {
         return Err(usage("flag '--verbose' writes text, which '--log-format json' excludes").hint("give one of them"));
     }
     let logger = SimpleLogger::new().with_level(LevelFilter::Debug);

@@ -18,7 +18,7 @@ pub fn render() -> String {
     );
     out.add_all(COMMANDS.iter().map(command));
     out.push_str(".SH \"FLAGS OF EVERY COMMAND\"\n");
-    out.add_all(flags::COMMON.iter().map(flag));
+    out.add_all(flags::COMMON.iter().copied().map(flag));
     out.push_str(
         ".SH SETTINGS\nA flag wins over the environment, the environment over the file, the file over the default.\n",
     );
@@ -45,7 +45,7 @@ fn command(spec: &Spec) -> String {
         out.push_str(".PP\n");
         out.push_str(&paragraph.lines().map(line).gather::<Vec<_>>().join(".br\n"));
     }
-    out.add_all(spec.flags.iter().map(flag));
+    out.add_all(spec.flags.iter().copied().map(flag));
     if spec.settings.is_some() {
         out.push_str(".PP\nAlso takes every setting below of its kind of node.\n");
     }

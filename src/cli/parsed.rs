@@ -29,7 +29,7 @@ impl Parsed {
         let used = if spec.matches_alias(&names) { spec.alias.len() } else { spec.path.len() };
         args.words.drain(..used.min(args.words.len()));
         let parsed = Parsed { spec, args };
-        if !parsed.args.has(&flags::HELP) {
+        if !parsed.args.has(flags::HELP) {
             parsed.check_words()?;
             parsed.check_flags()?;
         }
@@ -69,7 +69,7 @@ impl Parsed {
             }
             seen.push(given.long);
         }
-        if [&flags::CONFIG, &flags::BUNDLE].iter().all(|flag| self.args.last(flag).is_some_and(|value| value == "-")) {
+        if [flags::CONFIG, flags::BUNDLE].iter().all(|flag| self.args.last(flag).is_some_and(|value| value == "-")) {
             return Err(usage("'--config' and '--bundle' cannot both read the standard input")
                 .hint("give the configuration as a file"));
         }
@@ -139,7 +139,7 @@ impl Parsed {
     }
 
     pub(super) fn format(&self) -> Result<Format> {
-        Ok(match self.text(&flags::OUTPUT)? {
+        Ok(match self.text(flags::OUTPUT)? {
             Some("json") => Format::Json,
             _ => Format::Text,
         })

@@ -16,11 +16,11 @@ pub(super) type Settled = Of<Resolved, Resolved<CloudConfig>>;
 
 /// Reads the files that were named, and settles every key of `table`.
 pub(super) fn load(table: Table, parsed: &Parsed, surroundings: &Surroundings) -> Result<Settled> {
-    let file = match parsed.path(&flags::CONFIG) {
+    let file = match parsed.path(flags::CONFIG) {
         Some(path) => read(&path, MAX_FILE, &|text, name| config::parse_file_of(table, text, name))?,
         None => Vec::new(),
     };
-    let joining = match parsed.path(&flags::JOIN_FILE) {
+    let joining = match parsed.path(flags::JOIN_FILE) {
         Some(path) => read(&path, config::MAX_JOIN_FILE, &config::parse_join_file)?,
         None => Vec::new(),
     };
@@ -67,7 +67,7 @@ fn read(path: &Path, limit: usize, parse: Parse<'_>) -> Result<Vec<config::Setti
 
 /// The name of this host, unless the work is for another one.
 fn host_name(parsed: &Parsed) -> Option<String> {
-    match parsed.path(&flags::ROOT) {
+    match parsed.path(flags::ROOT) {
         Some(root) if root != Path::new("/") => None,
         _ => nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
     }

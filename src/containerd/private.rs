@@ -11,50 +11,49 @@ use crate::gather::Gather;
 
 /// What it must not load: CRI and containers are not wanted, and with them go every socket and directory outside of
 /// its own (`/opt/containerd`, `/var/run/nri`), and the identity that all copies of the image would share.
-/// Names of several versions; one that a version does not know is no error.
-const OFF: [&str; 41] = [
-    "io.containerd.cri.v1.images",
-    "io.containerd.cri.v1.runtime",
-    "io.containerd.differ.v1.erofs",
-    "io.containerd.grpc.v1.containers",
-    "io.containerd.grpc.v1.cri",
-    "io.containerd.grpc.v1.introspection",
-    "io.containerd.grpc.v1.sandbox-controllers",
-    "io.containerd.grpc.v1.sandboxes",
-    "io.containerd.grpc.v1.streaming",
-    "io.containerd.grpc.v1.tasks",
-    "io.containerd.grpc.v1.transfer",
-    "io.containerd.image-verifier.v1.bindir",
-    "io.containerd.internal.v1.opt",
-    "io.containerd.internal.v1.restart",
-    "io.containerd.internal.v1.tracing",
-    "io.containerd.monitor.container.v1.restart",
-    "io.containerd.monitor.task.v1.cgroups",
-    "io.containerd.monitor.v1.cgroups",
-    "io.containerd.nri.v1.nri",
-    "io.containerd.podsandbox.controller.v1.podsandbox",
-    "io.containerd.runtime.v1.linux",
-    "io.containerd.runtime.v2.shim",
-    "io.containerd.runtime.v2.task",
-    "io.containerd.sandbox.controller.v1.local",
-    "io.containerd.sandbox.controller.v1.shim",
-    "io.containerd.sandbox.store.v1.local",
-    "io.containerd.service.v1.containers-service",
-    "io.containerd.service.v1.introspection-service",
-    "io.containerd.service.v1.tasks-service",
-    "io.containerd.shim.v1.manager",
-    "io.containerd.snapshotter.v1.aufs",
-    "io.containerd.snapshotter.v1.blockfile",
-    "io.containerd.snapshotter.v1.btrfs",
-    "io.containerd.snapshotter.v1.devmapper",
-    "io.containerd.snapshotter.v1.erofs",
-    "io.containerd.snapshotter.v1.fuse-overlayfs",
-    "io.containerd.snapshotter.v1.native",
-    "io.containerd.snapshotter.v1.stargz",
-    "io.containerd.snapshotter.v1.zfs",
-    "io.containerd.streaming.v1.manager",
-    "io.containerd.tracing.processor.v1.otlp",
-];
+/// Names of several versions, one a line; one that a version does not know is no error.
+const OFF: &str = "\
+io.containerd.cri.v1.images
+io.containerd.cri.v1.runtime
+io.containerd.differ.v1.erofs
+io.containerd.grpc.v1.containers
+io.containerd.grpc.v1.cri
+io.containerd.grpc.v1.introspection
+io.containerd.grpc.v1.sandbox-controllers
+io.containerd.grpc.v1.sandboxes
+io.containerd.grpc.v1.streaming
+io.containerd.grpc.v1.tasks
+io.containerd.grpc.v1.transfer
+io.containerd.image-verifier.v1.bindir
+io.containerd.internal.v1.opt
+io.containerd.internal.v1.restart
+io.containerd.internal.v1.tracing
+io.containerd.monitor.container.v1.restart
+io.containerd.monitor.task.v1.cgroups
+io.containerd.monitor.v1.cgroups
+io.containerd.nri.v1.nri
+io.containerd.podsandbox.controller.v1.podsandbox
+io.containerd.runtime.v1.linux
+io.containerd.runtime.v2.shim
+io.containerd.runtime.v2.task
+io.containerd.sandbox.controller.v1.local
+io.containerd.sandbox.controller.v1.shim
+io.containerd.sandbox.store.v1.local
+io.containerd.service.v1.containers-service
+io.containerd.service.v1.introspection-service
+io.containerd.service.v1.tasks-service
+io.containerd.shim.v1.manager
+io.containerd.snapshotter.v1.aufs
+io.containerd.snapshotter.v1.blockfile
+io.containerd.snapshotter.v1.btrfs
+io.containerd.snapshotter.v1.devmapper
+io.containerd.snapshotter.v1.erofs
+io.containerd.snapshotter.v1.fuse-overlayfs
+io.containerd.snapshotter.v1.native
+io.containerd.snapshotter.v1.stargz
+io.containerd.snapshotter.v1.zfs
+io.containerd.streaming.v1.manager
+io.containerd.tracing.processor.v1.otlp";
 
 /// Text of the config: images go into `store`, all else (sockets included) into `dir`.
 pub fn render(dir: &Path, store: &Path) -> Result<String> {
@@ -69,7 +68,7 @@ pub fn render(dir: &Path, store: &Path) -> Result<String> {
             .hint("mount the target at a path without quotes, backslashes, colons and commas"));
         }
     }
-    let off: Vec<String> = OFF.iter().map(|name| format!("\"{name}\"")).gather();
+    let off: Vec<String> = OFF.lines().map(|name| format!("\"{name}\"")).gather();
     Ok(format!(
         "version = 2\nroot = \"{store}\"\nstate = \"{dir}/state\"\ntemp = \"{dir}/tmp\"\ndisabled_plugins = [{}]\n\
          [grpc]\n  address = \"{dir}/{SOCKET_NAME}\"\n[ttrpc]\n  address = \"{dir}/ttrpc.sock\"\n",
