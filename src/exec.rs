@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Lift, Result};
 use crate::gather::Gather;
 use crate::ids::RelPath;
+use crate::note;
 use crate::root::{Root, Type};
 use crate::sys::child::{self, Apart};
 
@@ -221,7 +222,7 @@ impl<'a> Host<'a> {
             env.retain(|other: &String| !other.starts_with(&variable));
             env.push(variable + value);
         }
-        log::debug!("run: {cmd}");
+        note::debug(format_args!("run: {cmd}"));
         let null = File::open("/dev/null").lift(Kind::Host, || "open '/dev/null'".into())?;
         let apart = Apart {
             streams: [null.as_fd(), out.as_fd(), err.as_fd()],
@@ -265,7 +266,7 @@ impl Exec for Host<'_> {
         }
         let capture::Said { code, stdout, stderr, binary } = captured.map_err(|e| e.during(cmd))?;
         let output = Output { code, stdout: cmd.mask(&stdout), stderr: cmd.mask(&stderr), binary };
-        log::debug!("ended with status {code}: {}", cmd.program);
+        note::debug(format_args!("ended with status {code}: {}", cmd.program));
         Ok(output)
     }
 

@@ -30,6 +30,7 @@ pub mod json;
 pub mod k3s;
 pub mod kubeedge;
 pub mod mode;
+pub mod note;
 pub mod oci;
 pub mod pb;
 pub mod plan;

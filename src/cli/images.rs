@@ -7,6 +7,7 @@ use crate::gather::Gather;
 use crate::ids::ImageRef;
 use crate::json::Text;
 use crate::mode::image::{self, Place};
+use crate::note;
 use crate::report::{self, Report, one_line};
 
 use super::command::{Format, ImageCommand, ImageStore};
@@ -56,11 +57,11 @@ impl Progress for Told<'_> {
     }
 
     fn present(&mut self, what: &str, _bytes: u64) {
-        log::debug!("{what} is there");
+        note::debug(format_args!("{what} is there"));
     }
 
     fn doing(&mut self, what: &str) {
-        log::debug!("{what}");
+        note::debug(format_args!("{what}"));
         self.report.beat();
     }
 

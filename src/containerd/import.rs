@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Kind, Result, Trail};
 use crate::gather::Gather;
 use crate::ids::ImageRef;
+use crate::note;
 use crate::oci::{Blobs, Image};
 use crate::sorted::Map;
 
@@ -112,7 +113,7 @@ pub trait Progress {
     fn doing(&mut self, what: &str);
     /// Something that the user should know, but that does not stop the import.
     fn warn(&mut self, what: &str) {
-        log::debug!("{what}");
+        note::debug(format_args!("{what}"));
     }
 }
 

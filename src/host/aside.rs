@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::meaning;
+use crate::note;
 use crate::sys::thread;
 
 /// What a thread is to find out.
@@ -20,7 +21,10 @@ impl<T: Send + 'static> Aside<T> {
             told.1.notify_one();
         });
         if let Err(e) = thread::leave(work) {
-            log::debug!("no thread ({}), ignoring: nothing will have come of it when the time is over", meaning(e));
+            note::debug(format_args!(
+                "no thread ({}), ignoring: nothing will have come of it when the time is over",
+                meaning(e)
+            ));
         }
         Aside(shared)
     }

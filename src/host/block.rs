@@ -11,6 +11,7 @@ use super::{SMALL, partition};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::gather::{Gather, Grow};
 use crate::ids::{BadName, RelPath};
+use crate::note;
 use crate::root::{Root, Type};
 
 /// A disk or a partition.
@@ -189,8 +190,8 @@ fn device(root: &Root, name: &str) -> Result<Option<Device>> {
     match open(root, name).map(|file| file.map(|mut file| label::probe(&mut file)).transpose()) {
         Ok(Ok(found)) => device.file_system = found.flatten(),
         // A disk that cannot be read is nobody's stick; what it says is for the log.
-        Ok(Err(e)) => log::debug!("read /dev/{name}: {e}"),
-        Err(e) => log::debug!("{e}"),
+        Ok(Err(e)) => note::debug(format_args!("read /dev/{name}: {e}")),
+        Err(e) => note::debug(format_args!("{e}")),
     }
     Ok(Some(device))
 }
@@ -202,7 +203,7 @@ fn table(root: &Root, disk: &Device) -> Vec<partition::Entry> {
         Ok(None) => Ok(Vec::new()),
         Err(e) => Err(e),
     };
-    entries.inspect_err(|e| log::debug!("/dev/{}: {e}", disk.name)).unwrap_or_default()
+    entries.inspect_err(|e| note::debug(format_args!("/dev/{}: {e}", disk.name))).unwrap_or_default()
 }
 
 /// The device file for reading. `None`: there is none, or it is something else.

@@ -12,6 +12,7 @@ use crate::error::meaning;
 use crate::exec::{Cmd, Exec, Host};
 use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
+use crate::note;
 use crate::root::Root;
 use crate::sorted::Map;
 use crate::sys::apart::{apart, make_link, overlay};
@@ -53,10 +54,10 @@ pub fn features(machine: &Root, kernel: &Kernel<'_>) -> Tried {
         }
     });
     if let Err(e) = entered {
-        log::debug!(
+        note::debug(format_args!(
             "try features apart: {}, ignoring: without the right to namespaces nothing can be tried",
             meaning(e)
-        );
+        ));
     }
     tried.into_iter().gather()
 }

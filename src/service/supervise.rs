@@ -27,6 +27,7 @@ use crate::error::{Kind, Lift, Result, meaning};
 use crate::exec::{Cmd, Exec};
 use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
+use crate::note;
 use crate::report::Report;
 use crate::root::Root;
 use crate::sorted::Map;
@@ -91,12 +92,12 @@ fn catch_signals() -> Result<SignalFd> {
 /// What helps and is not needed: a kernel or a container that refuses it has its reasons.
 fn prepare() {
     if let Err(e) = nix::sys::prctl::set_child_subreaper(true) {
-        ::log::debug!("become a subreaper: {}, ignoring: PID 1 collects the dead", meaning(e));
+        note::debug(format_args!("become a subreaper: {}, ignoring: PID 1 collects the dead", meaning(e)));
     }
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(FILES, |(_, hard)| hard);
     let most = setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES.max(hard));
     if most.or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, FILES.min(hard), hard)).is_err() {
-        ::log::debug!("the limit of open files stays, ignoring: a node with few pods needs few");
+        note::debug(format_args!("the limit of open files stays, ignoring: a node with few pods needs few"));
     }
 }
 

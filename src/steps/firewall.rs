@@ -4,6 +4,7 @@
 use crate::exec::{Cmd, Exec};
 use crate::gather::{Gather, Grow};
 use crate::ids::RelPath;
+use crate::note;
 use crate::plan::Cx;
 use crate::root::Root;
 
@@ -63,7 +64,7 @@ fn program(name: &str, cx: &Cx<'_>) -> Option<String> {
 
 fn tell(exec: &mut dyn Exec, cmd: &Cmd) {
     if let Err(e) = exec.succeed(cmd) {
-        log::debug!("{e}, ignoring: the next boot forgets the chain");
+        note::debug(format_args!("{e}, ignoring: the next boot forgets the chain"));
     }
 }
 

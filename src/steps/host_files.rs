@@ -4,6 +4,7 @@ use crate::error::{Kind, Lift, Result};
 use crate::exec::{Cmd, Exec};
 use crate::gather::Gather;
 use crate::ids::RelPath;
+use crate::note;
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
 
@@ -69,7 +70,7 @@ pub fn prepare_kernel(root: &Root, exec: &mut dyn Exec) -> Result<()> {
         let listed = text.lines().filter(|line| !line.starts_with('#'));
         let modules: Vec<&str> = std::iter::once("-a").chain(listed).gather();
         let loaded = exec.run(&Cmd::new("modprobe", &modules))?;
-        log::debug!("modprobe: status {}, ignoring: they may be built in", loaded.code);
+        note::debug(format_args!("modprobe: status {}, ignoring: they may be built in", loaded.code));
     }
     for (path, name, value) in &wrong_knobs(root)? {
         root.set_knob(*path, value).lift(Kind::Host, || format!("set sysctl {name} to {value}"))?;

@@ -6,6 +6,7 @@ use crate::containerd::Client;
 use crate::containerd::import::{self, Options, Presence, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{ImageRef, RelPath};
+use crate::note;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::Report;
@@ -127,7 +128,7 @@ impl Step for Images {
         let unpinned =
             Client::connect(&self.address).and_then(|mut client| import::unpin(&mut client, &Options::new(cx.clock)));
         if let Err(e) = unpinned {
-            log::debug!("unpin the images: {e}; ignoring: a daemon that does not answer pins nothing");
+            note::debug(format_args!("unpin the images: {e}; ignoring: a daemon that does not answer pins nothing"));
         }
         Ok(())
     }
@@ -158,7 +159,7 @@ impl Progress for Told<'_> {
     }
 
     fn doing(&mut self, what: &str) {
-        log::debug!("{what}");
+        note::debug(format_args!("{what}"));
         self.report.beat();
     }
 

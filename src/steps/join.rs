@@ -16,6 +16,7 @@ use crate::kubeedge::{
     BOOTSTRAP, CERTIFICATE, EDGECORE, EDGECORE_YAML, Join, MAX_CERTIFICATE, MAX_YAML, PLUGINS, certificates_there,
     explain, is_taken, join_command, lookup, not_after, refusal, service,
 };
+use crate::note;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
@@ -177,7 +178,7 @@ impl JoinCloud {
             if root.lstat(CERTIFICATE).is_ok_and(|meta| meta.is_some())
                 && let Err(e) = journal.remember(CERTIFIED, node)
             {
-                log::debug!("{e}, ignoring: the run goes on, and will say so itself");
+                note::debug(format_args!("{e}, ignoring: the run goes on, and will say so itself"));
             }
             let said = Services::new(self.manager, root, exec, clock).words_since(&service(), begun);
             refused = refusal(&report.mask(&said));
@@ -221,7 +222,7 @@ impl JoinCloud {
         };
         let log = cx.services(self.manager).last_words(&service());
         let said = format!("{}\n{}", output.stdout, output.stderr);
-        log::debug!("keadm said: {}", printable(&said));
+        note::debug(format_args!("keadm said: {}", printable(&said)));
         Err(explain(&cx.report.mask(&said), &cx.report.mask(&log)))
     }
 }

@@ -11,6 +11,7 @@ use crate::gather::Gather;
 use crate::host::process;
 use crate::ids::RelPath;
 use crate::kubeedge::service;
+use crate::note;
 use crate::plan::Cx;
 use crate::service::manager_of;
 
@@ -68,7 +69,7 @@ fn remove_pods(address: &Path, cx: &Cx<'_>, wanted: fn(&PodSandbox) -> bool) {
     let pods = match client.cri().list_pods(PodSandboxFilter::default()) {
         Ok(pods) => pods,
         Err(e) => {
-            log::debug!("list pods: {}, ignoring: nothing to end", crate::error::Error::from(e));
+            note::debug(format_args!("list pods: {}, ignoring: nothing to end", crate::error::Error::from(e)));
             return;
         }
     };
@@ -92,7 +93,7 @@ pub(super) fn unmount_below(dir: RelPath<'_>, cx: &Cx<'_>) -> Result<()> {
 }
 
 fn unmount(path: &str) -> Result<()> {
-    log::debug!("unmount {path}");
+    note::debug(format_args!("unmount {path}"));
     nix::mount::umount2(Path::new(path), nix::mount::MntFlags::MNT_DETACH)
         .lift(Kind::Host, || format!("unmount '{path}'"))
 }

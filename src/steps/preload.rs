@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::exec::{Cmd, Exec, Host, Tied, find, shorten};
 use crate::gather::Gather;
 use crate::ids::RelPath;
+use crate::note;
 use crate::oci::Image;
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
@@ -140,7 +141,7 @@ impl Line {
         for program in self.candidates(line, cx.root) {
             match self.judge(&program, &mut exec) {
                 Ok(release) => {
-                    log::debug!("'{}' is containerd {release}", program.display());
+                    note::debug(format_args!("'{}' is containerd {release}", program.display()));
                     return Ok(program);
                 }
                 Err(why) => refused.push(format!("'{}' {why}", program.display())),
@@ -257,7 +258,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Err(e) = self.clear() {
-            log::debug!("{e}, ignoring: it is below /run, and the next run on this target removes it");
+            note::debug(format_args!("{e}, ignoring: it is below /run, and the next run on this target removes it"));
         }
     }
 }

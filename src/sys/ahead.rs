@@ -10,8 +10,6 @@ use std::os::fd::AsFd;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use crate::error::meaning;
-
 /// Read before anything is advised: metadata is read in hops of a few bytes.
 const RUN: u64 = 256 << 10;
 
@@ -47,9 +45,7 @@ impl Ahead {
     /// Advice is only advice: that a file takes none (a pipe) is no error.
     fn advise(&self, from: u64, length: u64, advice: PosixFadviseAdvice) {
         let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) else { return };
-        if let Err(e) = posix_fadvise(self.file.as_fd(), from, length, advice) {
-            log::trace!("posix_fadvise: {}", meaning(e));
-        }
+        let _ = posix_fadvise(self.file.as_fd(), from, length, advice);
     }
 
     fn advance(&mut self, n: usize) {

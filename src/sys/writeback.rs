@@ -10,8 +10,5 @@ pub fn begin(file: &File, offset: u64, length: u64) {
     let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) else { return };
     // WHY: nix has no wrapper for it.
     // SAFETY: numbers only; the descriptor is open as long as `file` is.
-    let done = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) };
-    if done != 0 {
-        log::trace!("sync_file_range: {}", std::io::Error::last_os_error());
-    }
+    let _ = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) };
 }

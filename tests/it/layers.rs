@@ -4,7 +4,7 @@ use super::support::source::{code_only, files};
 
 /// A module stands in the layer of its longest prefix listed here; see DESIGN.md, "Layers".
 pub(crate) const LAYERS: [&[&str]; 10] = [
-    &["error", "feed", "gather", "ids", "crash", "sorted", "testing"],
+    &["error", "feed", "gather", "ids", "crash", "note", "sorted", "testing"],
     &["base64", "digest", "json", "pb", "rpc::frame", "rpc::hpack", "rpc::flow", "rpc::status", "oci", "archive"],
     &["sys"],
     &["root", "exec", "clock", "report", "unpack", "boot"],

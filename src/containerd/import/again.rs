@@ -11,6 +11,7 @@ use super::{Client, Options, Progress};
 use crate::clock::{Probe, wait_for};
 use crate::containerd::Code;
 use crate::error::{Error, Kind, Result};
+use crate::note;
 use crate::oci::Image;
 use crate::rpc::status::Status;
 
@@ -60,7 +61,7 @@ pub(super) fn worth_it(
 ) -> Result<Error> {
     let not_found = |status: &Status| status.code == Code::NotFound;
     if e.cause().is_some_and(not_found) || e.cause::<Gone>().is_some() {
-        log::debug!("{e}; once more");
+        note::debug(format_args!("{e}; once more"));
         return Ok(e);
     }
     let begun = e.cause().is_some_and(|status: &Status| status.message.contains(STARTING));

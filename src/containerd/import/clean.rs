@@ -8,6 +8,7 @@
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::note;
 use crate::oci::Image;
 
 use super::plan::{self, MARK, PENDING, PINNED};
@@ -18,12 +19,12 @@ use super::{Client, Options};
 pub(super) fn leftovers(store: &mut Store<'_>) -> Result<()> {
     for record in store.images()? {
         if is_pending(&record) {
-            log::debug!("image '{}' was left by an interrupted import; removing it", record.name);
+            note::debug(format_args!("image '{}' was left by an interrupted import; removing it", record.name));
             forget(store, &record.name)?;
         }
     }
     for lease in store.our_leases()? {
-        log::debug!("lease '{lease}' was left by an interrupted import; removing it");
+        note::debug(format_args!("lease '{lease}' was left by an interrupted import; removing it"));
         store.delete_lease(&lease)?;
     }
     Ok(())
@@ -101,7 +102,7 @@ pub(super) fn roll_back(store: &mut Store<'_>, made: &Made) -> bool {
     let mut all = true;
     let mut note = |what: String, result: Result<()>| {
         if let Err(e) = result {
-            log::debug!("{what}: {e}; ignoring: the first error counts");
+            note::debug(format_args!("{what}: {e}; ignoring: the first error counts"));
             all = false;
         }
     };

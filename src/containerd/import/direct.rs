@@ -15,6 +15,7 @@ use crate::containerd::api::Mount;
 use crate::containerd::{Client, Ingest, MAX_WRITE, Opened, Upload, mounts};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
+use crate::note;
 use crate::oci::{Blobs, Descriptor, Image, Layer};
 use crate::unpack::Target;
 
@@ -91,7 +92,7 @@ impl Run<'_, '_> {
                 Ok(Done::Ready)
             }
             Way::Daemon(why) => {
-                log::debug!("{}: {why}; the daemon unpacks it", job.what);
+                note::debug(format_args!("{}: {why}; the daemon unpacks it", job.what));
                 self.store_layer(job, blobs)?;
                 Ok(Done::Later)
             }
@@ -221,7 +222,7 @@ struct Direct {
 /// Frees the space of a layer that failed. On a full disk the daemon could not even note that its snapshot is to go.
 pub(super) fn give_back(target: &Target) {
     if let Err(e) = target.clear() {
-        log::debug!("{e}; ignoring: the first error counts");
+        note::debug(format_args!("{e}; ignoring: the first error counts"));
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::containerd::CallError;
 use crate::error::{Result, Trail};
 use crate::ids::RelPath;
+use crate::note;
 use crate::root::Root;
 
 /// One cut leaves as many as there were layers under way; a few cuts in a row some more.
@@ -21,7 +22,7 @@ pub(super) fn remove(e: &CallError, snapshotter: &Path) -> Result<bool> {
     let Some(number) = e.message().and_then(|message| in_the_way(message, snapshotter)) else { return Ok(false) };
     let orphan = format!("snapshots/{number}");
     let Ok(path) = RelPath::parse(&orphan) else { return Ok(false) };
-    log::debug!("'{orphan}' was left by a power cut; removing it");
+    note::debug(format_args!("'{orphan}' was left by a power cut; removing it"));
     let removed = Root::open(snapshotter).and_then(|root| root.remove_tree(path));
     removed.doing(|| format!("remove '{orphan}', which a power cut left")).map(|_| true)
 }

@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Lift, Result, Trail};
 use crate::gather::Gather;
 use crate::ids::RelPath;
+use crate::note;
 use crate::oci::Descriptor;
 use crate::report;
 use crate::root::Root;
@@ -278,7 +279,7 @@ impl Disks {
             Ok(held) => syncfs(held).lift(Kind::Host, || format!("sync the file system of '{}'", dir.display())),
             // The daemon sees another tree than we do (a container, say): sync all there is.
             Err(e) => {
-                log::debug!("open '{}': {e}; syncing every file system instead", dir.display());
+                note::debug(format_args!("open '{}': {e}; syncing every file system instead", dir.display()));
                 sync();
                 Ok(())
             }

@@ -4,6 +4,7 @@ use crate::containerd::mounts;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result, Trail};
 use crate::gather::Grow;
+use crate::note;
 use crate::oci::{Image, Layer};
 use crate::sys::signal;
 
@@ -68,6 +69,6 @@ pub(super) fn prepare(store: &mut Store<'_>, chain_id: &Digest, parent: Option<&
 /// Removes the snapshot of a layer that could not be unpacked.
 pub(super) fn take_back(store: &mut Store<'_>, key: &str) {
     if let Err(e) = store.remove_snapshot(key) {
-        log::debug!("remove snapshot '{key}': {e}; ignoring: the first error counts");
+        note::debug(format_args!("remove snapshot '{key}': {e}; ignoring: the first error counts"));
     }
 }

@@ -7,6 +7,7 @@ use crate::config::{MAX_FILE, Raw, Setting};
 use crate::error::{Error, Kind, Lift, Result};
 use crate::host::block::{self, Device, Selector};
 use crate::ids::RelPath;
+use crate::note;
 use crate::root::Root;
 
 use super::medium::{Access, Medium};
@@ -116,7 +117,7 @@ fn on_device(root: &Root, selector: &Selector, files: &[&str]) -> Result<Option<
         let medium = match Medium::mount(root, device, Access::Read) {
             Ok(medium) => medium,
             Err(e) => {
-                log::debug!("{e}, ignoring: it may hold no configuration anyway");
+                note::debug(format_args!("{e}, ignoring: it may hold no configuration anyway"));
                 continue;
             }
         };

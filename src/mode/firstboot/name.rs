@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gather::Gather;
 use crate::host;
 use crate::ids::NodeName;
+use crate::note;
 use crate::root::Root;
 
 /// Where nothing else is said.
@@ -73,7 +74,7 @@ fn value(what: &str, template: &str, machine: &Root, settings: &[Setting]) -> Re
     }
     let Identity { found, refused } = identity::find(machine, &profile);
     if let Some(found) = found {
-        log::debug!("{{{what}}} is {} by {}", found.value, found.source);
+        note::debug(format_args!("{{{what}}} is {} by {}", found.value, found.source));
         return Ok(found.value);
     }
     let problem = Identity { found: None, refused }.problem();

@@ -4,6 +4,7 @@ use crate::boot::{self, Loaded};
 use crate::error::{Error, Kind, Result};
 use crate::ids::RelPath;
 use crate::initramfs::wanted;
+use crate::note;
 use crate::report::Report;
 use crate::root::Root;
 
@@ -19,11 +20,11 @@ pub(super) fn load(root: &Root, group: &str, report: &Report) {
     let mut left_out = false;
     for (_, name) in names {
         match load_one(root, name) {
-            Ok(Loaded::Now) => log::debug!("loaded {name}"),
+            Ok(Loaded::Now) => note::debug(format_args!("loaded {name}")),
             Ok(Loaded::Before) => {}
             Ok(Loaded::NotNeeded) => left_out = true,
             // It builds on one that this machine has nothing for.
-            Err(e) if left_out && e.errno() == Some(libc::ENOENT) => log::debug!("module {name}: {e}"),
+            Err(e) if left_out && e.errno() == Some(libc::ENOENT) => note::debug(format_args!("module {name}: {e}")),
             Err(e) => report.warn(&format!("module {name}: {e}")),
         }
     }

@@ -10,6 +10,7 @@ use crate::exec::attend;
 use crate::host;
 use crate::ids::RelPath;
 use crate::initramfs::{After, Parameters, wanted};
+use crate::note;
 use crate::report::{Report, Style};
 use crate::root::Root;
 
@@ -40,7 +41,7 @@ fn begin() -> Result<(Root, Report)> {
         root.mkdir(path, 0o755)?;
         if let Err(e) = boot::mount(Path::new(kind), &root.absolute(path), kind, Access::Root, "") {
             // CONFIG_DEVTMPFS_MOUNT, or a kernel that was told to: it is there already.
-            log::debug!("{e}, ignoring: what is missing is told by who needs it");
+            note::debug(format_args!("{e}, ignoring: what is missing is told by who needs it"));
         }
     }
     let report = Report::new(Box::new(Consoles::open(&root)), Style::Plain);

@@ -17,6 +17,7 @@ use crate::ids::RelPath;
 use crate::json::Value;
 use crate::k3s::Kube;
 use crate::kubeedge::{Chart, Difference, NAMESPACE, SERVER_LABEL};
+use crate::note;
 use crate::plan::{Cx, Status, Step};
 use crate::report::printable;
 use crate::steps::firewall;
@@ -148,7 +149,7 @@ impl CloudCore {
         // Were we killed, it would go on, and write its release between what the next run clears and makes.
         cmd.life = Life::Ours;
         let output = cx.exec.run(&cmd)?;
-        log::debug!("keadm said: {}", printable(&format!("{}\n{}", output.stdout, output.stderr)));
+        note::debug(format_args!("keadm said: {}", printable(&format!("{}\n{}", output.stdout, output.stderr))));
         if output.code == 0 {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use crate::host::process;
 use crate::ids::RelPath;
 use crate::k3s::{DATA, ETC, SOCKET};
 use crate::kubeedge::PLUGINS;
+use crate::note;
 use crate::plan::{Cx, Status, Step};
 use crate::root::Root;
 use crate::service::{Manager, Service, State};
@@ -259,7 +260,7 @@ fn end_pods(cx: &Cx<'_>) -> Result<()> {
         let Ok(pid) = i32::try_from(process.pid) else { continue };
         let network = process::network(root, &process.pid.to_string());
         networks.add_all(network.filter(|network| Some(network) != own.as_ref()));
-        log::debug!("kill {} ({pid})", process.program);
+        note::debug(format_args!("kill {} ({pid})", process.program));
         // It may have ended by itself meanwhile, ignoring: ESRCH.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }

@@ -11,6 +11,7 @@ use crate::kubeedge::{
     BOOTSTRAP, DIRS, EDGECORE, EDGECORE_YAML, MAX_YAML, To, certificates_there, lookup, native_config, refusal,
     service, set, without_words,
 };
+use crate::note;
 use crate::plan::Cx;
 use crate::service::{boot_link, definition};
 use crate::steps::edgecore_program;
@@ -49,7 +50,7 @@ pub(super) fn certify(step: &JoinCloud, token: &Token, cx: &mut Cx<'_>) -> Resul
 /// Stops EdgeCore: without a token it could only fail, every ten seconds.
 pub(super) fn give_up(step: &JoinCloud, cx: &mut Cx<'_>) {
     if let Err(e) = cx.services(step.manager).stop(&service()) {
-        log::debug!("{e}, ignoring: the first error counts");
+        note::debug(format_args!("{e}, ignoring: the first error counts"));
     }
 }
 
