@@ -47,12 +47,16 @@ struct Candidate {
     version: Option<String>,
 }
 
+const DIRECTORIES: &str =
+    "give the directories in which the files lie, and those that lie elsewhere with --images, by their own names";
+
 /// Names and paths of the files in `dirs`, in the order of their names.
 pub(super) fn list(dirs: &[PathBuf]) -> Result<Vec<(String, PathBuf)>> {
     let mut files = Set::new();
     for dir in dirs {
         let failed = || format!("list '{}'", dir.display());
-        for entry in std::fs::read_dir(dir).lift(Kind::Host, failed)? {
+        let entries = std::fs::read_dir(dir).lift(Kind::Host, failed).map_err(|e| e.hint(DIRECTORIES))?;
+        for entry in entries {
             let path = entry.lift(Kind::Host, failed)?.path();
             let name = path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
             // A name that is not UTF-8 is no name in the catalogue.

@@ -233,6 +233,17 @@ fn everything_that_is_missing_is_named_at_once() {
     assert!(!file.exists());
 }
 
+#[test]
+fn what_is_no_directory_is_said_to_be_none() {
+    let dir = scratch();
+    let inputs = Inputs::new(dir.path(), Arch::Arm64);
+    let file = inputs.components.join("runc.arm64");
+    let wrong = Request { components: vec![file.clone()], ..inputs.request() };
+    let e = create(&wrong, &dir.path().join("no.bundle"), Format::Text, &mut Vec::new()).unwrap_err();
+    assert_eq!(e.to_string(), format!("list '{}': Not a directory (os error 20)", file.display()));
+    assert!(e.hint_text().is_some_and(|hint| hint.starts_with("give the directories")), "{:?}", e.hint_text());
+}
+
 /// One archive with all the images, as k3s is released with.
 fn airgap(inputs: &Inputs, names: &[&str], file: &str, packed: Packed) {
     let spec = |name: &&str| {

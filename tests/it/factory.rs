@@ -145,7 +145,9 @@ fn staging_goes_on_and_sealing_comes_after() {
     let Some(line) = Line::start("staging_goes_on_and_sealing_comes_after") else { return };
     let arm = Arch::Arm64;
     line.sh("a", arm, "seal").fails(11, "no edge node is installed here");
-    line.sh("a", arm, "stage; if stage 2>&1 | grep -E '^\\[.* done '; then exit 9; fi").good();
+    let staged = line.sh("a", arm, "stage; if stage 2>&1 | grep -E '^\\[.* done '; then exit 9; fi");
+    assert!(staged.said().contains("after 'edgelay factory seal' it becomes a node"), "{}", staged.said());
+    staged.good();
     // A machine's own traces, one of each kind that may go.
     let used = r#"put() { mkdir -p "$(dirname "$T/$1")"; echo "${2:-x}" >"$T/$1"; }
         for f in etc/ssh/ssh_host_rsa_key var/lib/dhcp/dhclient.leases var/log/syslog var/log/journal/0123/system.journal \

@@ -146,6 +146,9 @@ impl Assembly {
     pub(super) fn outcome(&self) -> String {
         match &self.identity {
             Some(identity) => format!("node '{}' is joined to {} and works", identity.node, identity.websocket),
+            None if !self.is_live => {
+                "the system is staged: after 'edgelay factory seal' it becomes a node at its first boot".to_owned()
+            }
             None => "this host is staged: 'edgelay edge join' makes it a node".to_owned(),
         }
     }
