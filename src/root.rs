@@ -31,6 +31,7 @@ use crate::error::{Error, Kind, Lift, Result};
 use crate::feed;
 use crate::ids::RelPath;
 use crate::sys::at::{lstatat, openat, readlinkat};
+use crate::sys::xfs;
 
 /// What lies at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub struct Space {
     pub no_exec: bool,
     /// Its magic number (statfs(2)): which kind of file system it is.
     pub magic: u64,
+    /// Its directories do not tell which kind of thing an entry is: an old XFS.
+    pub untyped: bool,
 }
 
 /// A directory and everything below it.
@@ -319,7 +322,8 @@ impl Root {
         );
         let inodes = if vfs.files() == 0 { u64::MAX } else { inodes };
         let (free, total) = (free.saturating_mul(block), total.saturating_mul(block));
-        Ok(Space { free, total, inodes, device: stat.st_dev, read_only, no_exec, magic })
+        let untyped = xfs::has_ftype(&dir) == Some(false);
+        Ok(Space { free, total, inodes, device: stat.st_dev, read_only, no_exec, magic, untyped })
     }
 
     /// Waits until everything written to this machine's file systems is on their disks.

@@ -12,3 +12,4 @@ pub mod thread;
 pub mod timex;
 pub mod writeback;
 pub mod xattr;
+pub mod xfs;

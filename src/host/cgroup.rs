@@ -44,7 +44,12 @@ pub struct Cgroups {
     pub disabled: Set<String>,
     /// Where a hierarchy is mounted read-only: no pod can get a group of its own.
     pub read_only: Option<String>,
+    /// Where the one unified hierarchy is mounted if that is not where the edge agent and runc look.
+    pub elsewhere: Option<String>,
 }
+
+/// Where the edge agent and runc look, and tell the version by.
+const PLACE: &str = "/sys/fs/cgroup";
 
 /// The edge agent's own lists. v1: it refuses to start without them; v2: its top-level groups cannot be made.
 const NEEDED_V1: [&str; 4] = ["cpu", "cpuacct", "cpuset", "memory"];
@@ -63,6 +68,7 @@ impl Cgroups {
             }
             match kind {
                 "cgroup" => v1.add_all(options.split(',').filter(|o| is_controller(o)).map(str::to_owned)),
+                "cgroup2" if at == PLACE => unified = Some(at),
                 "cgroup2" => unified = unified.or(Some(at)),
                 _ => {}
             }
@@ -77,7 +83,8 @@ impl Cgroups {
             Some(at) if version == Version::V2 => controllers(root, at)?,
             _ => v1,
         };
-        Ok(Cgroups { version, usable, disabled: disabled(root)?, read_only })
+        let elsewhere = unified.filter(|at| version == Version::V2 && *at != PLACE).map(str::to_owned);
+        Ok(Cgroups { version, usable, disabled: disabled(root)?, read_only, elsewhere })
     }
 
     /// Controllers that the edge agent needs and cannot have.
@@ -155,6 +162,12 @@ mod tests {
         let v2 = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
         let found = load(v2, |t| t.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n"));
         assert_eq!((found.version, found.missing()), (Version::V2, vec![]));
+
+        assert_eq!(found.elsewhere, None);
+
+        let aside = "cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n".to_owned() + UNIFIED;
+        let found = load(&aside, |t| t.file("sys/fs/cgroup/unified/cgroup.controllers", "cpuset cpu io memory pids\n"));
+        assert_eq!((found.version, found.elsewhere.as_deref()), (Version::V2, Some("/sys/fs/cgroup/unified")));
 
         let found = load("", |t| t);
         assert_eq!((found.version, found.missing()), (Version::None, NEEDED_V1.to_vec()));

@@ -104,6 +104,10 @@ pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
             "run edgelay on the machine itself, or mount cgroups writable in its container",
         ));
     }
+    if let Some(at) = &found.elsewhere {
+        let seen = format!("{} mounted at {at}, where the edge agent does not look", found.version);
+        return Ok(Outcome::fail(seen, "mount cgroup2 on /sys/fs/cgroup when booting; no other cgroups beside it"));
+    }
     let missing = found.missing();
     if missing.is_empty() {
         return Ok(Outcome::pass(format_args!("{} with all controllers that are needed", found.version)));
@@ -265,6 +269,16 @@ mod tests {
             Bed::new().with(|tree| tree.file("proc/1/mounts", "cgroup2 /sys/fs/cgroup cgroup2 ro,nosuid 0 0\n"));
         let advice = "run edgelay on the machine itself, or mount cgroups writable in its container";
         assert_eq!(closed.one("cgroups", |_| {}), told(Fail, "v2 mounted read-only at /sys/fs/cgroup", advice));
+
+        let mounts = "cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n\
+            cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        let aside = Bed::new().with(|tree| {
+            tree.file("proc/1/mounts", mounts)
+                .file("sys/fs/cgroup/unified/cgroup.controllers", "cpuset cpu io memory pids\n")
+        });
+        let seen = "v2 mounted at /sys/fs/cgroup/unified, where the edge agent does not look";
+        let advice = "mount cgroup2 on /sys/fs/cgroup when booting; no other cgroups beside it";
+        assert_eq!(aside.one("cgroups", |_| {}), told(Fail, seen, advice));
 
         let no_pids = Bed::new().with(|tree| tree.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory\n"));
         let advice = "boot a kernel that has them, with the controllers mounted or enabled";

@@ -144,13 +144,18 @@ fn judge(devices: &[Device]) -> Outcome {
 /// File systems by their magic numbers (statfs(2), magic.h) on which the overlay snapshotter fails.
 const UNFIT: [(u64, &str); 5] =
     [(0x794c_7630, "overlay"), (0x6969, "NFS"), (0x4d44, "FAT"), (0x2011_bab0, "exFAT"), (0x7366_746e, "NTFS")];
+/// Those that bear an overlay, but mostly not its upper layer, into which a container writes.
+const DOUBTFUL: [(u64, &str); 2] = [(0x6573_5546, "FUSE"), (0x0102_1997, "9P")];
 /// Those that are empty after a reboot.
 const FLEETING: [(u64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
 
 pub(super) fn containerd_store(look: &Look<'_>) -> Result<Outcome> {
     let Some(path) = look.cx.wanted.containerd_store else { return Ok(Outcome::skip("containerd is not ours")) };
-    let mut outcome = fit(&path.to_string(), look.cx.target.space(path)?.magic);
-    if outcome.0.verdict == Verdict::Fail || !look.cx.machine.is_live() || !look.cx.target.is_live() {
+    let space = look.cx.target.space(path)?;
+    let mut outcome = fit(&path.to_string(), &space);
+    // What is tried below is the lower layer, without a trace on the disk.
+    let known = outcome.0.verdict == Verdict::Fail || find(&DOUBTFUL, space.magic).is_some();
+    if known || !look.cx.machine.is_live() || !look.cx.target.is_live() {
         return Ok(outcome);
     }
     let kernel = Kernel::load(look.cx.machine)?;
@@ -168,8 +173,23 @@ pub(super) fn containerd_store(look: &Look<'_>) -> Result<Outcome> {
     })
 }
 
-fn fit(path: &str, magic: u64) -> Outcome {
-    let name = |table: &[(u64, &'static str)]| table.iter().find(|(m, _)| *m == magic).map(|(_, name)| *name);
+fn find(table: &[(u64, &'static str)], magic: u64) -> Option<&'static str> {
+    table.iter().find(|(m, _)| *m == magic).map(|(_, name)| *name)
+}
+
+fn fit(path: &str, space: &Space) -> Outcome {
+    let name = |table: &[(u64, &'static str)]| find(table, space.magic);
+    if space.untyped {
+        let seen = format!("{path} is on an xfs whose directories keep no file types, which containerd refuses");
+        return Outcome::fail(
+            seen,
+            format_args!("make it anew with 'mkfs.xfs -n ftype=1', or mount another on {path}"),
+        );
+    }
+    if let Some(name) = name(&DOUBTFUL) {
+        let seen = format!("{path} is on {name}, on which containers can mostly not write");
+        return Outcome::warn(seen, format_args!("mount an ext4, xfs or btrfs file system on {path}"));
+    }
     if let Some(name) = name(&UNFIT) {
         let seen = format!("{path} is on {name}, on which images cannot be unpacked");
         return Outcome::fail(seen, format_args!("mount an ext4, xfs or btrfs file system on {path}"));
@@ -195,6 +215,7 @@ mod tests {
             read_only: false,
             no_exec: false,
             magic: 0,
+            untyped: false,
         };
         Device { space, bytes: needs_mib << 20, paths: vec![path.into()] }
     }
@@ -241,13 +262,23 @@ mod tests {
 
     #[test]
     fn kinds_of_file_systems() {
+        let told = |magic, untyped| {
+            let space = Space { magic, untyped, ..device(1, 1, 1, "/s").space };
+            fit("/s", &space).told()
+        };
         let seen = "/s is on overlay, on which images cannot be unpacked";
         let advice = "mount an ext4, xfs or btrfs file system on /s";
-        assert_eq!(fit("/s", 0x794c_7630).told(), (Verdict::Fail, seen.into(), advice.into()));
+        assert_eq!(told(0x794c_7630, false), (Verdict::Fail, seen.into(), advice.into()));
         let seen = "/s is on tmpfs, so all images are gone after a reboot";
-        assert_eq!(fit("/s", 0x0102_1994).told(), (Verdict::Warn, seen.into(), advice.into()));
-        let ext4 = fit("/s", 0xef53);
-        assert_eq!(ext4.told(), (Verdict::Pass, "/s is on a file system that holds images".into(), String::new()));
+        assert_eq!(told(0x0102_1994, false), (Verdict::Warn, seen.into(), advice.into()));
+        let seen = "/s is on FUSE, on which containers can mostly not write";
+        assert_eq!(told(0x6573_5546, false), (Verdict::Warn, seen.into(), advice.into()));
+        let seen = "/s is on a file system that holds images";
+        assert_eq!(told(0xef53, false), (Verdict::Pass, seen.into(), String::new()));
+        assert_eq!(told(0x5846_5342, false).0, Verdict::Pass);
+        let seen = "/s is on an xfs whose directories keep no file types, which containerd refuses";
+        let advice = "make it anew with 'mkfs.xfs -n ftype=1', or mount another on /s";
+        assert_eq!(told(0x5846_5342, true), (Verdict::Fail, seen.into(), advice.into()));
     }
 
     #[test]

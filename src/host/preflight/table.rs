@@ -55,7 +55,7 @@ pub const EDGE: [Check; 40] = [
     check(
         "containerd-store",
         storage::containerd_store,
-        "images lie on a file system that can hold them and bears an overlay",
+        "images lie on a file system that can hold them and bears an overlay; on FUSE and 9P a warning",
     ),
     check("persistence", surroundings::persistence, "what the node knows of itself survives a reboot"),
     check("limits", surroundings::limits, "inotify instances and watches for the kubelet in EdgeCore and for pods"),
