@@ -308,7 +308,7 @@ pub(super) fn undo(manager: Manager, address: &std::path::Path, cx: &mut Cx<'_>)
     cx.services(manager).stop(&service())?;
     leftovers::end_kubelets_pods(address, cx);
     leftovers::clear_join(address, cx)?;
-    leftovers::remove_chains(cx)?;
+    leftovers::forget_kubelet(cx)?;
     cx.services(manager).forget(&service())?;
     cx.journal.forget(JOINED)?;
     cx.journal.forget(CERTIFIED)?;

@@ -13,6 +13,7 @@ use crate::ids::RelPath;
 use crate::kubeedge::service;
 use crate::note;
 use crate::plan::Cx;
+use crate::root::Root;
 use crate::service::manager_of;
 
 use super::firewall;
@@ -33,14 +34,43 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
     cx.remove_made(|path| super::join::MADE.iter().any(|made| made.as_str() == path))
 }
 
-/// Removes the firewall's chains that the kubelet in EdgeCore made, where no other kubelet has the same.
-pub(super) fn remove_chains(cx: &mut Cx<'_>) -> Result<()> {
+/// Removes the firewall's chains and the groups of pods that the kubelet in EdgeCore made, where no other kubelet has the same.
+pub(super) fn forget_kubelet(cx: &mut Cx<'_>) -> Result<()> {
     let mut others = process::named(cx.root, &process::WITH_KUBELET)?;
     others.append(&mut process::named(cx.root, &["kubelet"])?);
     if others.iter().all(|process| process.contained) {
         firewall::remove(cx, &["KUBE-"]);
+        if cx.root.is_live() {
+            remove_cgroups(cx.root);
+        }
     }
     Ok(())
+}
+
+/// Where nobody else clears away behind a process, as without systemd, the groups of killed pods stay; and a kubelet that
+/// starts later spends three seconds on each before it makes a pod.
+pub(super) fn remove_cgroups(root: &Root) {
+    const CGROUPS: RelPath<'static> = RelPath::literal("sys/fs/cgroup");
+    let all = CGROUPS.as_str();
+    // With the first version of cgroups each controller has a tree of its own.
+    let controllers = root.list(CGROUPS).ok().flatten().unwrap_or_default();
+    for tree in ["kubepods", "kubepods.slice"] {
+        for name in &controllers {
+            remove_empty(root, &format!("{all}/{name}/{tree}"));
+        }
+        remove_empty(root, &format!("{all}/{tree}"));
+    }
+}
+
+/// Removes the directories at and below `path` that have no process, or anything else, in them.
+fn remove_empty(root: &Root, path: &str) {
+    let Ok(dir) = RelPath::parse(path) else { return };
+    let Ok(Some(names)) = root.list(dir) else { return };
+    for name in &names {
+        remove_empty(root, &format!("{path}/{name}"));
+    }
+    // ignoring: this file system cannot be synced, and what stays costs only time
+    let _ = root.remove_empty_dir(dir);
 }
 
 /// Ends every pod that CRI knows, with its network.
@@ -160,6 +190,22 @@ fn unescape(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_of_pods_go_but_for_those_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let groups = dir.path().join("sys/fs/cgroup");
+        for group in
+            ["memory/kubepods.slice/a.slice/b.scope", "memory/system.slice", "kubepods/pod1/c", "kubepods/pod2"]
+        {
+            std::fs::create_dir_all(groups.join(group)).unwrap();
+        }
+        std::fs::write(groups.join("kubepods/pod2/in-use"), "").unwrap();
+        remove_cgroups(&Root::open(dir.path()).unwrap());
+        let there = |group: &str| groups.join(group).exists();
+        assert!(!there("memory/kubepods.slice") && !there("kubepods/pod1"));
+        assert!(there("memory/system.slice") && there("kubepods/pod2/in-use"));
+    }
 
     #[test]
     fn only_mounts_below_and_the_last_first() {

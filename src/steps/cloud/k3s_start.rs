@@ -15,7 +15,6 @@ use crate::k3s::{DATA, ETC, SOCKET};
 use crate::kubeedge::PLUGINS;
 use crate::note;
 use crate::plan::{Cx, Status, Step};
-use crate::root::Root;
 use crate::service::{Manager, Service, State};
 use crate::steps::runtime_start::HOPELESS;
 use crate::steps::{firewall, leftovers};
@@ -242,7 +241,7 @@ impl Step for K3sStart {
         localtime::undo(cx)?;
         remove_links(cx)?;
         if cx.root.is_live() {
-            remove_cgroups(cx.root);
+            leftovers::remove_cgroups(cx.root);
         }
         firewall::remove(cx, &["KUBE-", "CNI-", "FLANNEL", "TUNNEL-PORT"]);
         let stays = |path: &str| self.data == Data::Keep && [DATA, ETC].iter().any(|dir| dir.as_str() == path);
@@ -267,32 +266,6 @@ fn end_pods(cx: &Cx<'_>) -> Result<()> {
     leftovers::forget_networks(&networks, cx)
 }
 
-/// Where nobody else clears away behind a process, as without systemd, the groups of killed pods stay; and a kubelet that
-/// starts later spends three seconds on each before it makes a pod.
-fn remove_cgroups(root: &Root) {
-    const CGROUPS: RelPath<'static> = RelPath::literal("sys/fs/cgroup");
-    let all = CGROUPS.as_str();
-    // With the first version of cgroups each controller has a tree of its own.
-    let controllers = root.list(CGROUPS).ok().flatten().unwrap_or_default();
-    for tree in ["kubepods", "kubepods.slice"] {
-        for name in &controllers {
-            remove_empty(root, &format!("{all}/{name}/{tree}"));
-        }
-        remove_empty(root, &format!("{all}/{tree}"));
-    }
-}
-
-/// Removes the directories at and below `path` that have no process, or anything else, in them.
-fn remove_empty(root: &Root, path: &str) {
-    let Ok(dir) = RelPath::parse(path) else { return };
-    let Ok(Some(names)) = root.list(dir) else { return };
-    for name in &names {
-        remove_empty(root, &format!("{path}/{name}"));
-    }
-    // ignoring: this file system cannot be synced, and what stays costs only time
-    let _ = root.remove_empty_dir(dir);
-}
-
 /// The pod network's devices; without pods nothing hangs on them.
 fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
     const LINKS: [&str; 7] =
@@ -306,22 +279,6 @@ fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn groups_of_pods_go_but_for_those_in_use() {
-        let dir = tempfile::tempdir().unwrap();
-        let groups = dir.path().join("sys/fs/cgroup");
-        for group in
-            ["memory/kubepods.slice/a.slice/b.scope", "memory/system.slice", "kubepods/pod1/c", "kubepods/pod2"]
-        {
-            std::fs::create_dir_all(groups.join(group)).unwrap();
-        }
-        std::fs::write(groups.join("kubepods/pod2/in-use"), "").unwrap();
-        remove_cgroups(&Root::open(dir.path()).unwrap());
-        let there = |group: &str| groups.join(group).exists();
-        assert!(!there("memory/kubepods.slice") && !there("kubepods/pod1"));
-        assert!(there("memory/system.slice") && there("kubepods/pod2/in-use"));
-    }
 
     #[test]
     fn why_it_ended_is_found_among_what_followed() {
