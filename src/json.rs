@@ -7,6 +7,7 @@
 //! nor the name of a fault. Users write the configuration by hand, and image files come from anywhere.
 
 mod error;
+mod packed;
 mod read;
 mod shape;
 mod take;
@@ -14,6 +15,8 @@ mod value;
 mod write;
 
 pub use error::{JsonError, Place, Reason};
+pub(crate) use packed::include_json;
+pub use packed::{packed, packed_length};
 pub use read::{MAX_DEPTH, MAX_VALUES, read};
 pub use shape::{Key, Shape};
 pub use take::{Take, parse};

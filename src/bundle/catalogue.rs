@@ -6,9 +6,9 @@ use super::text;
 use crate::error::{Error, Kind, Result};
 use crate::gather::Gather;
 use crate::ids::ImageRef;
-use crate::json::{self, JsonError, Take, Value};
+use crate::json::{self, JsonError, Take, Value, include_json};
 
-const BUILT_IN: &[u8] = include_bytes!("catalogue.json");
+const BUILT_IN: &str = include_json!("catalogue.json");
 /// Far above what some dozen releases take.
 const MAX: usize = 1 << 20;
 
@@ -106,7 +106,7 @@ pub(super) struct Needs {
 impl Catalogue {
     /// The catalogue in this binary.
     pub fn built_in() -> Result<Self> {
-        Self::parse(BUILT_IN)
+        Self::parse(BUILT_IN.as_bytes())
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_told_with_its_place() {
-        let text = String::from_utf8(BUILT_IN.to_vec()).unwrap();
+        let text = include_str!("catalogue.json");
         for (from, to, part) in [
             ("\"default\"", "\"defualt\"", "unknown key 'defualt'"),
             ("usr/local/sbin/runc", "sbin/runc", "line 43, column 28: 'components[3].to' is 'sbin/runc'"),

@@ -185,9 +185,9 @@ fn send(api: &Api) -> Vec<Sent> {
 /// One field of every object that the product sets, and how it is misspelt.
 const MISSPELT: [(&str, &str); 16] = [
     // the namespace
-    ("\"name\": \"kubeedge\", \"labels\"", "\"name\": \"kubeedge\", \"lables\""),
+    ("\"name\":\"kubeedge\",\"labels\"", "\"name\":\"kubeedge\",\"lables\""),
     // add-ons, traefik
-    ("\"coredns\", \"namespace\"", "\"coredns\", \"namspace\""),
+    ("\"coredns\",\"namespace\"", "\"coredns\",\"namspace\""),
     ("\"nodeSelectorTerms\"", "\"nodeSelectorTerm\""),
     ("\"affinity\"", "\"afinity\""),
     ("\"command\"", "\"comand\""),
@@ -195,13 +195,13 @@ const MISSPELT: [(&str, &str); 16] = [
     ("\"bootstrap\"", "\"bootstrapped\""),
     // EdgeMesh
     ("\"stringData\"", "\"stringdata\""),
-    ("\"kind\": \"ServiceAccount\",\n      \"metadata\"", "\"kind\": \"ServiceAccount\",\n      \"metaData\""),
+    ("\"kind\":\"ServiceAccount\",\"metadata\"", "\"kind\":\"ServiceAccount\",\"metaData\""),
     ("\"verbs\"", "\"verb\""),
     ("\"roleRef\"", "\"roleref\""),
     ("\"data\"", "\"date\""),
     ("\"fieldPath\"", "\"fieldpath\""),
     ("\"secretName\"", "\"secret_name\""),
-    ("\"name\": \"kubernetes\",\n        \"namespace\"", "\"name\": \"kubernetes\",\n        \"namespaces\""),
+    ("\"name\":\"kubernetes\",\"namespace\"", "\"name\":\"kubernetes\",\"namespaces\""),
     // its definitions
     ("scope:", "skope:"),
 ];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::config::{CloudConfig, K3sMode};
 use crate::error::{Error, Kind, Result};
 use crate::gather::{Gather, Grow};
-use crate::json::{self, Text, Value};
+use crate::json::{self, Text, Value, include_json};
 use crate::k3s::{Kube, fill, lacks, list_of, pick};
 use crate::kubeedge::NO_EDGE;
 use crate::plan::{Cx, Status, Step};
@@ -16,17 +16,17 @@ use super::pods::text;
 use super::release::OWNER;
 
 const SYSTEM: &str = "kube-system";
-const ADDON: &str = include_str!("../../k3s/manifests/addon.json");
+const ADDON: &str = include_json!("../../k3s/manifests/addon.json");
 /// Edge nodes have certificates of KubeEdge's authority, and each has a port of its own in its status. In `command`, which
 /// k3s's manifest does not have: fields that it has k3s puts back at its every start.
-const METRICS: &str = include_str!("../../k3s/manifests/metrics-server.json");
-const TRAEFIK: &str = include_str!("../../k3s/manifests/traefik.json");
+const METRICS: &str = include_json!("../../k3s/manifests/metrics-server.json");
+const TRAEFIK: &str = include_json!("../../k3s/manifests/traefik.json");
 /// Keeps the job that brings a chart of k3s's in on servers, where it may run on any node else.
-const CHARTED: &str = include_str!("../../k3s/manifests/chart.json");
+const CHARTED: &str = include_json!("../../k3s/manifests/chart.json");
 /// What takes back each of these.
 const UNDO_CHARTED: &str = r#"{"spec": {"bootstrap": null}}"#;
-const UNDO: &str = include_str!("../../k3s/manifests/undo-addon.json");
-const UNDO_METRICS: &str = include_str!("../../k3s/manifests/undo-metrics-server.json");
+const UNDO: &str = include_json!("../../k3s/manifests/undo-addon.json");
+const UNDO_METRICS: &str = include_json!("../../k3s/manifests/undo-metrics-server.json");
 const METRICS_SERVER: &str = "metrics-server";
 /// Add-ons that are Deployments.
 const DEPLOYMENTS: [&str; 3] = ["deployment/coredns", "deployment/local-path-provisioner", "deployment/metrics-server"];

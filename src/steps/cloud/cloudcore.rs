@@ -14,7 +14,7 @@ use crate::exec::{Cmd, Life};
 use crate::gather::Grow;
 use crate::host::preflight::PACKAGE_MANAGERS;
 use crate::ids::RelPath;
-use crate::json::Value;
+use crate::json::{Value, include_json};
 use crate::k3s::Kube;
 use crate::kubeedge::{Chart, Difference, NAMESPACE, SERVER_LABEL};
 use crate::note;
@@ -30,7 +30,7 @@ const SET: &str = "to be started again";
 const NAMED: &str = "to be started again with other names";
 /// A namespace with running pods takes half a minute to go.
 const GONE: Duration = Duration::from_secs(180);
-const NAMESPACE_JSON: &str = include_str!("../../k3s/manifests/namespace.json");
+const NAMESPACE_JSON: &str = include_json!("../../k3s/manifests/namespace.json");
 /// Stands in for a package manager where there is none that keadm knows; not below /run, which may be mounted noexec.
 const APT: RelPath<'static> = RelPath::literal("var/lib/edgelay/shim/apt");
 const APT_TEXT: &str = "#!/bin/sh\n# Written by edgelay: keadm panics on hosts without apt, yum and pacman.\nexit 1\n";

@@ -13,13 +13,13 @@ use crate::error::{Error, Kind, Lift, Result};
 use crate::exec::Exec;
 use crate::gather::Gather;
 use crate::ids::RelPath;
-use crate::json::{self, Text, Value};
+use crate::json::{self, Text, Value, include_json};
 use crate::k3s::{Kube, fill, lacks, pick};
 use crate::kubeedge::NAMESPACE;
 use crate::plan::{Cx, Status, Step};
 
-const AGENT: &str = include_str!("../../k3s/manifests/edgemesh.json");
-const PSK: &str = include_str!("../../k3s/manifests/edgemesh-psk.json");
+const AGENT: &str = include_json!("../../k3s/manifests/edgemesh.json");
+const PSK: &str = include_json!("../../k3s/manifests/edgemesh-psk.json");
 /// Annotation of the agents' pods that changes with their settings, so that they are started again.
 const MARK: &str = "edgelay/settings";
 const DAEMONSET: &str = "daemonset/edgemesh-agent";
@@ -245,7 +245,7 @@ mod tests {
         new.addresses.push("192.0.2.11".into());
         assert_ne!(old.mark(), new.mark());
         assert_ne!(old.mark(), EdgeMesh { image: Some("x:v1".into()), ..step() }.mark());
-        assert!(new.manifest().contains(&format!(r#"{{"edgelay/settings": "{}"}}"#, new.mark())));
+        assert!(new.manifest().contains(&format!(r#"{{"edgelay/settings":"{}"}}"#, new.mark())));
         let line = "k3s kubectl --kubeconfig=/etc/rancher/k3s/k3s.yaml get pods --namespace=kubeedge \
             '--field-selector=status.phase!=Failed,spec.nodeName=cloud-1' --selector=kubeedge=edgemesh-agent --output=json";
         let pods = format!(
