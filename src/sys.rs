@@ -7,6 +7,7 @@ pub mod child;
 pub mod cores;
 pub mod fault;
 mod heap;
+pub mod limit;
 pub mod signal;
 pub mod thread;
 pub mod timex;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -31,8 +31,8 @@ use crate::note;
 use crate::report::Report;
 use crate::root::Root;
 use crate::sorted::Map;
-use crate::sys::child;
 use crate::sys::signal::handle;
+use crate::sys::{child, limit};
 
 /// The command's word.
 pub const WORD: &str = "supervise";
@@ -95,8 +95,8 @@ fn prepare() {
         note::debug(format_args!("become a subreaper: {}, ignoring: PID 1 collects the dead", meaning(e)));
     }
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(FILES, |(_, hard)| hard);
-    let most = setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES.max(hard));
-    if most.or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, FILES.min(hard), hard)).is_err() {
+    let most = limit::files(FILES, FILES.max(hard));
+    if most.or_else(|_| limit::files(FILES.min(hard), hard)).is_err() {
         note::debug(format_args!("the limit of open files stays, ignoring: a node with few pods needs few"));
     }
 }
