@@ -56,7 +56,14 @@ fn whoever_is_not_root_is_told_so() {
     std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
     // Where the tests are may be closed to others, too.
     let program = dir.path().join("edgelay");
-    std::fs::copy(env!("CARGO_BIN_EXE_edgelay"), &program).unwrap();
+    // By a process of its own: what another test starts meanwhile would hold a file that this one writes, and so keep it busy.
+    assert!(
+        Command::new("cp")
+            .args([env!("CARGO_BIN_EXE_edgelay").as_ref(), program.as_path()])
+            .status()
+            .unwrap()
+            .success()
+    );
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let mut edgelay = Command::new(program);
     edgelay.args(["preflight", "-o", "json", "--containerd-address"]).arg(closed.join("c.sock"));
