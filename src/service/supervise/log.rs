@@ -28,10 +28,13 @@ pub(super) fn bound(root: &Root, name: &str) -> Result<()> {
     root.open_append(path, 0o600)?.set_len(0).lift(Kind::Host, || format!("empty '{path}'"))
 }
 
-/// Adds a line of ours.
+/// Adds a line of ours; not where there is no log: that of a service that was just removed would come back.
 pub(super) fn note(root: &Root, name: &str, line: &str) -> Result<()> {
     let file = super::super::log_path(name);
     let Ok(path) = RelPath::parse(&file) else { return Ok(()) };
+    if root.lstat(path)?.is_none() {
+        return Ok(());
+    }
     let mut log = root.open_append(path, 0o600)?;
     log.write_all(format!("{line}\n").as_bytes()).lift(Kind::Host, || format!("write '{path}'"))
 }
@@ -58,5 +61,8 @@ mod tests {
         let old = root.read(RelPath::literal("var/log/edgelay/x.log.old"), 2 << 20).unwrap().unwrap();
         assert_eq!(old.len() as u64, KEPT);
         assert!(old.ends_with(b".the end\n"));
+        root.remove(path).unwrap();
+        note(&root, "x", "has ended").unwrap();
+        assert_eq!(root.list(RelPath::literal("var/log/edgelay")).unwrap().unwrap(), ["x.log.old"]);
     }
 }
