@@ -22,9 +22,23 @@ fn list(config: &str, layers: &[String]) -> Vec<u8> {
     bytes(&json!([{"Config": config, "RepoTags": [NAME], "Layers": layers}]))
 }
 
-fn put_once(pack: &mut Pack, name: &str, data: Vec<u8>) {
-    if pack.find(name).is_none() {
-        pack.file(name, data);
+/// The layers, each under the name that its digest's hex form is given; one that comes twice lies there once.
+fn put_layers(pack: &mut Pack, spec: &Spec, packed: Packed, name: fn(&str) -> String) -> Vec<String> {
+    let mut names = Vec::new();
+    for layer in &spec.layers {
+        let data = packed.apply(layer);
+        let name = name(&Digest::of(&data).hex());
+        if pack.find(&name).is_none() {
+            pack.file(name.as_str(), data);
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn put_blob_dirs(pack: &mut Pack) {
+    for dir in ["blobs/", "blobs/sha256/"] {
+        pack.put(dir, Body::Dir);
     }
 }
 
@@ -42,12 +56,8 @@ pub(super) fn good(kib: usize) -> Vec<Good> {
 /// containers/image (podman, buildah, skopeo): layers by digest, and links to them by the names of Docker's first form.
 fn podman(kib: usize) -> Pack {
     let (spec, config) = app(kib);
-    let (mut pack, mut names, mut chain) = (Pack::default(), Vec::new(), String::new());
-    for layer in &spec.layers {
-        let name = format!("{}.tar", Digest::of(layer).hex());
-        put_once(&mut pack, &name, layer.to_vec());
-        names.push(name);
-    }
+    let (mut pack, mut chain) = (Pack::default(), String::new());
+    let names = put_layers(&mut pack, &spec, Packed::Plain, |hex| format!("{hex}.tar"));
     let config_name = format!("{}.json", Digest::of(&config).hex());
     pack.file(config_name.as_str(), config);
     for name in &names {
@@ -68,15 +78,10 @@ fn podman(kib: usize) -> Pack {
 /// algorithm in front.
 fn kaniko(kib: usize) -> Pack {
     let (spec, config) = app(kib);
-    let (mut pack, mut names) = (Pack::default(), Vec::new());
+    let mut pack = Pack::default();
     let config_name = Digest::of(&config).to_string();
     pack.file(config_name.as_str(), config);
-    for layer in &spec.layers {
-        let packed = Packed::Gzip.apply(layer);
-        let name = format!("{}.tar.gz", Digest::of(&packed).hex());
-        put_once(&mut pack, &name, packed);
-        names.push(name);
-    }
+    let names = put_layers(&mut pack, &spec, Packed::Gzip, |hex| format!("{hex}.tar.gz"));
     let mut list: Value = serde_json::from_slice(&list(&config_name, &names)).unwrap();
     list[0]["LayerSources"] = json!({});
     pack.file("manifest.json", bytes(&list));
@@ -86,18 +91,11 @@ fn kaniko(kib: usize) -> Pack {
 /// Bazel's later rules: the blobs of a layout, of which nothing else is there.
 fn rules_oci(kib: usize) -> Pack {
     let (spec, config) = app(kib);
-    let (mut pack, mut names) = (Pack::default(), Vec::new());
+    let mut pack = Pack::default();
     let config_name = format!("blobs/sha256/{}", Digest::of(&config).hex());
-    for dir in ["blobs/", "blobs/sha256/"] {
-        pack.put(dir, Body::Dir);
-    }
+    put_blob_dirs(&mut pack);
     pack.file(config_name.as_str(), config);
-    for layer in &spec.layers {
-        let packed = Packed::Gzip.apply(layer);
-        let name = format!("blobs/sha256/{}.tar.gz", Digest::of(&packed).hex());
-        put_once(&mut pack, &name, packed);
-        names.push(name);
-    }
+    let names = put_layers(&mut pack, &spec, Packed::Gzip, |hex| format!("blobs/sha256/{hex}.tar.gz"));
     pack.file("manifest.json", list(&config_name, &names));
     pack
 }
@@ -105,12 +103,8 @@ fn rules_oci(kib: usize) -> Pack {
 /// Nix's dockerTools: layers in directories that have no entries of their own.
 fn nix(kib: usize) -> Pack {
     let (spec, config) = app(kib);
-    let (mut pack, mut names) = (Pack::default(), Vec::new());
-    for layer in &spec.layers {
-        let name = format!("{}/layer.tar", Digest::of(layer).hex());
-        put_once(&mut pack, &name, layer.to_vec());
-        names.push(name);
-    }
+    let mut pack = Pack::default();
+    let names = put_layers(&mut pack, &spec, Packed::Plain, |hex| format!("{hex}/layer.tar"));
     let config_name = format!("{}.json", Digest::of(&config).hex());
     pack.file(config_name.as_str(), config);
     pack.file("manifest.json", list(&config_name, &names));
@@ -122,9 +116,7 @@ fn nix(kib: usize) -> Pack {
 fn nerdctl(kib: usize) -> Pack {
     let (spec, config) = app(kib);
     let mut pack = Pack::default();
-    for dir in ["blobs/", "blobs/sha256/"] {
-        pack.put(dir, Body::Dir);
-    }
+    put_blob_dirs(&mut pack);
     let mut paths = Vec::new();
     let mut layers = Vec::new();
     for layer in &spec.layers {
