@@ -27,7 +27,7 @@ impl std::fmt::Debug for dyn Clock + '_ {
 
 /// The machine's clocks, and the wall clock's time at their start.
 #[derive(Debug)]
-pub struct SystemClock(Instant, u64);
+pub struct SystemClock(Instant, Duration);
 
 impl Default for SystemClock {
     fn default() -> Self {
@@ -36,8 +36,8 @@ impl Default for SystemClock {
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one home of the wall clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Clock for SystemClock {
@@ -46,7 +46,7 @@ impl Clock for SystemClock {
     }
 
     fn unix(&self) -> u64 {
-        now()
+        now().as_secs()
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is the one home of sleeping")]
@@ -59,7 +59,9 @@ impl Clock for SystemClock {
     }
 
     fn moved(&self) -> i64 {
-        self.unix().cast_signed() - (self.1 + self.elapsed().as_secs()).cast_signed()
+        // Not of whole seconds each: such a difference would come and go by one.
+        let (now, due) = (now(), self.1 + self.elapsed());
+        now.saturating_sub(due).as_secs().cast_signed() - due.saturating_sub(now).as_secs().cast_signed()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Running processes, as `/proc` shows them.
 
-use super::SMALL;
+use super::{SMALL, TABLE};
 use crate::error::Result;
 use crate::gather::Gather;
 use crate::ids::RelPath;
@@ -79,14 +79,15 @@ pub fn holding_socket(root: &Root, inode: u64) -> Result<Option<Process>> {
     Ok(None)
 }
 
-/// How many seconds ago a process was started, give or take one; `None` if that cannot be told.
-pub fn age(root: &Root, pid: u32) -> Option<u64> {
-    // Behind the name, which may hold anything; the time of the start is the 22nd field, in hundredths (proc(5)).
+/// When a process was started, in seconds since 1970 by the clock as it is set now; at most two too early, never too late, and
+/// the same each time it is asked, as an age in seconds beside a time in seconds is not. `None` if that cannot be told.
+pub fn started(root: &Root, pid: u32) -> Option<u64> {
+    // Behind the name, which may hold anything: hundredths of a second after the machine's start, the 22nd field (proc(5)).
     let stat = read(root, pid, "stat")?;
-    let start: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-    let up = root.read_text(RelPath::literal("proc/uptime"), SMALL).ok()??;
-    // Some containers are shown an uptime of their own.
-    up.split('.').next()?.parse::<u64>().ok()?.checked_sub(start / 100)
+    let after: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let machine = root.read_text(RelPath::literal("proc/stat"), TABLE).ok()??;
+    let boot: u64 = machine.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    boot.checked_add(after / 100)
 }
 
 /// The network namespace of a process, as the kernel names it; `pid` may be `self`.
@@ -154,7 +155,7 @@ mod tests {
             .process(4, "/usr/bin/bash", &["bash"])
             .file("proc/9/comm", "kubelet\n")
             .file("proc/9/cmdline", "")
-            .file("proc/uptime", "1")
+            .file("proc/stat", "1")
             .link("proc/self", "4");
         let found = named(&tree.root(), &["containerd", "kubelet"]).unwrap();
         let [kubelet, containerd] = found.as_slice() else { panic!("{found:?}") };
@@ -176,14 +177,32 @@ mod tests {
     }
 
     #[test]
-    fn its_age_where_it_can_be_told() {
+    fn its_start_where_it_can_be_told() {
         let start = |ticks: &str| format!("7 (a) 1 b) S 1 7 7 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 9 0 {ticks} 1 1\n");
-        let tree = |stat: &str| Tree::new().file("proc/7/stat", stat).file("proc/uptime", "5000.99 1.00\n");
-        assert_eq!(age(&tree(&start("498799")).root(), 7), Some(13));
-        for untold in [start("500100"), start("x"), "7 (a".to_owned()] {
-            assert_eq!(age(&tree(&untold).root(), 7), None, "{untold}");
+        let tree = |stat: &str, boot: &str| Tree::new().file("proc/7/stat", stat).file("proc/stat", boot);
+        let boot = "cpu  1 2 3\nintr 9 8\nctxt 5\nbtime 1796029200\nprocesses 1\n";
+        assert_eq!(started(&tree(&start("498799"), boot).root(), 7), Some(1_796_034_187));
+        for untold in [start("x"), start(&u64::MAX.to_string()[1..]), "7 (a".to_owned()] {
+            let max = if untold.contains('x') { boot } else { "btime 18446744073709551615\n" };
+            assert_eq!(started(&tree(&untold, max).root(), 7), None, "{untold}");
         }
-        assert_eq!(age(&tree(&start("1")).root(), 8), None);
+        for boot in ["cpu  1 2 3\n", "btime -1\n", ""] {
+            assert_eq!(started(&tree(&start("1"), boot).root(), 7), None, "{boot}");
+        }
+        assert_eq!(started(&tree(&start("1"), boot).root(), 8), None);
+    }
+
+    /// This very process, by a clock that somebody may look at beside it.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "what is told is held against the wall clock")]
+    fn a_start_is_never_told_too_late() {
+        let host = Root::open(std::path::Path::new("/")).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("9").spawn().unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let told = started(&host, child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(told.is_some_and(|told| told <= now && told + 3 >= now), "{told:?} {now}");
     }
 
     #[test]

@@ -31,12 +31,12 @@ const PROVEN: Duration = Duration::from_secs(60);
 /// So often an EdgeCore that was put in the place of another one ends, before that one is taken back.
 const HOPELESS: u32 = 3;
 
-/// Seconds. Processes' ages and heartbeats are both told in whole ones.
+/// Seconds by which a clock may be put right without being set anew.
 const SLACK: u64 = 2;
 
 /// What must lie between an EdgeCore's end and another one's start, so that no heartbeat of the first counts as one of the
-/// second.
-pub(super) const GAP: Duration = Duration::from_secs(SLACK + 1);
+/// second: [`process::started`] may be two seconds early.
+pub(super) const GAP: Duration = Duration::from_secs(2);
 
 /// Seconds. EdgeCore sends a status when it starts, and the next one some minutes later; of one that runs for longer,
 /// a clock that was set may be all that is wrong.
@@ -77,11 +77,11 @@ impl NodeReady {
             return Ok((link, Seen::Untold(why)));
         };
         let seen = match ready_condition(server, &self.identity.node) {
-            Ready::Yes(heard) => match process::age(cx.root, pid) {
-                Some(age) if !is_fresh(heard, age, cx.clock) => {
+            Ready::Yes(heard) => match process::started(cx.root, pid) {
+                Some(started) if !is_fresh(heard, started, cx.clock) => {
                     let heard = heard.map_or_else(|| "an untold time".to_owned(), rfc3339);
                     let why = format!("the cloud calls the node Ready as of {heard}, when this EdgeCore did not run");
-                    Seen::Old(age, why)
+                    Seen::Old(cx.clock.unix().saturating_sub(started), why)
                 }
                 _ => Seen::Ready,
             },
@@ -107,14 +107,14 @@ impl NodeReady {
     }
 }
 
-/// Whether a heartbeat is of an agent that was started `age` seconds ago: by this machine's clock, which it carries, as
-/// the clock is now or as it was before somebody set it meanwhile.
-pub(super) fn is_fresh(heard: Option<u64>, age: u64, clock: &dyn Clock) -> bool {
-    let now = clock.unix();
-    let within = |now: u64| {
-        heard.is_some_and(|heard| heard.saturating_add(SLACK + age) >= now && heard <= now.saturating_add(SLACK))
+/// Whether a heartbeat is of an agent that was `started` then: by this machine's clock, which it carries, as the clock is
+/// now or as it was before somebody set it meanwhile.
+pub(super) fn is_fresh(heard: Option<u64>, started: u64, clock: &dyn Clock) -> bool {
+    let within = |moved| {
+        let [from, now] = [started, clock.unix() + SLACK].map(|time| time.saturating_sub_signed(moved));
+        heard.is_some_and(|heard| from <= heard && heard <= now)
     };
-    within(now) || within(now.saturating_sub_signed(clock.moved()))
+    within(0) || within(clock.moved())
 }
 
 impl Step for NodeReady {
@@ -207,6 +207,8 @@ mod tests {
     use crate::root::Root;
     use std::io::{Read, Write};
 
+    const NOW: u64 = 1_796_029_200;
+
     fn step(metaserver: Option<SocketAddr>) -> NodeReady {
         let mut config = crate::config::EdgeConfig::default();
         config.cloud.host = Some("10.77.0.2".into());
@@ -235,7 +237,7 @@ mod tests {
 
     /// EdgeCore, started so long ago, with a connection of this number.
     fn edgecore(age: u64, inode: u64) -> Tree {
-        let stat = format!("7 (edgecore) S{} {} 1\n", " 0".repeat(18), (9000 - age) * 100);
+        let stat = format!("7 (edgecore) S{} {} 1\n", " 0".repeat(18), (9000 - age) * 100 + 99);
         // The connections that it may have, one after the other.
         let fds = (0..5)
             .fold(Tree::new(), |tree, n| tree.link(&format!("proc/7/fd/{n}"), &format!("socket:[{}]", 4711 + n * 30)));
@@ -243,7 +245,7 @@ mod tests {
             .file("proc/7/stat", &stat)
             .process(8, "/usr/local/bin/edgecore", &["edgecore"])
             .link("proc/8/fd/0", "socket:[5000]")
-            .file("proc/uptime", "9000.50 1.00\n")
+            .file("proc/stat", &format!("btime {}\n", NOW - 9000))
             .file("proc/net/tcp", &tcp(inode))
     }
 
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn an_object_of_before_proves_nothing() {
-        let now = 1_796_029_200;
+        let now = NOW;
         let clock = at(now, 0);
         let old = |age, heard| {
             let step = step(Some(metaserver(vec![heard])));
@@ -280,6 +282,7 @@ mod tests {
         let why =
             |heard| format!("the cloud calls the node Ready as of {}, when this EdgeCore did not run", rfc3339(heard));
         assert_eq!(old(10, now - 9), Status::Done);
+        assert_eq!(old(10, now - 11), Status::Todo(why(now - 11)));
         assert_eq!(old(10, now - 30), Status::Todo(why(now - 30)));
         // of a life with a clock that was ahead
         assert_eq!(old(10, now + 30), Status::Todo(why(now + 30)));
@@ -289,7 +292,7 @@ mod tests {
 
     #[test]
     fn it_is_waited_for_the_status_of_the_edgecore_that_runs() {
-        let now = 1_796_029_200;
+        let now = NOW;
         let clock = at(now, 0);
         let step = step(Some(metaserver(vec![now - 40, now - 40, now - 40, now])));
         with_tree(&edgecore(5, 4711), &clock, &mut Script::default(), |cx| step.apply(cx).unwrap());
@@ -303,9 +306,9 @@ mod tests {
             let epoch = u64::saturating_add_signed(was, moved);
             let clock = at(epoch, moved);
             for (heard, fresh) in [(was - 3, true), (epoch, true), (was - 30, false), (was + 30, false), (0, false)] {
-                assert_eq!(is_fresh(Some(heard), 5, &clock), fresh, "{moved} {heard}");
+                assert_eq!(is_fresh(Some(heard), epoch - 5, &clock), fresh, "{moved} {heard}");
             }
-            assert!(!is_fresh(None, 5, &clock));
+            assert!(!is_fresh(None, epoch - 5, &clock));
         }
     }
 

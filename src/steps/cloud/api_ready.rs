@@ -146,11 +146,11 @@ pub(super) fn of_before(node: &Value, cx: &Cx<'_>) -> Option<String> {
     if own.is_empty() {
         return Some("k3s does not run".to_owned());
     }
-    // None: this machine does not tell how old its processes are.
-    let age = own.iter().filter_map(|one| process::age(cx.root, one.pid)).max()?;
+    // None: this machine does not tell when its processes were started.
+    let started = own.iter().filter_map(|one| process::started(cx.root, one.pid)).min()?;
     let heard = condition(node).map(|ready| text(ready, &["lastHeartbeatTime"]).parse().ok().map(Timestamp::seconds));
     let heard = heard.flatten();
-    if age >= YOUNG || is_fresh(heard, age, cx.clock) {
+    if cx.clock.unix().saturating_sub(started) >= YOUNG || is_fresh(heard, started, cx.clock) {
         return None;
     }
     let heard = heard.map_or_else(|| "an untold time".to_owned(), rfc3339);
@@ -276,7 +276,7 @@ mod tests {
                 let stat = format!("7 (k3s) S{} {} 1\n", " 0".repeat(18), (9000 - age) * 100);
                 let args = ["/usr/local/bin/k3s agent"];
                 let tree = Tree::new().process(7, &format!("/usr/local/bin/{name}"), &args);
-                tree.file("proc/7/stat", &stat).file("proc/uptime", "9000.50 1.00\n")
+                tree.file("proc/7/stat", &stat).file("proc/stat", &format!("btime {}\n", now - 9000))
             };
             let told = |tree: &Tree, heard: &str| {
                 let node = READY.replace(r#""Ready""#, &format!(r#""Ready","lastHeartbeatTime":"{heard}""#));
@@ -295,8 +295,8 @@ mod tests {
             assert_eq!(told(&k3s(10), "?"), old("an untold time".to_owned()));
             // by then the cluster has missed it, and a clock may have been set
             assert_eq!(told(&k3s(3600), &rfc3339(now - 90_000)), None);
-            // as where a container is shown an uptime of its own
-            assert_eq!(told(&k3s(3600).file("proc/uptime", "5.00 1.00\n"), &rfc3339(now - 90_000)), None);
+            // nor does every machine tell
+            assert_eq!(told(&k3s(10).file("proc/stat", "cpu 1\n"), &rfc3339(now - 90_000)), None);
             // under another name
             let exe = "/var/lib/rancher/k3s/data/x/bin/k3s";
             let other = |arg| k3s(10).process(7, exe, &[arg]).file("proc/7/comm", "main\n");
