@@ -42,7 +42,7 @@ use self::parsed::Parsed;
 pub struct Surroundings {
     /// The arguments, without the program's name.
     pub args: Vec<OsString>,
-    /// The environment; variables that are not UTF-8 are left out.
+    /// The environment. What of a value is not UTF-8 is U+FFFD, and no setting takes that.
     pub variables: Vec<(String, String)>,
     /// Whether the kernel started this program as `/init`.
     pub is_init: bool,
@@ -51,7 +51,9 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn of_this_process() -> Self {
-        let utf8 = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let utf8 = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
         Surroundings {
             args: std::env::args_os().skip(1).gather(),
             variables: std::env::vars_os().filter_map(utf8).gather(),

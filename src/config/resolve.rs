@@ -244,6 +244,10 @@ pub fn settings_from_env<'a>(
             continue;
         }
         match table.keys().iter().find(|key| key.env == name) {
+            // What the environment's reader put where the value was not UTF-8.
+            Some(_) if text.contains(char::REPLACEMENT_CHARACTER) => {
+                return Err(Error::new(Kind::Config, format_args!("the value of variable '{name}' is not UTF-8")));
+            }
             Some(key) => settings.push(setting(key, text, Origin::Environment(key.env))?),
             None => check_stranger(table, name)?,
         }
@@ -375,6 +379,13 @@ mod tests {
         assert_eq!(hint("EDGELAY_POD_CDIR"), Err("did you mean EDGELAY_POD_CIDR? otherwise unset it".into()));
         assert!(hint("EDGELAY_TOKEN").unwrap_err().contains("EDGELAY_TOKEN_FILE"));
         assert_eq!(hint("EDGELAY_WORKSHOP"), Ok(()));
+    }
+
+    #[test]
+    fn a_variable_that_is_not_utf8_is_refused() {
+        let e = settings_from_env(Table::EDGE, [("EDGELAY_NODE_NAME", "edge-\u{fffd}")]).unwrap_err();
+        assert_eq!(e.to_string(), "the value of variable 'EDGELAY_NODE_NAME' is not UTF-8");
+        assert!(settings_from_env(Table::EDGE, [("EDGELAY_WORKSHOP", "\u{fffd}")]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The real program: what it says where, and how it exits.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -208,6 +210,9 @@ fn bad_settings_are_refused_with_their_place() {
     let (code, _, err) = said(edgelay(&["preflight"]).env("EDGELAY_POD_CDIR", "x").output().unwrap());
     assert_eq!(code, 3);
     assert!(err.ends_with("hint: did you mean EDGELAY_POD_CIDR? otherwise unset it\n"), "{err}");
+    let bytes = OsStr::from_bytes(b"edge-\xff");
+    let (code, _, err) = said(edgelay(&["preflight"]).env("EDGELAY_NODE_NAME", bytes).output().unwrap());
+    assert_eq!((code, err.as_str()), (3, "error: the value of variable 'EDGELAY_NODE_NAME' is not UTF-8\n"));
 }
 
 #[test]
