@@ -135,6 +135,9 @@ pub fn socket(text: &str) -> Result<PathBuf, Refusal> {
 
 /// A directory that will stand in containerd's configuration and in the options of mounts.
 pub(super) fn store(text: &str) -> Result<String, Refusal> {
+    if text == "/" {
+        return Err(Refusal::new("is no directory of its own"));
+    }
     let text = text.trim_end_matches('/');
     RelPath::from_absolute(text)?;
     match text.contains([',', ':', '"', '\\']) || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
@@ -376,6 +379,8 @@ mod tests {
             assert!(socket(bad).is_err(), "{bad}");
         }
         assert!(token_file("-").is_err());
+        assert_eq!(store("/data/"), Ok("/data".into()));
+        assert_eq!(store("/").unwrap_err().what(), "is no directory of its own");
         assert_eq!(token_file("token"), Ok("token".into()));
     }
 

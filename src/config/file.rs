@@ -78,7 +78,7 @@ impl File<'_> {
             Data::Number(Number::Whole(other)) => Err(self
                 .fault(value.place, format!("schema {other} is not known, this edgelay reads schema {SCHEMA}"))
                 .hint("use the edgelay that this file was written for, or a newer one")),
-            _ => Err(self.fault(value.place, format!("'schema' must be a number, found {}", value.data.name()))),
+            _ => Err(self.fault(value.place, format!("'schema' must be {SCHEMA}, found {}", value.data.name()))),
         }
     }
 
@@ -200,6 +200,17 @@ mod tests {
                 "line 1, column 27: 'node.labels' must be an object of strings, found a number in it",
                 no_hint,
             ),
+            (
+                r#"{"cloud": {"cert_port": 1e4}}"#,
+                "line 1, column 25: 'cloud.cert_port' must be a whole number such as 10000, found a number",
+                no_hint,
+            ),
+            (
+                r#"{"join_timeout": -1}"#,
+                "line 1, column 18: 'join_timeout' must be a whole number of seconds or a string such as \"5m\", found a number",
+                no_hint,
+            ),
+            (r#"{"schema": 1.0}"#, "line 1, column 12: 'schema' must be 1, found a number", no_hint),
             (r#"{"mqtt": true, "mqtt": true}"#, "line 1, column 16: key 'mqtt' is there twice", no_hint),
             (
                 r#"{"schema": 2}"#,

@@ -29,9 +29,9 @@ impl Form {
     pub const fn json_type(self) -> &'static str {
         match self {
             Form::Text => "a string",
-            Form::Number => "a number",
+            Form::Number => "a whole number such as 10000",
             Form::Switch => "true or false",
-            Form::Duration => "a number of seconds or a string such as \"5m\"",
+            Form::Duration => "a whole number of seconds or a string such as \"5m\"",
             Form::List => "an array of strings",
             Form::Map => "an object of strings",
         }
