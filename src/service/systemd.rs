@@ -40,7 +40,10 @@ pub(super) fn restart(exec: &mut dyn Exec, name: &str) -> Result<()> {
         Ok(_) => Ok(()),
         Err(e) => {
             let said = last_words(exec, name);
-            Err(e.reclassify(Kind::Runtime)).doing(|| format!("start {name} ({said})"))
+            // What it said when it ran before is no part of why it does not start now.
+            let said = said.rsplit_once("\nStarting ").map_or(&*said, |(_, last)| last);
+            let e = e.reclassify(Kind::Runtime).hint("mend what its last words name and run again");
+            Err(e).doing(|| format!("start {name} ({said})"))
         }
     }
 }
@@ -74,6 +77,25 @@ fn unit(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::exec::Script;
+
+    #[test]
+    fn a_start_that_fails_is_told_by_its_own_words() {
+        let words =
+            "level=info\nStopped x.service.\nStarting x.service - X...\nx: no such disk\nFailed to start x.service.\n";
+        for (log, said) in [
+            (words, "x.service - X...\nx: no such disk\nFailed to start x.service."),
+            ("x: no such disk\n", "x: no such disk"),
+        ] {
+            let mut exec = Script::default()
+                .expect("systemctl reset-failed x.service", 0, "")
+                .expect("systemctl restart x.service", 1, "")
+                .expect("journalctl --no-pager -o cat -n 20 -u x.service", 0, log);
+            let e = restart(&mut exec, "x").unwrap_err();
+            assert_eq!(e.kind(), Kind::Runtime);
+            assert!(e.to_string().starts_with(&format!("start x ({said}): ")), "{e}");
+            assert_eq!(e.hint_text(), Some("mend what its last words name and run again"));
+        }
+    }
 
     #[test]
     fn what_is_about_to_serve() {
