@@ -18,6 +18,8 @@ use crate::service::manager_of;
 
 use super::firewall;
 
+/// A bridge with the address of EdgeMesh's DNS.
+pub(super) const EDGEMESH: &str = "edgemesh0";
 const MOUNTS: RelPath<'static> = RelPath::literal("proc/self/mountinfo");
 /// `/proc/self/mountinfo` of a node with hundred pods has some hundred KiB.
 const MAX_MOUNTS: usize = 8 << 20;
@@ -34,7 +36,8 @@ pub(super) fn clear_join(address: &Path, cx: &mut Cx<'_>) -> Result<()> {
     cx.remove_made(|path| super::join::MADE.iter().any(|made| made.as_str() == path))
 }
 
-/// Removes the firewall's chains and the groups of pods that the kubelet in EdgeCore made, where no other kubelet has the same.
+/// Removes the firewall's chains and the groups of pods that the kubelet in EdgeCore made, and the device that EdgeMesh's
+/// agent listens on and leaves, where no other kubelet has the same.
 pub(super) fn forget_kubelet(cx: &mut Cx<'_>) -> Result<()> {
     let mut others = process::named(cx.root, &process::WITH_KUBELET)?;
     others.append(&mut process::named(cx.root, &["kubelet"])?);
@@ -43,6 +46,7 @@ pub(super) fn forget_kubelet(cx: &mut Cx<'_>) -> Result<()> {
         if cx.root.is_live() {
             remove_cgroups(cx.root);
         }
+        remove_link(EDGEMESH, cx)?;
     }
     Ok(())
 }

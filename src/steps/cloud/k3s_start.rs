@@ -269,7 +269,7 @@ fn end_pods(cx: &Cx<'_>) -> Result<()> {
 /// The pod network's devices; without pods nothing hangs on them.
 fn remove_links(cx: &mut Cx<'_>) -> Result<()> {
     const LINKS: [&str; 7] =
-        ["cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", "edgemesh0"];
+        ["cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", leftovers::EDGEMESH];
     for name in &LINKS {
         leftovers::remove_link(name, cx)?;
     }
