@@ -24,22 +24,11 @@ pub enum State {
     Unknown,
 }
 
-/// What goes wrong without a feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// No pod, or no pod network.
-    Pods,
-    /// Only EdgeMesh.
-    EdgeMesh,
-}
-
-/// A feature: any one of its modules, options or traces proves it.
+/// A feature without which there is no pod, or no pod network: any one of its modules, options or traces proves it.
 #[derive(Debug)]
 pub struct Feature {
     /// As users know it; for modules the module's name.
     pub name: &'static str,
-    /// Who needs it.
-    pub used_by: Use,
     modules: &'static [&'static str],
     options: &'static [&'static str],
     trace: Trace,
@@ -70,11 +59,12 @@ const fn pods(
     options: &'static [&'static str],
     trace: Trace,
 ) -> Feature {
-    Feature { name, used_by: Use::Pods, modules, options, trace }
+    Feature { name, modules, options, trace }
 }
 
-/// What the agent, the bridge and portmap plugins and EdgeMesh use. Older names of a module stand beside its new one.
-pub const FEATURES: [Feature; 15] = [
+/// What the agent, the bridge and portmap plugins and EdgeMesh use; its device is a bridge, too. Older names of a module
+/// stand beside its new one.
+pub const FEATURES: [Feature; 14] = [
     pods("namespaces", &[], &["NET_NS"], Trace::Paths(&["proc/self/ns/net", "proc/self/ns/pid", "proc/self/ns/ipc"])),
     pods("overlay", &["overlay", "overlayfs"], &["OVERLAY_FS"], Trace::FileSystem),
     pods("veth", &["veth"], &["VETH"], Trace::Module),
@@ -94,7 +84,6 @@ pub const FEATURES: [Feature; 15] = [
     pods("xt_conntrack", &["xt_conntrack"], &["NETFILTER_XT_MATCH_CONNTRACK"], Trace::Xtables("conntrack")),
     pods("xt_addrtype", &["xt_addrtype"], &["NETFILTER_XT_MATCH_ADDRTYPE"], Trace::Xtables("addrtype")),
     pods("xt_multiport", &["xt_multiport"], &["NETFILTER_XT_MATCH_MULTIPORT"], Trace::Xtables("multiport")),
-    Feature { name: "dummy", used_by: Use::EdgeMesh, modules: &["dummy"], options: &["DUMMY"], trace: Trace::Module },
 ];
 
 /// What the machine says about its kernel, read once.
@@ -302,13 +291,13 @@ mod tests {
         ];
         assert_eq!(named(&all, State::Present), present);
         assert_eq!(named(&all, State::Unknown), ["namespaces"]);
-        assert_eq!(named(&all, State::Absent), ["nf_conntrack", "nf_nat", "xt_addrtype", "xt_multiport", "dummy"]);
+        assert_eq!(named(&all, State::Absent), ["nf_conntrack", "nf_nat", "xt_addrtype", "xt_multiport"]);
     }
 
     #[test]
     fn the_configuration_decides_where_there_are_no_modules() {
         let config =
-            "CONFIG_NET_NS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_VETH=m\n# CONFIG_DUMMY is not set\nCONFIG_BRIDGE=y\n";
+            "CONFIG_NET_NS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_VETH=m\n# CONFIG_NF_NAT is not set\nCONFIG_BRIDGE=y\n";
         let all = states(Tree::new().file("boot/config-6.1.0-edge", config).file("proc/filesystems", "nodev\tproc\n"));
         assert_eq!(named(&all, State::Present), ["namespaces", "overlay", "bridge"]);
         assert_eq!(named(&all, State::Unknown), [""; 0]);

@@ -21,7 +21,7 @@ use crate::sys::apart::{apart, make_link, overlay};
 pub type Tried = Map<&'static str, bool>;
 
 /// Features that are a kind of network link.
-const LINKS: [&str; 3] = ["veth", "bridge", "dummy"];
+const LINKS: [&str; 2] = ["veth", "bridge"];
 
 /// Features that a rule in the nat table needs, each with the words of it.
 const RULE: [(&str, &[&str]); 7] = [
@@ -119,7 +119,7 @@ mod tests {
     /// What lies there as a module that is not loaded would be loaded by trying, and that is a change.
     #[test]
     fn what_would_load_a_module_is_not_tried() {
-        let dep = "kernel/veth.ko:\nkernel/bridge.ko:\nkernel/dummy.ko:\nkernel/overlay.ko:\nkernel/nf_tables.ko:\n";
+        let dep = "kernel/veth.ko:\nkernel/bridge.ko:\nkernel/overlay.ko:\nkernel/nf_tables.ko:\n";
         let tree = Tree::new()
             .file("proc/sys/kernel/osrelease", "6.1.0-edge\n")
             .file("lib/modules/6.1.0-edge/modules.dep", dep)

@@ -2,10 +2,10 @@
 
 use super::{Look, Outcome, list};
 use crate::error::Result;
-use crate::gather::{Gather, Grow};
+use crate::gather::Gather;
 use crate::host;
 use crate::host::cgroup::{Cgroups, Version};
-use crate::host::kernel::{FEATURES, Kernel, State, Use};
+use crate::host::kernel::{FEATURES, Kernel, State};
 use crate::host::privilege::Privilege;
 use crate::host::trial;
 use crate::ids::RelPath;
@@ -70,29 +70,20 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
         let seen = format!("kernel {}, older than {OLDEST_KERNEL}.0", kernel.release);
         return Ok(Outcome::fail(seen, "boot a newer kernel"));
     }
-    let wanted = || FEATURES.iter().filter(|f| f.used_by == Use::Pods || look.cx.wanted.edgemesh);
-    let of = |state, used_by| -> Vec<&str> {
-        wanted().filter(|f| f.used_by == used_by && kernel.state(f) == state).map(|f| f.name).gather()
-    };
-    let absent = of(State::Absent, Use::Pods);
+    let of = |state| -> Vec<&str> { FEATURES.iter().filter(|f| kernel.state(f) == state).map(|f| f.name).gather() };
+    let absent = of(State::Absent);
     if !absent.is_empty() {
         let seen = format!("kernel {} has no {}", kernel.release, list(&absent));
         return Ok(Outcome::fail(seen, "install the modules of this kernel, or boot one that was built with them"));
     }
-    let absent = of(State::Absent, Use::EdgeMesh);
-    if !absent.is_empty() {
-        let seen = format!("kernel {} has no {}, so EdgeMesh will not work", kernel.release, list(&absent));
-        return Ok(Outcome::warn(seen, "install the modules of this kernel, or switch EdgeMesh off"));
-    }
-    let mut unknown = of(State::Unknown, Use::Pods);
-    unknown.add_all(of(State::Unknown, Use::EdgeMesh));
+    let unknown = of(State::Unknown);
     if !unknown.is_empty() {
         let seen = format!("kernel {} does not tell whether it has {}", kernel.release, list(&unknown));
         return Ok(Outcome::warn(seen, "try them with modprobe, or go on and look at the pod network afterwards"));
     }
-    let tried = wanted().filter(|f| kernel.tried.get(f.name).is_some()).count();
+    let tried = FEATURES.iter().filter(|f| kernel.tried.get(f.name).is_some()).count();
     let tried = if tried > 0 { format!(", {tried} of them tried") } else { String::new() };
-    Ok(Outcome::pass(format_args!("kernel {} has all {} features{tried}", kernel.release, wanted().count())))
+    Ok(Outcome::pass(format_args!("kernel {} has all {} features{tried}", kernel.release, FEATURES.len())))
 }
 
 pub(super) fn cgroups(look: &Look<'_>) -> Result<Outcome> {
@@ -217,9 +208,7 @@ mod tests {
             bed.one("kernel-features", |_| {})
         };
         let fit = Bed::new();
-        assert_eq!(fit.one("kernel-features", |_| {}), told(Pass, "kernel 6.1.0-18-arm64 has all 15 features", ""));
-        let without = fit.one("kernel-features", |w| w.edgemesh = false);
-        assert_eq!(without, told(Pass, "kernel 6.1.0-18-arm64 has all 14 features", ""));
+        assert_eq!(fit.one("kernel-features", |_| {}), told(Pass, "kernel 6.1.0-18-arm64 has all 14 features", ""));
 
         let bare = "CONFIG_NET_NS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_VETH=y\nCONFIG_BRIDGE=y\nCONFIG_NF_CONNTRACK=y\n\
             CONFIG_NF_NAT=y\nCONFIG_NFT_COMPAT=m\nCONFIG_IP_NF_NAT=y\nCONFIG_IP_NF_TARGET_MASQUERADE=y\n\
@@ -229,13 +218,12 @@ mod tests {
         let seen = "kernel 6.1.0-18-arm64 has no br_netfilter, xt_comment and xt_multiport";
         assert_eq!(config(bare), told(Fail, seen, advice));
 
+        // EdgeMesh's device is a bridge, so it wants no dummy.
         let no_dummy = format!(
             "{bare}CONFIG_BRIDGE_NETFILTER=y\nCONFIG_NETFILTER_XT_MATCH_COMMENT=y\n\
              CONFIG_NETFILTER_XT_MATCH_MULTIPORT=y\n"
         );
-        let seen = "kernel 6.1.0-18-arm64 has no dummy, so EdgeMesh will not work";
-        let advice = "install the modules of this kernel, or switch EdgeMesh off";
-        assert_eq!(config(&no_dummy), told(Warn, seen, advice));
+        assert_eq!(config(&no_dummy), told(Pass, "kernel 6.1.0-18-arm64 has all 14 features", ""));
 
         let bed = Bed::new().with(|tree| {
             tree.without("boot/config-6.1.0-18-arm64")

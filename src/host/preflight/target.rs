@@ -5,7 +5,7 @@ use crate::bundle::Program;
 use crate::error::Result;
 use crate::feed;
 use crate::gather::Gather;
-use crate::host::kernel::{FEATURES, Kernel, State, Use};
+use crate::host::kernel::{FEATURES, Kernel, State};
 use crate::host::{Init, init_installed};
 use crate::ids::{Arch, RelPath};
 use crate::root::Root;
@@ -55,9 +55,8 @@ pub(super) fn architecture(look: &Look<'_>) -> Result<Outcome> {
 
 pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     let kernels = Kernel::installed(look.cx.target)?;
-    let wanted = || FEATURES.iter().filter(|f| f.used_by == Use::Pods || look.cx.wanted.edgemesh);
     let lacks = |kernel: &Kernel<'_>, state| -> Vec<&str> {
-        wanted().filter(|f| kernel.state(f) == state).map(|f| f.name).gather()
+        FEATURES.iter().filter(|f| kernel.state(f) == state).map(|f| f.name).gather()
     };
     let Some(first) = kernels.first() else {
         let advice =
@@ -77,7 +76,7 @@ pub(super) fn kernel_features(look: &Look<'_>) -> Result<Outcome> {
     let releases: Vec<&str> = kernels.iter().map(|kernel| kernel.release.as_str()).gather();
     let releases = list(&releases);
     if unknown.is_empty() {
-        return Ok(Outcome::pass(format_args!("kernel {releases} has all {} features", wanted().count())));
+        return Ok(Outcome::pass(format_args!("kernel {releases} has all {} features", FEATURES.len())));
     }
     let seen = format!("kernel {releases} has all modules; not told: {}", list(&unknown));
     Ok(Outcome::pass(seen))
