@@ -236,6 +236,8 @@ mod tests {
         let want = r#"{"modules":{"edgeProxy":{"enable":true},"edgeTunnel":{"enable":true,"relayNodes":[{"nodeName":"cloud-1","advertiseAddress":["192.0.2.10"]}]}}}"#;
         assert_eq!(config, want);
         assert!(step().manifest().contains("\"docker.io/kubeedge/edgemesh-agent:v1.17.0\""));
+        // Where it is missing, and that means UTC, an edge's containerd would make a directory there, which stays.
+        assert!(!step().manifest().contains("/etc/localtime"));
         assert!(json::read(PSK.as_bytes(), 9999).is_ok() && !PSK.contains("JugH9HP1"));
     }
 
