@@ -21,7 +21,7 @@ pub use crate::steps::cloud::Data;
 
 use super::BundleSource;
 use super::record::{CONFIG, Stored};
-use super::session::{begin, end_uninstall, tell, with_cx};
+use super::session::{begin, end_uninstall, is_untouched, tell, with_cx};
 use assemble::Assembly;
 
 /// What this machine becomes.
@@ -117,7 +117,7 @@ pub fn uninstall(root: &Path, data: Data, report: &Report) -> Result<()> {
     if let Some(stored) = &stored {
         stored.is_for(Role::Cloud)?;
     }
-    if Journal::look(&root)?.is_empty() && stored.is_none() {
+    if is_untouched(&root)? && stored.is_none() {
         report.run_ends("nothing was installed here");
         return Ok(());
     }

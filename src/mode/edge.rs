@@ -26,7 +26,7 @@ use crate::steps::{FirstBoot, KeptBundle, PROGRAM};
 
 pub use super::BundleSource;
 use super::record::Stored;
-use super::session::{begin, end_uninstall, take, tell, with_cx};
+use super::session::{begin, end_uninstall, is_untouched, take, tell, with_cx};
 use assemble::Assembly;
 use board::Need;
 use change::Side;
@@ -179,7 +179,7 @@ pub fn uninstall(root: &Path, report: &Report) -> Result<()> {
         stored.is_for(Role::Edge)?;
     }
     // A host that was never touched stays so: no lock, no log.
-    if Journal::look(&root)?.is_empty() && Record::load(&root).is_err() {
+    if is_untouched(&root)? && Record::load(&root).is_err() {
         report.run_ends("nothing was installed here");
         return Ok(());
     }

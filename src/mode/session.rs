@@ -32,6 +32,11 @@ pub(super) fn begin(root: &Root, report: &Report) -> Result<(Lock, Journal)> {
     Ok((take(root, report)?, Journal::open(root)?))
 }
 
+/// Whether nothing was ever begun here. A run that was refused, or that is still looking, leaves its lock.
+pub(super) fn is_untouched(root: &Root) -> Result<bool> {
+    Ok(Journal::look(root)?.is_empty() && root.stat(LOCK)?.is_none())
+}
+
 /// Does `work` with a context on the running system.
 pub(super) fn with_cx(
     root: &Root,

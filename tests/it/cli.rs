@@ -274,6 +274,15 @@ fn commands_that_destroy_want_consent_and_those_that_look_touch_nothing() {
     let findings: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((out.lines().count(), &findings["schema"]), (1, &1.into()));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
+    for side in ["edge", "cloud"] {
+        // What an install that was refused leaves: its lock and an empty journal.
+        let home = dir.path().join("var/lib/edgelay");
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("lock"), "7\n").unwrap();
+        std::fs::write(home.join("journal.jsonl"), "").unwrap();
+        let (code, _, err) = run(&[side, "uninstall", "--yes", "--root", root]);
+        assert!(code == 0 && !home.exists(), "{side}: {err}");
+    }
 }
 
 #[test]
