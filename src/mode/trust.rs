@@ -124,7 +124,9 @@ pub(super) fn judge(
         }
         _ if keys.is_empty() => return Ok(Ok(None)),
         Proof::Given => return Ok(Ok(None)),
-        Proof::Nowhere => return unsigned(format!("bundle '{name}' has no signature: none was given with it")),
+        Proof::Nowhere => {
+            return unsigned(format!("bundle '{name}' has no signature: a pipe's is given with --signature"));
+        }
         Proof::At(path) | Proof::Beside(path) => path,
     };
     let signature = match text(path) {

@@ -120,7 +120,11 @@ fn verify_says_who_signed() {
     let pipe = bench.with_keys(&[], "edgelay bundle show --statement - <edge.bundle | cmp - statement");
     assert_eq!(pipe.code, 0, "{}", pipe.err);
     let pipe = bench.with_keys(&["maker.pub"], "edgelay bundle verify - <edge.bundle");
-    assert!(pipe.code == 5 && pipe.err.contains("bundle '-' has no signature: none was given with it"), "{}", pipe.err);
+    assert!(
+        pipe.code == 5 && pipe.err.contains("bundle '-' has no signature: a pipe's is given with --signature"),
+        "{}",
+        pipe.err
+    );
 }
 
 /// Commands that take a bundle, up to where they have judged it.
