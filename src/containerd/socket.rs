@@ -30,7 +30,7 @@ impl UnixTransport {
     pub(super) fn connect(path: &Path) -> Result<Self> {
         let shown = path.display();
         check_path(path).doing(|| format!("use the socket '{shown}'")).hint(HINT)?;
-        let stream = dial(path).lift(Kind::Runtime, || format!("connect to '{shown}'")).hint(HINT)?;
+        let stream = dial(path).lift(Kind::Runtime, || format!("connect to '{shown}'")).map_err(as_root).hint(HINT)?;
         let peer = getsockopt(&stream, sockopt::PeerCredentials)
             .lift(Kind::Runtime, || format!("ask who listens on '{shown}'"))?;
         if !trusted(peer.uid()) {
@@ -43,6 +43,14 @@ impl UnixTransport {
     /// Who listens, as our process namespace numbers it.
     pub(super) fn process(&self) -> Option<i32> {
         Some(self.1).filter(|pid| *pid > 0)
+    }
+}
+
+/// Who may not connect is no reason to look after containerd.
+fn as_root(e: Error) -> Error {
+    match e.errno() {
+        Some(libc::EACCES) => e.hint("run as root"),
+        _ => e,
     }
 }
 
@@ -134,6 +142,16 @@ mod tests {
         let e = UnixTransport::connect(path).unwrap_err();
         assert_eq!((e.kind(), e.hint_text()), (Kind::Runtime, Some(HINT)));
         e.to_string()
+    }
+
+    #[test]
+    fn who_is_not_root_is_told_so() {
+        let hint = |errno: Errno| {
+            let e: Result<()> = Err(errno).lift(Kind::Runtime, || "connect".to_owned()).map_err(as_root).hint(HINT);
+            e.unwrap_err().hint_text().map(str::to_owned)
+        };
+        assert_eq!(hint(Errno::EACCES).as_deref(), Some("run as root"));
+        assert_eq!(hint(Errno::ECONNREFUSED).as_deref(), Some(HINT));
     }
 
     #[test]
