@@ -157,6 +157,11 @@ pub(super) fn edge_install(parsed: &Parsed, scope: Scope) -> Result<Command> {
     if target.bundle.is_none() && scope != Scope::Join {
         return Err(needed(flags::BUNDLE));
     }
+    // keadm, containerd's socket and the service manager are this machine's, whatever is below another root.
+    if scope != Scope::Stage && target.root != Path::new("/") {
+        return Err(usage("only the machine that runs can join, no system below --root")
+            .hint("prepare that one with 'edgelay edge stage --root DIR': its first boot joins it"));
+    }
     Ok(Command::Edge(match parsed.has(flags::DRY_RUN) {
         true => EdgeCommand::Plan { target, scope, format: parsed.format()? },
         false => EdgeCommand::Install { target, scope },

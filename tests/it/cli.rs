@@ -274,6 +274,10 @@ fn commands_that_destroy_want_consent_and_those_that_look_touch_nothing() {
     let findings: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((out.lines().count(), &findings["schema"]), (1, &1.into()));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
+    for verb in ["install", "join"] {
+        let (code, _, err) = run(&["edge", verb, "--root", root, "--bundle", "edge.bundle"]);
+        assert!(code == 2 && err.starts_with("error: only the machine that runs can join"), "{err}");
+    }
     for side in ["edge", "cloud"] {
         // What an install that was refused leaves: its lock and an empty journal.
         let home = dir.path().join("var/lib/edgelay");
