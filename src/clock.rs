@@ -182,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_is_told_by_how_much_and_which_way() {
+        let (begun, hour) = (Instant::now(), Duration::from_millis(3_600_500));
+        assert_eq!(SystemClock(begun, now() - hour).moved(), 3600);
+        assert_eq!(SystemClock(begun, now() + hour).moved(), -3600);
+        let ago = begun.checked_sub(hour).unwrap();
+        assert_eq!(SystemClock(ago, now() - hour).moved(), 0);
+    }
+
+    #[test]
     fn dates() {
         for (unix, text) in [
             (0, "1970-01-01T00:00:00Z"),

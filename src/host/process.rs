@@ -172,7 +172,7 @@ mod tests {
         );
         assert_eq!(containerd.option(&["-c", "--config"]), Some("/x.toml"));
         assert_eq!(containerd.option(&["-a", "--address"]), Some("/run/a.sock"));
-        assert_eq!(containerd.option(&["--root"]), None);
+        assert_eq!(containerd.option(&["--root", "--conf"]), None);
         assert!(!containerd.contained && !containerd.in_pod);
     }
 
@@ -213,5 +213,20 @@ mod tests {
             .link("proc/7/fd/5", "socket:[4711]");
         assert_eq!(holding_socket(&tree.root(), 4711).unwrap().unwrap().name, "mosquitto");
         assert_eq!(holding_socket(&tree.root(), 4712).unwrap(), None);
+    }
+
+    #[test]
+    fn every_other_process_may_be_picked() {
+        let own = std::process::id();
+        let tree = Tree::new()
+            .process(own, "/usr/bin/edgelay", &["edgelay", "wait"])
+            .process(u32::MAX, "/usr/bin/pod", &["pod", "wait"])
+            .process(u32::MAX - 1, "/usr/bin/pod", &["pod"])
+            .without(&format!("proc/{}/ns/pid", u32::MAX))
+            .link("proc/self/ns/pid", "pid:[1]");
+        let picked = picked(&tree.root(), |process| process.args.len() == 2).unwrap();
+        let [pod] = picked.as_slice() else { panic!("{picked:?}") };
+        // Of a process whose namespace is not told nobody says that it is in a container.
+        assert_eq!((pod.pid, pod.contained), (u32::MAX, false));
     }
 }

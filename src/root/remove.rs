@@ -124,4 +124,16 @@ mod tests {
         assert_eq!(root.remove(RelPath::literal("keep")).unwrap(), Change::Kept);
         assert_eq!(root.remove_empty_dir(RelPath::literal("var")).unwrap(), Change::Wrote);
     }
+
+    #[test]
+    fn a_tree_that_is_too_deep_is_refused() {
+        let (dir, root) = Root::scratch();
+        let tree = |parts: usize| std::fs::create_dir_all(dir.path().join("d/".repeat(parts))).unwrap();
+        tree(MAX_DEPTH + 2);
+        assert_eq!(root.remove_tree(RelPath::literal("d")).unwrap_err().errno(), Some(libc::ELOOP));
+        tree(1);
+        root.remove_tree(RelPath::literal("d/d/d")).unwrap();
+        tree(MAX_DEPTH + 1);
+        assert_eq!(root.remove_tree(RelPath::literal("d")).unwrap(), Change::Wrote);
+    }
 }

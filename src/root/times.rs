@@ -107,5 +107,31 @@ mod tests {
         root.set_dir_time(RelPath::literal("s"), 5).unwrap();
         assert_eq!(time("s"), 5);
         root.set_time(RelPath::literal("none/x"), 5).unwrap();
+        root.set_own_time(9).unwrap();
+        assert_eq!(dir.path().metadata().unwrap().mtime(), 9);
+    }
+
+    #[test]
+    fn a_closed_directory_that_is_newer_by_a_part_of_a_second_is_set() {
+        let (dir, root) = Root::scratch();
+        for (name, second) in [("1/fs", 1000), ("2/fs", 999)] {
+            let path = dir.path().join("s").join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::new(second, 7);
+            std::fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        }
+        root.set_times_below(RelPath::literal("s"), 1000, "fs").unwrap();
+        let times = ["1", "2"].map(|name| dir.path().join("s").join(name).join("fs").metadata().unwrap());
+        assert_eq!(times.map(|meta| (meta.mtime(), meta.mtime_nsec())), [(1000, 0), (999, 7)]);
+    }
+
+    #[test]
+    fn a_tree_that_is_too_deep_is_refused() {
+        let (dir, root) = Root::scratch();
+        std::fs::create_dir_all(dir.path().join("d/".repeat(MAX_DEPTH + 1))).unwrap();
+        root.set_times_below(RelPath::literal("d"), 1000, "fs").unwrap();
+        std::fs::create_dir(dir.path().join("d/".repeat(MAX_DEPTH + 2))).unwrap();
+        let e = root.set_times_below(RelPath::literal("d"), 1000, "fs").unwrap_err();
+        assert_eq!(e.errno(), Some(libc::ELOOP));
     }
 }

@@ -362,4 +362,49 @@ mod tests {
         assert_eq!((root.read(A, 9).unwrap().unwrap(), root.lstat(bak).unwrap()), (b"old".to_vec(), None));
         assert!(root.replace(bak, A).is_err() && root.link(A, d).is_err());
     }
+
+    #[test]
+    fn a_mode_is_set_and_only_if_it_is_another() {
+        let (dir, root) = Root::scratch();
+        let path = RelPath::literal("token");
+        root.write(path, 0o644, b"secret").unwrap();
+        assert_eq!(root.chmod(path, 0o600).unwrap(), Change::Wrote);
+        assert_eq!(dir.path().join("token").metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(root.chmod(path, 0o600).unwrap(), Change::Kept);
+    }
+
+    #[test]
+    fn one_change_of_two_is_a_change() {
+        use Change::{Kept, Wrote};
+        for (one, other, both) in [(Kept, Kept, Kept), (Kept, Wrote, Wrote), (Wrote, Kept, Wrote)] {
+            assert_eq!(one.or(other), both);
+        }
+    }
+
+    #[test]
+    fn a_knob_is_written_in_place_and_never_made() {
+        let (dir, root) = Root::scratch();
+        let knob = RelPath::literal("ip_forward");
+        assert_eq!(root.set_knob(knob, "1").unwrap_err().errno(), Some(libc::ENOENT));
+        root.write(knob, 0o644, b"0").unwrap();
+        let inode = || dir.path().join("ip_forward").metadata().unwrap().ino();
+        let before = inode();
+        root.set_knob(knob, "1").unwrap();
+        assert_eq!((root.read(knob, 9).unwrap().unwrap(), inode()), (b"1".to_vec(), before));
+    }
+
+    #[test]
+    fn a_signal_amid_a_stream_is_no_end_of_it() {
+        struct Disturbed(bool);
+        impl std::io::Read for Disturbed {
+            fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+                if !std::mem::replace(&mut self.0, true) {
+                    return Err(std::io::ErrorKind::Interrupted.into());
+                }
+                b"".as_slice().read(into)
+            }
+        }
+        let (_dir, root) = Root::scratch();
+        assert_eq!(root.write_stream(RelPath::literal("f"), 0o600, &mut Disturbed(false)).unwrap(), 0);
+    }
 }

@@ -300,6 +300,15 @@ mod tests {
     }
 
     #[test]
+    fn a_metaserver_that_says_nothing_yet_is_given_time() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let clock = at(NOW, 0);
+        let step = step(Some(free));
+        with_tree(&edgecore(5, 4711), &clock, &mut Script::default(), |cx| step.apply(cx).unwrap());
+        assert!(clock.elapsed() >= GRACE && clock.elapsed() < GRACE + STEADY, "{:?}", clock.elapsed());
+    }
+
+    #[test]
     fn a_clock_that_was_set_meanwhile_is_reckoned_with() {
         let was = 1_600_000_000;
         for moved in [196_029_200, -7200] {
@@ -389,7 +398,12 @@ mod tests {
         let (ends, spent, kept) = apply(|second| if second / 30 % 2 == 0 { 4711 } else { 5000 }, words);
         let e = ends.unwrap_err();
         assert!(e.starts_with("the node did not become Ready; EdgeCore ended meanwhile"), "{e}");
+        assert!(e.contains("; nor does the EdgeCore that ran before: "), "{e}");
         assert!(spent < LIMIT && kept, "{spent:?} {kept}");
+        // One that runs on without its cloud stays: the one before would wait for it, too.
+        let (alone, _, kept) = apply(|_| 0, words.lines().next().unwrap());
+        let e = alone.unwrap_err();
+        assert!(e.starts_with("waited 180 s") && !e.contains("that ran before") && kept, "{e} {kept}");
     }
 
     /// As v1.23 does with what v1.22 stored: healthy for half a minute, again and again.
