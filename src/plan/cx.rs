@@ -354,6 +354,7 @@ mod tests {
             assert!(!cx.journal.has_made("etc/theirs"));
             cx.root.write(RelPath::literal("run/used/theirs"), 0o644, b"x").unwrap();
             cx.root.write(RelPath::literal("var/lib/new/x"), 0o644, b"x").unwrap();
+            assert!(!cx.journal.facts_below("empty ").is_empty());
             cx.remove_made(|_| true).unwrap();
             assert_eq!(cx.root.list(old).unwrap().unwrap(), [""; 0]);
             assert!(cx.journal.facts_below("empty ").is_empty());
@@ -362,6 +363,40 @@ mod tests {
             assert!(cx.root.stat(RelPath::literal("opt")).unwrap().is_none());
             [shared, used].iter().for_each(|dir| cx.remove_emptied(*dir).unwrap());
             assert_eq!(cx.root.list(RelPath::literal("run")).unwrap().unwrap(), ["used"]);
+        });
+    }
+
+    #[test]
+    fn a_directory_that_was_in_use_goes_once_it_is_empty() {
+        with_cx(|cx| {
+            let (dir, file) = (RelPath::literal("run/shared"), RelPath::literal("run/shared/theirs"));
+            cx.may_make(dir).unwrap();
+            cx.root.write(file, 0o644, b"x").unwrap();
+            cx.remove_emptied(dir).unwrap();
+            assert!(cx.root.stat(file).unwrap().is_some());
+            cx.root.remove(file).unwrap();
+            cx.remove_emptied(dir).unwrap();
+            assert!(cx.root.stat(dir).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn links_and_streams_are_ours_and_what_they_replaced_comes_back() {
+        with_cx(|cx| {
+            let link = RelPath::literal("etc/app/link");
+            cx.root.symlink(link, "old").unwrap();
+            for change in [Change::Wrote, Change::Kept] {
+                assert_eq!(cx.put_link(link.as_str(), "new").unwrap(), change);
+            }
+            assert!(cx.has_link(link.as_str(), "new").unwrap() && !cx.has_link(link.as_str(), "old").unwrap());
+            cx.root.write(A, 0o640, b"theirs").unwrap();
+            assert_eq!(cx.put_stream(A, 0o644, &mut b"ours".as_slice()).unwrap(), 4);
+            assert_eq!(cx.root.read(A, 99).unwrap().unwrap(), b"ours");
+            cx.take_back_file(A.as_str()).unwrap();
+            assert_eq!(cx.root.read(A, 99).unwrap().unwrap(), b"theirs");
+            assert!(cx.has_link(link.as_str(), "new").unwrap());
+            cx.take_back(|_| true).unwrap();
+            assert!(cx.has_link(link.as_str(), "old").unwrap());
         });
     }
 

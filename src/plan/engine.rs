@@ -132,7 +132,7 @@ mod tests {
     use crate::ids::RelPath;
     use crate::plan::tests::with_cx;
 
-    /// Writes one file; can be told to fail, or to apply without effect.
+    /// Writes one file; can be told to fail, to apply without effect, or that its check fails or does not tell.
     #[derive(Debug)]
     struct Toy(&'static str, RelPath<'static>, &'static str);
 
@@ -144,7 +144,12 @@ mod tests {
             format!("write {}", self.1)
         }
         fn check(&self, cx: &mut Cx<'_>) -> Result<Status> {
-            Ok(if cx.root.holds(self.1, 0o644, b"x")? { Status::Done } else { Status::todo("missing") })
+            let there = cx.root.holds(self.1, 0o644, b"x")?;
+            match self.2 {
+                "untold" => Ok(Status::Unknown("nobody tells".into())),
+                "sick" if there => Err(Error::new(Kind::Runtime, "toy does not answer")),
+                _ => Ok(if there { Status::Done } else { Status::todo("missing") }),
+            }
         }
         fn apply(&self, cx: &mut Cx<'_>) -> Result<()> {
             match self.2 {
@@ -154,13 +159,24 @@ mod tests {
             }
         }
         fn undo(&self, cx: &mut Cx<'_>) -> Result<()> {
-            cx.take_back_file(self.1.as_str())
+            match self.2 {
+                "stuck" => Err(Error::new(Kind::Host, "toy is stuck")),
+                _ => cx.take_back_file(self.1.as_str()),
+            }
         }
     }
 
     fn toys(last: &'static str) -> Vec<Box<dyn Step>> {
+        told(["", "", last])
+    }
+
+    fn told([a, b, c]: [&'static str; 3]) -> Vec<Box<dyn Step>> {
         let paths = [RelPath::literal("a"), RelPath::literal("b"), RelPath::literal("c")];
-        vec![Box::new(Toy("a", paths[0], "")), Box::new(Toy("b", paths[1], "")), Box::new(Toy("c", paths[2], last))]
+        vec![Box::new(Toy("a", paths[0], a)), Box::new(Toy("b", paths[1], b)), Box::new(Toy("c", paths[2], c))]
+    }
+
+    fn done(cx: &mut Cx<'_>) -> Vec<bool> {
+        check_all(&toys(""), cx).unwrap().iter().map(|finding| finding.status == Status::Done).collect()
     }
 
     #[test]
@@ -168,7 +184,40 @@ mod tests {
         with_cx(|cx| {
             assert_eq!(run(&toys(""), cx).unwrap(), Summary { applied: 3, skipped: 0 });
             assert_eq!(run(&toys(""), cx).unwrap(), Summary { applied: 0, skipped: 3 });
-            assert!(check_all(&toys(""), cx).unwrap().iter().all(|f| f.status == Status::Done));
+            assert_eq!(done(cx), [true; 3]);
+        });
+    }
+
+    #[test]
+    fn what_nobody_tells_is_done_once_it_was_brought_about() {
+        with_cx(|cx| {
+            assert_eq!(run(&toys("untold"), cx).unwrap(), Summary { applied: 3, skipped: 0 });
+            assert_eq!(run(&toys("untold"), cx).unwrap(), Summary { applied: 0, skipped: 3 });
+            // cut in the middle
+            cx.journal.started("c").unwrap();
+            assert_eq!(run(&toys("untold"), cx).unwrap(), Summary { applied: 1, skipped: 2 });
+            // and what is told to be missing is brought about again
+            cx.root.remove(RelPath::literal("b")).unwrap();
+            assert_eq!(run(&toys("untold"), cx).unwrap(), Summary { applied: 1, skipped: 2 });
+        });
+    }
+
+    #[test]
+    fn a_check_that_fails_after_its_step_speaks_for_itself() {
+        with_cx(|cx| {
+            let e = run(&toys("sick"), cx).unwrap_err();
+            assert_eq!(e.to_string(), "step c: toy does not answer");
+        });
+    }
+
+    #[test]
+    fn undo_goes_on_after_a_failure_and_tells_the_first() {
+        with_cx(|cx| {
+            run(&toys(""), cx).unwrap();
+            let e = undo(&told(["", "stuck", "stuck"]), cx).unwrap_err();
+            assert_eq!(e.to_string(), "undo step c: toy is stuck");
+            assert_eq!(done(cx), [false, true, true]);
+            assert!(cx.journal.knows("b") && cx.journal.knows("c") && !cx.journal.is_empty());
         });
     }
 
@@ -198,7 +247,7 @@ mod tests {
             assert_eq!(undo(&toys(""), cx).unwrap(), 3);
             assert_eq!(undo(&toys(""), cx).unwrap(), 0);
             assert!(cx.journal.is_empty());
-            assert_eq!(check_all(&toys(""), cx).unwrap().iter().filter(|f| f.status == Status::Done).count(), 0);
+            assert_eq!(done(cx), [false; 3]);
         });
     }
 }
