@@ -31,7 +31,7 @@ const INSTALL: &[&Flag] = &[
     flags::SHOW_CONFIG,
     flags::DRY_RUN,
     flags::IGNORE_CHECK,
-    flags::ROOT,
+    flags::ROOT_SHOWN,
     flags::OUTPUT,
 ];
 /// What `cloud install`, `init` and `worker install` take.

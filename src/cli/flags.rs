@@ -67,6 +67,9 @@ pub const SHOW_CONFIG: &Flag =
 /// The tree to work on.
 pub const ROOT: &Flag =
     &Flag { long: "root", value: Some("DIR"), help: "work on the system below DIR [default: /]", ..PLAIN };
+/// The same where only a running system is worked on.
+pub const ROOT_SHOWN: &Flag =
+    &Flag { help: "with --show-config: for the system below DIR, which 'edge stage' prepares", ..*ROOT };
 /// The bundle.
 pub const BUNDLE: &Flag =
     &Flag { long: "bundle", value: Some("FILE"), help: "the bundle; - is a pipe on the standard input", ..PLAIN };
