@@ -16,22 +16,30 @@ extern "C" fn note(_signal: libc::c_int) {
 
 /// From now on the signals only set the flag. Called once, by `main`'s way in.
 pub fn install() -> Result<()> {
-    handle(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+    handle(&[Signal::SIGINT, Signal::SIGTERM])?;
+    // Below nohup(1) the end of the terminal is no reason to stop, neither for us nor for what we start.
+    let hangup = replace(Signal::SIGHUP, SigHandler::Handler(note))?;
+    if matches!(hangup.handler(), SigHandler::SigIgn) {
+        replace(Signal::SIGHUP, SigHandler::SigIgn)?;
+    }
+    Ok(())
 }
 
 /// Gives `signals` a handler, whatever was inherited: one that is ignored (as SIGHUP is below `nohup`, and SIGINT in
 /// the background of a script) would reach nobody, not even who blocks it to read it. Programs that we start get the
 /// default again, as execve(2) has it.
 pub fn handle(signals: &[Signal]) -> Result<()> {
+    signals.iter().try_for_each(|signal| replace(*signal, SigHandler::Handler(note)).map(|_| ()))
+}
+
+/// Returns what was in its place.
+fn replace(signal: Signal, handler: SigHandler) -> Result<SigAction> {
     // No SA_RESTART: a blocking read or poll returns with EINTR, and its caller asks `check`.
-    let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
-    for signal in signals {
-        // WHY: installing a handler is unsafe in nix, as a handler may do things that are not allowed in one.
-        // SAFETY: `note` only stores to an atomic, which is async-signal-safe (signal-safety(7)), and is never removed.
-        let old = unsafe { sigaction(*signal, &action) };
-        old.lift(Kind::Host, || format!("install the handler of {signal}"))?;
-    }
-    Ok(())
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // WHY: installing a handler is unsafe in nix, as a handler may do things that are not allowed in one.
+    // SAFETY: `note` only stores to an atomic, which is async-signal-safe (signal-safety(7)), and is never removed.
+    let old = unsafe { sigaction(signal, &action) };
+    old.lift(Kind::Host, || format!("install the handler of {signal}"))
 }
 
 /// Whether a signal has come.
