@@ -32,10 +32,13 @@ pub(crate) const STICK: &str = "/stick";
 /// Where the target's root is mounted.
 pub(crate) const TARGET: &str = "/target";
 const CMDLINE: RelPath<'static> = RelPath::literal("proc/cmdline");
+/// What the kernel unpacks an initramfs into (statfs(2), magic.h): tmpfs, ramfs.
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Installs as the kernel's command line says. Returns only where the boot is to go on.
 pub fn run() -> Result<()> {
     let root = Root::open(Path::new("/"))?;
+    is_in_memory(&root)?;
     let report = Report::new(Box::new(Consoles::open(&root)), Style::Plain);
     let line = root.text_or_empty(CMDLINE, host::SMALL)?;
     let (parameters, understood) = Parameters::parse(&line);
@@ -44,6 +47,15 @@ pub fn run() -> Result<()> {
     job.hello();
     let result = understood.map_err(|e| Failure::new("config", e)).and_then(|()| job.install());
     job.conclude(result)
+}
+
+/// Elsewhere somebody tries out what this does: it would take that system's disks, and in the end the machine.
+fn is_in_memory(root: &Root) -> Result<()> {
+    if IN_MEMORY.contains(&root.space(RelPath::literal("stick"))?.magic) {
+        return Ok(());
+    }
+    let hint = "run 'edgelay edge install' on a machine that runs, or make an image with 'edgelay initramfs create'";
+    Err(Error::new(Kind::Preflight, "'initramfs run' is for an initramfs, but this system is not in memory").hint(hint))
 }
 
 /// One installation.

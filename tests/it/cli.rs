@@ -268,7 +268,7 @@ fn commands_that_destroy_want_consent_and_those_that_look_touch_nothing() {
     assert!(err.ends_with("hint: add --yes if that is wanted\n"), "{err}");
     let (code, _, err) = run(&["status", "--root", root]);
     assert_eq!(code, 11);
-    assert_eq!(err, "error: no edge node is installed here\nhint: run 'edgelay edge install' first\n");
+    assert_eq!(err, "error: no edge node is installed here\nhint: run 'edgelay edge stage --root' first\n");
     assert_eq!(run(&["edge", "status", "--root", root]), run(&["status", "--root", root]));
     let (_, out, _) = run(&["preflight", "--root", root, "-o", "json"]);
     let findings: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -349,12 +349,8 @@ fn a_signal_ends_an_installation_that_waits_for_its_bundle() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let pid = Pid::from_raw(child.id().try_into().unwrap());
-        // It reads from the pipe, which stays open and empty: system call 0 with descriptor 0 (x86-64), 63 (arm64).
-        let waits = || {
-            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
-            call.starts_with("0 0x0 ") || call.starts_with("63 0x0 ")
-        };
-        assert!(wait_until(waits), "{signal}");
+        // It reads from the pipe, which stays open and empty.
+        assert!(wait_until(|| reads_standard_input(pid)), "{signal}");
         kill(pid, signal).unwrap();
         let (code, out, err) = said(wait_with_open_stdin(child));
         assert_eq!((code, out.as_str()), (10, ""), "{signal}: {err}");
@@ -363,6 +359,40 @@ fn a_signal_ends_an_installation_that_waits_for_its_bundle() {
             "{err}"
         );
     }
+}
+
+/// As `nohup` starts it: the terminal's end is not its own.
+#[test]
+fn who_ignores_a_hangup_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" HUP; exec "$0" edge stage --bundle - --root "$1""#, env!("CARGO_BIN_EXE_edgelay")]);
+    command.arg(root.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    assert!(wait_until(|| reads_standard_input(pid)));
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{status}");
+    kill(pid, Signal::SIGHUP).unwrap();
+    kill(pid, Signal::SIGTERM).unwrap();
+    let (code, _, err) = said(wait_with_open_stdin(child));
+    assert_eq!(code, 10, "{err}");
+}
+
+/// System call 0 with descriptor 0 (x86-64), or 63 (arm64).
+fn reads_standard_input(pid: Pid) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+    call.starts_with("0 0x0 ") || call.starts_with("63 0x0 ")
+}
+
+#[test]
+fn what_is_for_an_initramfs_is_refused_on_a_machine_that_runs_from_a_disk() {
+    let mut child = edgelay(&["initramfs", "run"]).stderr(Stdio::piped()).spawn().unwrap();
+    let ends = wait_until(|| child.try_wait().unwrap().is_some());
+    child.kill().unwrap();
+    let (code, _, err) = said(child.wait_with_output().unwrap());
+    assert!(ends && code == 4 && err.starts_with("error: 'initramfs run' is for an initramfs"), "{err}");
 }
 
 /// As `Child::wait_with_output`, which would close the pipe first.

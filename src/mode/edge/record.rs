@@ -17,9 +17,11 @@ impl Record {
     /// Reads it back. Nothing installed is an error of [`Kind::Drift`].
     pub(in crate::mode) fn load(root: &Root) -> Result<Self> {
         let Some(stored) = Stored::load_opt(root)? else {
-            return Err(
-                Error::new(Kind::Drift, "no edge node is installed here").hint("run 'edgelay edge install' first")
-            );
+            let hint = match root.is_live() {
+                true => "run 'edgelay edge install' first",
+                false => "run 'edgelay edge stage --root' first",
+            };
+            return Err(Error::new(Kind::Drift, "no edge node is installed here").hint(hint));
         };
         stored.is_for(Role::Edge)?;
         let settings = parse_file(&stored.config, &CONFIG.to_string())?;
