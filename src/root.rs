@@ -98,6 +98,13 @@ pub struct Space {
     pub untyped: bool,
 }
 
+impl Space {
+    /// Whether it lives in memory and is empty after a reboot: tmpfs, ramfs (statfs(2), magic.h).
+    pub fn is_fleeting(&self) -> bool {
+        matches!(self.magic, 0x0102_1994 | 0x8584_58f6)
+    }
+}
+
 /// A directory and everything below it.
 #[derive(Debug)]
 pub struct Root {

@@ -246,7 +246,8 @@ pub fn settings_from_env<'a>(
         match table.keys().iter().find(|key| key.env == name) {
             // What the environment's reader put where the value was not UTF-8.
             Some(_) if text.contains(char::REPLACEMENT_CHARACTER) => {
-                return Err(Error::new(Kind::Config, format_args!("the value of variable '{name}' is not UTF-8")));
+                let what = format_args!("the value of variable '{name}' is not UTF-8");
+                return Err(Error::new(Kind::Config, what).hint("set it again in UTF-8, or unset it"));
             }
             Some(key) => settings.push(setting(key, text, Origin::Environment(key.env))?),
             None => check_stranger(table, name)?,

@@ -32,8 +32,6 @@ pub(crate) const STICK: &str = "/stick";
 /// Where the target's root is mounted.
 pub(crate) const TARGET: &str = "/target";
 const CMDLINE: RelPath<'static> = RelPath::literal("proc/cmdline");
-/// What the kernel unpacks an initramfs into (statfs(2), magic.h): tmpfs, ramfs.
-const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Installs as the kernel's command line says. Returns only where the boot is to go on.
 pub fn run() -> Result<()> {
@@ -51,7 +49,7 @@ pub fn run() -> Result<()> {
 
 /// Elsewhere somebody tries out what this does: it would take that system's disks, and in the end the machine.
 fn is_in_memory(root: &Root) -> Result<()> {
-    if IN_MEMORY.contains(&root.space(RelPath::literal("stick"))?.magic) {
+    if root.space(RelPath::literal("stick"))?.is_fleeting() {
         return Ok(());
     }
     let hint = "run 'edgelay edge install' on a machine that runs, or make an image with 'edgelay initramfs create'";

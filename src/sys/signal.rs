@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP set a flag; long operations look at it between two steps.
+//! SIGINT, SIGTERM and, where it is not ignored, SIGHUP set a flag; long operations look at it between two steps.
 #![allow(unsafe_code)]
 
 use std::io::{self, Read, Write};

@@ -212,7 +212,9 @@ fn bad_settings_are_refused_with_their_place() {
     assert!(err.ends_with("hint: did you mean EDGELAY_POD_CIDR? otherwise unset it\n"), "{err}");
     let bytes = OsStr::from_bytes(b"edge-\xff");
     let (code, _, err) = said(edgelay(&["preflight"]).env("EDGELAY_NODE_NAME", bytes).output().unwrap());
-    assert_eq!((code, err.as_str()), (3, "error: the value of variable 'EDGELAY_NODE_NAME' is not UTF-8\n"));
+    let want =
+        "error: the value of variable 'EDGELAY_NODE_NAME' is not UTF-8\nhint: set it again in UTF-8, or unset it\n";
+    assert_eq!((code, err.as_str()), (3, want));
 }
 
 #[test]

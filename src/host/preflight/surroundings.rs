@@ -14,19 +14,17 @@ use crate::sys::apart::has_seccomp;
 const KEPT: [RelPath<'static>; 3] =
     [RelPath::literal("etc/kubeedge"), RelPath::literal("var/lib/kubeedge"), RelPath::literal("var/lib/edgelay")];
 
-/// File systems that are empty after a reboot (statfs(2), magic.h).
-const FLEETING: [(u64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
 const OVERLAY: u64 = 0x794c_7630;
 
 pub(super) fn persistence(look: &Look<'_>) -> Result<Outcome> {
     let mut lost = look.cx.wanted.board.as_ref().map(|board| board.fleeting.clone()).unwrap_or_default();
     let mut layered = Vec::new();
     for path in &KEPT {
-        let magic = look.cx.target.space(*path)?.magic;
+        let space = look.cx.target.space(*path)?;
         let shown = path.to_string();
-        if FLEETING.iter().any(|(fleeting, _)| *fleeting == magic) && !lost.contains(&shown) {
+        if space.is_fleeting() && !lost.contains(&shown) {
             lost.push(shown);
-        } else if magic == OVERLAY {
+        } else if space.magic == OVERLAY {
             layered.push(shown);
         }
     }
